@@ -1,0 +1,196 @@
+import type { Bytes, Millis, Rate } from "../base/units.ts";
+import type { Bitfield } from "../content/bitfield.ts";
+import type { TitleCipher } from "../content/cipher.ts";
+import type { BlockRun } from "../content/geometry.ts";
+import type { Manifest } from "../content/manifest.ts";
+import type { CatalogEntry } from "../wire/catalog.ts";
+import type { BoxId, TitleId } from "../wire/ids.ts";
+import type { HolderTable } from "../wire/placement.ts";
+
+/** A shard of which some blocks are on disk and verified. */
+export interface PartialShard {
+	readonly shard: number;
+	readonly blocks: Bitfield;
+}
+
+/** What the disk holds of one title. Read anew every round. */
+export interface TitleInventory {
+	readonly id: TitleId;
+	/** Complete and verified shards. */
+	readonly held: Bitfield;
+	readonly partial: readonly PartialShard[];
+	/** Bytes on disk, leaves included. */
+	readonly bytes: Bytes;
+}
+
+/** The shard store: the directory is the database. */
+export interface Store {
+	/** Titles with a manifest on disk. */
+	titles(): readonly TitleId[];
+	manifest(id: TitleId): Promise<Manifest | undefined>;
+	/** Exact manifest bytes, for neighbours. */
+	manifestBytes(id: TitleId): Promise<Buffer | undefined>;
+	/** Verifies against the id and keeps it. Throws MANIFEST_INVALID. */
+	putManifest(id: TitleId, bytes: Uint8Array): Promise<Manifest>;
+	inventory(id: TitleId): TitleInventory | undefined;
+	hasBlock(id: TitleId, shard: number, block: number): boolean;
+	/** Undefined when the shard's leaves are not on disk. */
+	leaves(id: TitleId, shard: number): Promise<Buffer | undefined>;
+	/** Verifies leaves against the manifest and opens the shard for writing. Throws BLOCK_WRONG. */
+	putLeaves(id: TitleId, shard: number, leaves: Uint8Array): Promise<void>;
+	/** Verifies a block against the leaves and writes it; a shard's last block makes the shard held. Throws BLOCK_WRONG. */
+	putBlock(
+		id: TitleId,
+		shard: number,
+		block: number,
+		bytes: Uint8Array,
+	): Promise<void>;
+	/** Ciphertext of a run of blocks, checked against their leaves when first read. Undefined when any is not held. */
+	read(id: TitleId, run: BlockRun): Promise<Buffer | undefined>;
+	/** Removes a shard, whole or partial: the unlink is the reclaim. */
+	removeShard(id: TitleId, shard: number): Promise<void>;
+	removeTitle(id: TitleId): Promise<void>;
+	readonly usedBytes: Bytes;
+	readonly capacity: Bytes;
+	/** The part of the capacity kept for what is watched without being placed. */
+	readonly streamingShare: Bytes;
+}
+
+/** A neighbour as a source for one shard, with what has been measured of it. */
+export interface Candidate {
+	readonly box: BoxId;
+	readonly blocks: Bitfield;
+	/** Bytes asked for and not yet arrived. */
+	readonly inFlight: Bytes;
+	/** How many bytes may be in flight to it. */
+	readonly window: Bytes;
+	/** Measured; 0 when unproven. */
+	readonly throughput: Rate;
+	/** Measured; 0 when unproven. */
+	readonly roundTrip: Millis;
+}
+
+export interface BlockRequest {
+	readonly title: TitleId;
+	readonly run: BlockRun;
+	/** Bytes of the whole run. */
+	readonly bytes: Bytes;
+	readonly blockSize: Bytes;
+	readonly urgent: boolean;
+}
+
+/** Why a neighbour did not give what it was asked for: a refusal slug, a timeout, or gone. */
+export class NeighbourFailed extends Error {
+	override readonly name = "NeighbourFailed";
+	readonly slug: string;
+
+	constructor(slug: string) {
+		super(`the neighbour failed: ${slug}`);
+		this.slug = slug;
+	}
+}
+
+/** The private swarm, as the executors see it. */
+export interface Neighbours {
+	/** Tells neighbours that news of this title is wanted; the function given back ends it. */
+	watch(id: TitleId): () => void;
+	candidates(id: TitleId, shard: number): readonly Candidate[];
+	/** Whether this box is connected (or being connected) to a neighbour. */
+	isConnected(box: BoxId): boolean;
+	/** Dials boxes of a holder table that are not connected. Never throws; news comes through `onNews`. */
+	dial(boxes: readonly BoxId[]): void;
+	/** Any neighbour that has the file. Rejects with NeighbourFailed when none does. */
+	manifest(id: TitleId, signal: AbortSignal): Promise<Buffer>;
+	holders(id: TitleId, signal: AbortSignal): Promise<Buffer>;
+	leaves(
+		box: BoxId,
+		id: TitleId,
+		shard: number,
+		bytes: Bytes,
+		signal: AbortSignal,
+	): Promise<Buffer>;
+	/** Calls `onBlock` with each block as it arrives, unverified. Rejects with NeighbourFailed. */
+	blocks(
+		box: BoxId,
+		request: BlockRequest,
+		onBlock: (block: number, bytes: Buffer) => void,
+		signal: AbortSignal,
+	): Promise<void>;
+	/** A neighbour sent wrong bytes: it is cut off and stays away for a while. */
+	expel(box: BoxId, slug: string): void;
+	/** Called whenever inventory or connections change for a watched title. */
+	onNews(listener: (id: TitleId) => void): () => void;
+}
+
+/** Any static HTTP server with the title files. All reject with ORIGIN_FAILED. */
+export interface Origin {
+	manifest(id: TitleId, signal: AbortSignal): Promise<Buffer>;
+	holders(id: TitleId, signal: AbortSignal): Promise<Buffer>;
+	/** A file by its path below the origin, at most `limit` bytes. */
+	file(path: string, limit: Bytes, signal: AbortSignal): Promise<Buffer>;
+	/** Bytes [offset, offset + length) of a shard's file, chunk by chunk as they arrive. */
+	shard(
+		id: TitleId,
+		shard: number,
+		offset: Bytes,
+		length: Bytes,
+		signal: AbortSignal,
+	): AsyncIterable<Buffer>;
+}
+
+/** Title keys. */
+export interface Keys {
+	/** Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE. */
+	cipher(
+		id: TitleId,
+		manifest: Manifest,
+		signal: AbortSignal,
+	): Promise<TitleCipher>;
+}
+
+export interface Catalog {
+	list(): Promise<readonly CatalogEntry[]>;
+	get(id: TitleId): Promise<CatalogEntry | undefined>;
+}
+
+/** Verified holder tables. */
+export type HolderTables = (
+	id: TitleId,
+	signal: AbortSignal,
+) => Promise<HolderTable | undefined>;
+
+export type Source = "disk" | "origin" | BoxId;
+
+/** A title that a player reads. */
+export interface OpenTitle {
+	readonly id: TitleId;
+	readonly manifest: Manifest;
+	/**
+	 * Plaintext of bytes [offset, offset + length) of the byte space, in order, as soon as each block is verified.
+	 * Throws TITLE_UNAVAILABLE when a block cannot be had. Ending the iteration or the signal stops its fetches.
+	 */
+	read(
+		offset: Bytes,
+		length: Bytes,
+		signal: AbortSignal,
+	): AsyncIterable<Buffer>;
+}
+
+/** What the gateway serves from. */
+export interface Library {
+	titles(): Promise<readonly CatalogEntry[]>;
+	/** Throws TITLE_UNKNOWN, TITLE_KEY_DENIED, TITLE_KEY_UNAVAILABLE or TITLE_UNAVAILABLE. */
+	open(id: TitleId, signal: AbortSignal): Promise<OpenTitle>;
+	/** Where the bytes that players got in each of the last seconds came from, newest last. */
+	recent(): readonly SecondOfSources[];
+}
+
+/** Bytes by source in one second. Neighbours are named by their place in a list, never by id. */
+export interface SecondOfSources {
+	/** Unix seconds. */
+	readonly at: number;
+	readonly disk: Bytes;
+	readonly origin: Bytes;
+	/** Index is the neighbour's number as the page shows it, from 1; entry 0 is unused. */
+	readonly neighbours: readonly Bytes[];
+}

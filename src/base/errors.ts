@@ -1,0 +1,78 @@
+/** Every error that a person may meet: its code and what to do about it. A test holds the docs to this table. */
+export const ERRORS = {
+	CONFIG_INVALID: "Mend the named key in the named file and start again.",
+	IDENTITY_MISSING:
+		"Give the box an identity: `larder issue` at the headend writes one.",
+	IDENTITY_INVALID:
+		"Issue the box a new identity with `larder issue`; the file on it is damaged or foreign.",
+	OPERATOR_MISSING:
+		"Run `larder init <folder>` first, or name the folder with --dir.",
+	OPERATOR_EXISTS: "Choose an empty folder; an operator is never overwritten.",
+	NO_BOOTSTRAP:
+		"Set swarm.bootstrap to at least one address of an operator DHT node (host:port).",
+	PORT_TAKEN: "Stop the program that uses the port, or choose another port.",
+	STORE_UNUSABLE:
+		"Check that the data folder exists, is writable and lies on a healthy disk.",
+	STORE_FULL: "Free disk space or raise store.quota.",
+	BLOCK_WRONG:
+		"Nothing to do: the block was thrown away and its sender dropped.",
+	TITLE_UNKNOWN:
+		"Check the title id with `larder titles`, or publish the title.",
+	TITLE_KEY_DENIED: "The operator does not let this box play the title.",
+	TITLE_KEY_UNAVAILABLE:
+		"The control plane did not answer; check the broker, then play again.",
+	TITLE_UNAVAILABLE:
+		"No neighbour and no origin could serve the block in time; check `larder doctor`.",
+	MANIFEST_INVALID:
+		"The manifest is not what the title id names; publish the title again if it is yours.",
+	PACKAGE_INVALID:
+		"Mend the faults listed and publish again; nothing was published.",
+	PACKAGE_CHANGED:
+		"The source changed while it was read; let it finish changing and publish again.",
+	ORIGIN_FAILED: "Check that the origin is up and its address is right.",
+	BROKER_FAILED:
+		"Check that the broker is up and its address and credentials are right.",
+	IPC_UNREACHABLE:
+		"Check that the agent runs and that you may open its socket.",
+	NOTIFY_FAILED:
+		"Set NotifyAccess=all in the unit and have systemd-notify on the PATH.",
+	BACKUP_INVALID:
+		"Choose another backup file; this one is not a whole Larder backup.",
+	COMMAND_FAILED: "See the reason given.",
+} as const satisfies Record<string, string>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The one error class: a code from the table, a message about this case, and its cause. */
+export class LarderError extends Error {
+	override readonly name = "LarderError";
+	readonly code: ErrorCode;
+
+	constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+		super(message, options);
+		this.code = code;
+	}
+
+	get remedy(): string {
+		return ERRORS[this.code];
+	}
+}
+
+/** One line for a person: what went wrong, down to the first cause. */
+export function describe(error: unknown): string {
+	if (!(error instanceof Error)) return String(error);
+	const own =
+		error instanceof LarderError
+			? `${error.message} [${error.code}]`
+			: error.message;
+	return error.cause === undefined ? own : `${own}: ${describe(error.cause)}`;
+}
+
+/** The `code` of a Node system error (`ENOENT`), if it has one. */
+export function systemCode(error: unknown): string | undefined {
+	return error instanceof Error &&
+		"code" in error &&
+		typeof error.code === "string"
+		? error.code
+		: undefined;
+}

@@ -1,0 +1,50 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Millis } from "./units.ts";
+
+export const SECOND: Millis = 1000;
+export const MINUTE: Millis = 60 * SECOND;
+export const HOUR: Millis = 60 * MINUTE;
+export const DAY: Millis = 24 * HOUR;
+
+/** Wall-clock milliseconds since 1970; a port so that pure code and tests choose the hour. */
+export type Clock = () => Millis;
+
+/** Milliseconds that never run backwards, for measuring how long something took. */
+export function monotonic(): Millis {
+	return performance.now();
+}
+
+/**
+ * Full jitter: a uniform draw from [0, min(cap, base * 2^attempt)).
+ * Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ */
+export function fullJitter(
+	attempt: number,
+	base: Millis,
+	cap: Millis,
+	random = Math.random,
+): Millis {
+	return random() * Math.min(cap, base * 2 ** Math.min(attempt, 30));
+}
+
+/** Resolves after `ms`; rejects with the signal's reason when aborted first. Does not keep the process alive. */
+export async function sleep(ms: Millis, signal?: AbortSignal): Promise<void> {
+	await wait(ms, undefined, { ref: false, ...(signal && { signal }) });
+}
+
+/** Settles as `work` does, or resolves to `otherwise` after `ms`. `work` is not stopped. */
+export async function within<T, U>(
+	ms: Millis,
+	work: Promise<T>,
+	otherwise: U,
+): Promise<T | U> {
+	const timer = new AbortController();
+	try {
+		return await Promise.race([
+			work,
+			wait(ms, otherwise, { signal: timer.signal }),
+		]);
+	} finally {
+		timer.abort();
+	}
+}

@@ -1,0 +1,51 @@
+export type Bytes = number;
+export type Millis = number;
+/** Bytes a second. 0 means no limit wherever it is a setting. */
+export type Rate = number;
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const GiB = 1024 * MiB;
+
+const SCALES: readonly [string, number][] = [
+	["TiB", 1024 * GiB],
+	["GiB", GiB],
+	["MiB", MiB],
+	["KiB", KiB],
+];
+
+/** `1.5 GiB`, `812 B`: three significant figures. */
+export function formatBytes(bytes: Bytes): string {
+	for (const [unit, scale] of SCALES) {
+		if (bytes >= scale) {
+			const figure = bytes / scale;
+			return `${figure.toFixed(figure >= 100 ? 0 : figure >= 10 ? 1 : 2)} ${unit}`;
+		}
+	}
+	return `${Math.round(bytes)} B`;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+	"": 1,
+	B: 1,
+	K: KiB,
+	KiB: KiB,
+	M: MiB,
+	MiB: MiB,
+	G: GiB,
+	GiB: GiB,
+	T: 1024 * GiB,
+	TiB: 1024 * GiB,
+	kB: 1e3,
+	MB: 1e6,
+	GB: 1e9,
+	TB: 1e12,
+};
+
+/** Reads `512`, `64 KiB`, `1.5GB`, `20G`; undefined when it is none of these. */
+export function parseBytes(text: string): Bytes | undefined {
+	const match = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(text);
+	const unit = UNITS[match?.[2] ?? ""];
+	if (match?.[1] === undefined || unit === undefined) return undefined;
+	return Math.floor(Number(match[1]) * unit);
+}

@@ -1,0 +1,34 @@
+import * as z from "zod/mini";
+import { LOG_LEVELS } from "../base/log.ts";
+import { boxId, instant, networkId, titleId } from "./ids.ts";
+
+const requestId = z.string().check(z.regex(/^[0-9a-f]{32}$/));
+
+/** `down/command` (purpose `placement`): one thing for one box to do before it expires, done at most once. */
+export const command = z.object({
+	network: networkId,
+	box: boxId,
+	id: requestId,
+	issuedAt: instant,
+	expires: instant,
+	body: z.discriminatedUnion("kind", [
+		/** The answer to a key request: the title key sealed to the box's public key, base64. */
+		z.object({
+			kind: z.literal("key"),
+			request: requestId,
+			title: titleId,
+			sealed: z.string().check(z.maxLength(256)),
+		}),
+		z.object({
+			kind: z.literal("key-denied"),
+			request: requestId,
+			title: titleId,
+			reason: z.string().check(z.maxLength(64)),
+		}),
+		/** Report fill levels now. */
+		z.object({ kind: z.literal("report") }),
+		z.object({ kind: z.literal("log-level"), level: z.enum(LOG_LEVELS) }),
+	]),
+});
+export type Command = z.output<typeof command>;
+export type CommandBody = Command["body"];

@@ -1,0 +1,37 @@
+import * as z from "zod/mini";
+import { envelope } from "./envelope.ts";
+import { boxId, count, instant, networkId, region } from "./ids.ts";
+
+export const ROLES = ["box", "headend"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Lets one key into one region (purpose `issuer`). `box` is the key that must also be the connection's Noise key. */
+export const certificate = z.object({
+	network: networkId,
+	region,
+	box: boxId,
+	role: z.enum(ROLES),
+	serial: z.string().check(z.minLength(1), z.maxLength(64)),
+	notBefore: instant,
+	notAfter: instant,
+});
+export type Certificate = z.output<typeof certificate>;
+
+/** The first frame each way. At most 64 KiB are read before it is checked. */
+export const hello = z.object({
+	v: z.literal(1),
+	certificate: envelope,
+	head: z.optional(envelope),
+	/** Where this member takes bulk connections over TCP, if it does. */
+	tcp: z.optional(
+		z.object({
+			host: z.string().check(z.maxLength(64)),
+			port: count.check(z.maximum(65_535)),
+		}),
+	),
+});
+export type Hello = z.output<typeof hello>;
+
+/** After hello: a newer head, passed on. */
+export const news = z.object({ head: envelope });
+export type News = z.output<typeof news>;

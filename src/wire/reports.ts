@@ -1,0 +1,93 @@
+import * as z from "zod/mini";
+import { boxId, count, instant, region, titleId } from "./ids.ts";
+
+const session = z.string().check(z.regex(/^[0-9a-f]{16}$/));
+const text = z.string().check(z.maxLength(500));
+
+/** `up/state`, retained: birth, and as will with `online: false`. A will of an older session must not end a newer one. */
+export const state = z.object({
+	session,
+	online: z.boolean(),
+	since: instant,
+	box: boxId,
+	region,
+	version: text,
+	power: z.enum(["active", "standby", "off"]),
+	reach: z.enum(["direct", "nat", "none"]),
+});
+export type State = z.output<typeof state>;
+
+/** `up/reported`, retained: what became of the placement (epoch, rev), or of a message that was refused. */
+export const reported = z.object({
+	session,
+	at: instant,
+	epoch: count,
+	rev: count,
+	phase: z.enum([
+		"accepted",
+		"fetching",
+		"applied",
+		"short",
+		"failed",
+		"refused",
+	]),
+	/** A stable slug: why it failed, is short or was refused. */
+	code: z.optional(text),
+	detail: z.optional(text),
+	/** With `short`: placed bytes that there is no room for. */
+	missingBytes: z.optional(count),
+});
+export type Reported = z.output<typeof reported>;
+
+/** Where bytes came from and went to since the session began. */
+export const counters = z.object({
+	fromNeighbours: count,
+	fromOrigin: count,
+	toNeighbours: count,
+	toPlayers: count,
+	/** Of `toPlayers`, by where the block was when the player asked for it. */
+	playedFromDisk: count,
+	playedFromNeighbours: count,
+	playedFromOrigin: count,
+	wrongBlocks: count,
+});
+export type Counters = z.output<typeof counters>;
+
+/** `up/fill`: fill levels in bytes. Capacity and UsedSpace as in Broadband Forum TR-140, StorageService. */
+export const fill = z.object({
+	session,
+	at: instant,
+	capacity: count,
+	usedSpace: count,
+	/** The part of the capacity kept for what is watched without being placed. */
+	streamingShare: count,
+	transientBytes: count,
+	placedBytes: count,
+	heldBytes: count,
+	shards: z.object({ placed: count, held: count }),
+	titles: z
+		.array(z.object({ id: titleId, placed: count, held: count, bytes: count }))
+		.check(z.maxLength(100_000)),
+	neighbours: count,
+	counters,
+});
+export type Fill = z.output<typeof fill>;
+
+/** `up/request`: the box asks for something; the answer is a command that carries the request's id. */
+export const request = z.object({
+	id: z.string().check(z.regex(/^[0-9a-f]{32}$/)),
+	session,
+	kind: z.literal("key"),
+	title: titleId,
+});
+export type Request = z.output<typeof request>;
+
+/** `up/response`: what became of a command. */
+export const response = z.object({
+	id: z.string().check(z.maxLength(64)),
+	session,
+	ok: z.boolean(),
+	code: z.optional(text),
+	detail: z.optional(text),
+});
+export type Response = z.output<typeof response>;

@@ -1,0 +1,55 @@
+import { type BoxId, isBoxId, isRegion, type Region } from "./ids.ts";
+
+const DOWN = ["desired", "command"] as const;
+const UP = ["state", "reported", "fill", "request", "response"] as const;
+export type Down = (typeof DOWN)[number];
+export type Up = (typeof UP)[number];
+
+/** What arrives at the headend from boxes. */
+export const ALL_UP = "larder/v1/box/+/up/#";
+
+export function downTopic(box: BoxId, kind: Down): string {
+	return `larder/v1/box/${box}/down/${kind}`;
+}
+
+export function upTopic(box: BoxId, kind: Up): string {
+	return `larder/v1/box/${box}/up/${kind}`;
+}
+
+export function headTopic(region: Region): string {
+	return `larder/v1/region/${region}/down/head`;
+}
+
+export type Topic =
+	| { readonly to: "box"; readonly box: BoxId; readonly kind: Down }
+	| { readonly to: "headend"; readonly box: BoxId; readonly kind: Up }
+	| { readonly to: "region"; readonly region: Region; readonly kind: "head" };
+
+/** Undefined for a topic that is not Larder's. */
+export function parseTopic(topic: string): Topic | undefined {
+	const [root, version, scope, name = "", direction, kind = "", ...rest] =
+		topic.split("/");
+	if (root !== "larder" || version !== "v1" || rest.length > 0)
+		return undefined;
+	if (
+		scope === "region" &&
+		direction === "down" &&
+		kind === "head" &&
+		isRegion(name)
+	) {
+		return { to: "region", region: name, kind };
+	}
+	if (scope !== "box" || !isBoxId(name)) return undefined;
+	if (direction === "down" && isOneOf(DOWN, kind))
+		return { to: "box", box: name, kind };
+	if (direction === "up" && isOneOf(UP, kind))
+		return { to: "headend", box: name, kind };
+	return undefined;
+}
+
+function isOneOf<T extends string>(
+	words: readonly T[],
+	word: string,
+): word is T {
+	return (words as readonly string[]).includes(word);
+}
