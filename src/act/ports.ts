@@ -3,6 +3,7 @@ import type { Bitfield } from "../content/bitfield.ts";
 import type { TitleCipher } from "../content/cipher.ts";
 import type { BlockRun } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
+import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import type { HolderTable } from "../wire/placement.ts";
@@ -35,15 +36,15 @@ export interface Store {
 	inventory(id: TitleId): TitleInventory | undefined;
 	hasBlock(id: TitleId, shard: number, block: number): boolean;
 	/** Undefined when the shard's leaves are not on disk. */
-	leaves(id: TitleId, shard: number): Promise<Buffer | undefined>;
-	/** Verifies leaves against the manifest and opens the shard for writing. Throws BLOCK_WRONG. */
-	putLeaves(id: TitleId, shard: number, leaves: Uint8Array): Promise<void>;
-	/** Verifies a block against the leaves and writes it; a shard's last block makes the shard held. Throws BLOCK_WRONG. */
+	leaves(id: TitleId, shard: number): Promise<VerifiedLeaves | undefined>;
+	/** Opens the shard for writing, unless it is there. Throws STORE_FULL, STORE_UNUSABLE or TITLE_UNKNOWN. */
+	putLeaves(id: TitleId, shard: number, leaves: VerifiedLeaves): Promise<void>;
+	/** Writes a block; a shard's last block makes the shard held. Throws as `putLeaves`. */
 	putBlock(
 		id: TitleId,
 		shard: number,
 		block: number,
-		bytes: Uint8Array,
+		bytes: VerifiedBlock,
 	): Promise<void>;
 	/** Ciphertext of a run of blocks, checked against their leaves when first read. Undefined when any is not held. */
 	read(id: TitleId, run: BlockRun): Promise<Buffer | undefined>;

@@ -1,4 +1,7 @@
 import * as z from "zod/mini";
+import { boxId, count, instant, region, titleId } from "./ids.ts";
+import { ROLES } from "./membership.ts";
+import { counters, fill, reported, state } from "./reports.ts";
 
 /** One frame is one line of JSON. Longer ones end the connection. */
 export const MAX_IPC_FRAME = 256 * 1024;
@@ -22,3 +25,106 @@ export const ipcReply = z.union([
 	}),
 ]);
 export type IpcReply = z.output<typeof ipcReply>;
+
+/** The most titles that `status` lists: they must fit into one frame. */
+export const MAX_STATUS_TITLES = 1000;
+
+const rate = z.number().check(z.nonnegative());
+const millis = z.number().check(z.nonnegative());
+const port = count.check(z.maximum(65_535));
+
+const neighbour = z.object({
+	box: boxId,
+	link: z.enum(["udx", "tcp"]),
+	/** 0 when not measured yet, like the throughput. */
+	roundTripMs: millis,
+	/** Bytes a second. */
+	throughput: rate,
+	/** Bytes asked for and not yet arrived. */
+	inFlight: count,
+	bytesFrom: count,
+	bytesTo: count,
+	since: instant,
+});
+
+/** What `status` answers: the box at this moment. Sizes in bytes, rates in bytes a second. */
+export const status = z.object({
+	version: z.string(),
+	box: boxId,
+	region,
+	session: state.shape.session,
+	/** Milliseconds since the agent started. */
+	uptime: millis,
+	power: state.shape.power,
+	membership: z.object({
+		role: z.enum(ROLES),
+		serial: z.string(),
+		notAfter: instant,
+	}),
+	swarm: z.object({
+		reach: state.shape.reach,
+		/** UDP port of the DHT. */
+		port,
+		/** Port of the TCP listener; 0 when there is none. */
+		tcpPort: port,
+		neighbours: z.array(neighbour),
+	}),
+	control: z.object({
+		/** URL of the broker, without credentials. */
+		broker: z.string(),
+		connected: z.boolean(),
+		/** When that last changed. */
+		since: z.optional(instant),
+		lastPlacement: z.optional(
+			z.object({
+				epoch: count,
+				rev: count,
+				phase: reported.shape.phase,
+				at: instant,
+				code: z.optional(z.string()),
+			}),
+		),
+	}),
+	store: z.object({
+		capacity: fill.shape.capacity,
+		usedSpace: fill.shape.usedSpace,
+		streamingShare: fill.shape.streamingShare,
+		transientBytes: fill.shape.transientBytes,
+		placedBytes: fill.shape.placedBytes,
+		heldBytes: fill.shape.heldBytes,
+		shards: fill.shape.shards,
+	}),
+	/** Shards placed and held of each title. */
+	titles: z
+		.array(z.object({ id: titleId, placed: count, held: count }))
+		.check(z.maxLength(MAX_STATUS_TITLES)),
+	streams: z.array(
+		z.object({
+			/** Lives as long as the stream: it must not tie two viewings together. */
+			id: z.string(),
+			title: titleId,
+			bytes: count,
+			rate,
+			/** How many neighbours serve it. */
+			sources: count,
+		}),
+	),
+	rates: z.object({ down: rate, up: rate, origin: rate }),
+	counters,
+	/** What is wrong now, in words for a person. */
+	problems: z.array(z.string()),
+});
+export type Status = z.output<typeof status>;
+
+/** One finding of the doctor; `remedy` says what to do when the level is not `ok`. */
+export const check = z.object({
+	name: z.string(),
+	level: z.enum(["ok", "warn", "fail"]),
+	finding: z.string(),
+	remedy: z.optional(z.string()),
+});
+export type Check = z.output<typeof check>;
+
+/** What `doctor` answers. */
+export const diagnosis = z.object({ checks: z.array(check) });
+export type Diagnosis = z.output<typeof diagnosis>;

@@ -1,0 +1,142 @@
+// The parts of the untyped Holepunch packages that Larder uses.
+
+declare module "hyperdht" {
+	import type { EventEmitter } from "node:events";
+	import type { NoiseStream } from "@hyperswarm/secret-stream";
+
+	interface Address {
+		host: string;
+		port: number;
+	}
+	export interface DhtOptions {
+		bootstrap: readonly string[] | readonly Address[];
+		keyPair?: { publicKey: Buffer; secretKey: Buffer };
+		host?: string;
+		port?: number;
+		firewalled?: boolean;
+		ephemeral?: boolean;
+		anyPort?: boolean;
+		quickFirewall?: boolean;
+	}
+	export default class HyperDHT extends EventEmitter {
+		constructor(options: DhtOptions);
+		static bootstrapper(
+			port: number,
+			host: string,
+			options?: Partial<DhtOptions>,
+		): HyperDHT;
+		readonly host: string | null;
+		readonly port: number;
+		readonly firewalled: boolean;
+		readonly ephemeral: boolean;
+		readonly online: boolean;
+		readonly destroyed: boolean;
+		fullyBootstrapped(): Promise<void>;
+		address(): Address;
+		toArray(): Address[];
+		ping(address: Address, options?: { timeout?: number }): Promise<unknown>;
+		connect(
+			key: Uint8Array,
+			options?: { keyPair?: { publicKey: Buffer; secretKey: Buffer } },
+		): NoiseStream;
+		destroy(options?: { force?: boolean }): Promise<void>;
+	}
+}
+
+declare module "hyperswarm" {
+	import type { EventEmitter } from "node:events";
+	import type { NoiseStream } from "@hyperswarm/secret-stream";
+	import type HyperDHT from "hyperdht";
+	export interface PeerInfo {
+		readonly publicKey: Buffer;
+		ban(banned: boolean): void;
+	}
+	export interface Discovery {
+		flushed(): Promise<void>;
+		refresh(options?: { client?: boolean; server?: boolean }): Promise<void>;
+		destroy(): Promise<void>;
+	}
+	export default class Hyperswarm extends EventEmitter<{
+		connection: [NoiseStream, PeerInfo];
+		update: [];
+	}> {
+		constructor(options: {
+			dht: HyperDHT;
+			keyPair: { publicKey: Buffer; secretKey: Buffer };
+			maxPeers?: number;
+			firewall?: (publicKey: Buffer, payload: unknown) => boolean;
+			backoffs?: readonly number[];
+			jitter?: number;
+		});
+		readonly connections: Set<NoiseStream>;
+		join(
+			topic: Uint8Array,
+			options?: { client?: boolean; server?: boolean; limit?: number },
+		): Discovery;
+		listen(): Promise<void>;
+		destroy(options?: { force?: boolean }): Promise<void>;
+	}
+}
+
+declare module "@hyperswarm/secret-stream" {
+	import type { Duplex } from "node:stream";
+	export interface NoiseStream extends Omit<Duplex, "destroyed"> {
+		readonly publicKey: Buffer;
+		readonly remotePublicKey: Buffer;
+		readonly isInitiator: boolean;
+		readonly connected: boolean;
+		readonly opened: Promise<boolean>;
+		readonly destroyed: boolean;
+		readonly destroying: boolean;
+		readonly rawStream: { readonly rtt?: number; readonly remoteHost?: string };
+		userData: unknown;
+		setKeepAlive(ms: number): void;
+		setTimeout(ms: number): void;
+		alloc(length: number): Buffer;
+	}
+	export interface NoiseOptions {
+		pattern?: "IK" | "XX";
+		keyPair: { publicKey: Buffer; secretKey: Buffer };
+		remotePublicKey?: Uint8Array;
+		keepAlive?: number;
+	}
+	const SecretStream: new (
+		isInitiator: boolean,
+		raw: Duplex,
+		options: NoiseOptions,
+	) => NoiseStream;
+	export default SecretStream;
+}
+
+declare module "protomux" {
+	import type { NoiseStream } from "@hyperswarm/secret-stream";
+	import type { Encoding } from "compact-encoding";
+	export interface Message<T> {
+		/** False when the stream's buffer is full; the message is queued all the same. */
+		send(message: T): boolean;
+	}
+	export interface Channel {
+		readonly opened: boolean;
+		readonly closed: boolean;
+		addMessage<T>(options: {
+			encoding: Encoding<T>;
+			onmessage?: (message: T) => void;
+		}): Message<T>;
+		open(): void;
+		close(): void;
+	}
+	export default class Protomux {
+		constructor(stream: NoiseStream);
+		static from(stream: NoiseStream): Protomux;
+		readonly stream: NoiseStream;
+		readonly drained: boolean;
+		createChannel(options: {
+			protocol: string;
+			id?: Uint8Array;
+			onopen?: () => void;
+			onclose?: () => void;
+			ondrain?: () => void;
+		}): Channel | null;
+		destroy(error?: Error): void;
+	}
+}

@@ -1,0 +1,72 @@
+import { monotonic } from "../base/time.ts";
+import type { Bytes, Rate } from "../base/units.ts";
+
+/** How far ahead of the rate a quiet box may send at once. */
+const BURST_SECONDS = 0.1;
+
+interface Waiter {
+	readonly bytes: Bytes;
+	readonly go: () => void;
+}
+
+/**
+ * One for the whole box: everything that leaves for neighbours takes its bytes from here first.
+ * Urgent before fill; within each, first come first served, and a neighbour waits with one chunk at a time, which makes it fair.
+ * Token bucket; `rate` 0 means no limit.
+ */
+export class Pacer {
+	private limit: Rate;
+	private tokens = 0;
+	private at = monotonic();
+	private readonly urgent: Waiter[] = [];
+	private readonly fill: Waiter[] = [];
+	private timer: NodeJS.Timeout | undefined;
+
+	constructor(rate: Rate) {
+		this.limit = rate;
+	}
+
+	get rate(): Rate {
+		return this.limit;
+	}
+
+	/** Takes effect at once, for those who wait too. */
+	set rate(rate: Rate) {
+		this.refill();
+		this.limit = rate;
+		this.serve();
+	}
+
+	/** Resolves when `bytes` may leave. */
+	take(bytes: Bytes, urgent: boolean): Promise<void> | undefined {
+		if (this.limit === 0) return undefined;
+		return new Promise((go) => {
+			(urgent ? this.urgent : this.fill).push({ bytes, go });
+			this.serve();
+		});
+	}
+
+	private serve(): void {
+		clearTimeout(this.timer);
+		this.refill();
+		for (;;) {
+			const lane = this.urgent.length > 0 ? this.urgent : this.fill;
+			const next = lane[0];
+			if (next === undefined) return;
+			// A chunk larger than the burst goes when the bucket is not in debt, and leaves it in debt.
+			if (this.limit > 0 && this.tokens < 0) break;
+			lane.shift();
+			if (this.limit > 0) this.tokens -= next.bytes;
+			next.go();
+		}
+		const wait = (-this.tokens / this.limit) * 1000;
+		this.timer = setTimeout(() => this.serve(), Math.max(1, wait));
+	}
+
+	private refill(): void {
+		const now = monotonic();
+		const earned = ((now - this.at) / 1000) * this.limit;
+		this.at = now;
+		this.tokens = Math.min(this.limit * BURST_SECONDS, this.tokens + earned);
+	}
+}
