@@ -257,6 +257,20 @@ t.test("requests by the thousand are answered one by one", async (t) => {
 	t.equal(most, 1);
 });
 
+t.test("nothing more is read from a client that waits", async (t) => {
+	const never = Promise.withResolvers<void>();
+	t.teardown(never.resolve);
+	let asked = 0;
+	const { socket } = await agent(t, {
+		status: () => (asked++ === 0 ? never.promise : Promise.resolve("now")),
+	});
+	const client = await dial(t, socket);
+	client.write('{"id":1,"method":"status"}\n'.repeat(100_000));
+	for (let i = 0; i < 20; i++) await callIpc(socket, "status", 5000);
+	t.equal(asked, 21);
+	t.ok(client.writableLength > 0);
+});
+
 t.test("200 clients: the cap holds, and room comes back", async (t) => {
 	const { socket } = await agent(t);
 	const clients = await Promise.all(
