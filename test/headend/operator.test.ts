@@ -1,0 +1,148 @@
+import {
+	mkdir,
+	readdir,
+	readFile,
+	rm,
+	stat,
+	writeFile,
+} from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import * as z from "zod/mini";
+import { lockOperator } from "../../src/headend/lock.ts";
+import { initOperator, openOperator } from "../../src/headend/operator.ts";
+import { PURPOSES, seal, unseal } from "../../src/wire/envelope.ts";
+import type { Region } from "../../src/wire/ids.ts";
+
+const region = "north-1" as Region;
+
+t.test(
+	"a new operator opens, and each key signs for its own purpose only",
+	async (t) => {
+		const dir = join(t.testdir(), "operator");
+		const operator = await initOperator(dir, { region, copies: 5 });
+		t.equal(operator.epoch, 1);
+		t.equal(operator.config.copies, 5);
+		t.same((await openOperator(dir)).rootKey, operator.rootKey);
+		for (const purpose of PURPOSES) {
+			const bytes = seal(operator.signers[purpose], { hello: 1 });
+			const schema = z.object({ hello: z.number() });
+			for (const asked of PURPOSES) {
+				t.equal(
+					unseal(bytes, asked, schema, operator.trust).ok,
+					asked === purpose,
+				);
+			}
+		}
+	},
+);
+
+t.test(
+	"secrets are the operator's alone, origin is for everybody",
+	async (t) => {
+		const dir = join(t.testdir(), "operator");
+		await initOperator(dir, { region });
+		t.equal((await stat(join(dir, "keys"))).mode & 0o777, 0o700);
+		t.equal((await stat(join(dir, "titles"))).mode & 0o777, 0o700);
+		t.equal((await stat(dir)).mode & 0o777, 0o755);
+		const keys = await readdir(join(dir, "keys"));
+		t.same(
+			keys.sort(),
+			[
+				"network-secret",
+				"root.json",
+				...PURPOSES.map((p) => `${p}.json`),
+			].sort(),
+		);
+		for (const key of keys)
+			t.equal((await stat(join(dir, "keys", key))).mode & 0o777, 0o600, key);
+	},
+);
+
+t.test("the root's seed may be taken away", async (t) => {
+	const dir = join(t.testdir(), "operator");
+	await initOperator(dir, { region });
+	await rm(join(dir, "keys/root.json"));
+	t.equal((await openOperator(dir)).region, region);
+});
+
+t.test(
+	"an operator is never overwritten, and a failed init leaves nothing",
+	async (t) => {
+		const parent = t.testdir({ full: { file: "mine" }, empty: {} });
+		await t.rejects(initOperator(join(parent, "full"), { region }), {
+			code: "OPERATOR_EXISTS",
+		});
+		t.equal(await readFile(join(parent, "full/file"), "utf8"), "mine");
+		await t.rejects(
+			initOperator(join(parent, "empty"), { region, originUrl: "nonsense" }),
+			{ code: "CONFIG_INVALID", message: /origin\.url/ },
+		);
+		t.same(await readdir(join(parent, "empty")), []);
+		t.same((await readdir(parent)).sort(), ["empty", "full"]);
+		await initOperator(join(parent, "empty"), { region });
+	},
+);
+
+t.test("damage is named", async (t) => {
+	const dir = join(t.testdir(), "operator");
+	await t.rejects(openOperator(dir), { code: "OPERATOR_MISSING" });
+	await initOperator(dir, { region });
+	const breakages: [file: string, text: string, code: string, names: RegExp][] =
+		[
+			["operator.toml", "region = ", "CONFIG_INVALID", /operator\.toml/],
+			["epoch", "zero", "OPERATOR_INVALID", /epoch/],
+			["keys/placement.json", "{}", "OPERATOR_INVALID", /placement\.json/],
+			["network.json", "{", "OPERATOR_INVALID", /network\.json/],
+			["keys/network-secret", "abc", "OPERATOR_INVALID", /network-secret/],
+		];
+	for (const [file, text, code, names] of breakages) {
+		const whole = await readFile(join(dir, file));
+		await writeFile(join(dir, file), text);
+		await t.rejects(openOperator(dir), { code, message: names }, file);
+		await writeFile(join(dir, file), whole);
+	}
+	const other = await readFile(join(dir, "keys/issuer.json"));
+	await writeFile(join(dir, "keys/placement.json"), other);
+	await t.rejects(
+		openOperator(dir),
+		{ code: "OPERATOR_INVALID" },
+		"a key under another's name",
+	);
+});
+
+t.test("every wrong setting is named with its key", async (t) => {
+	const dir = join(t.testdir(), "operator");
+	await initOperator(dir, { region });
+	const path = join(dir, "operator.toml");
+	const whole = await readFile(path, "utf8");
+	const edits: [from: RegExp, to: string, names: RegExp][] = [
+		[/copies = 3/, "copies = 0", /copies/],
+		[/copies = 3/, 'copies = "3"', /copies/],
+		[/\[api\]/, "[api]\ncolour = 1", /api.*colour/],
+		[/"mqtt:/, '"http:', /broker\.url/],
+		[/bootstrap = \[.*\]/, 'bootstrap = ["here"]', /swarm\.bootstrap/],
+		[/= "now"/, '= "later"', /policy\.share_transient/],
+		[/region = .*/, 'region = "south"', /region/],
+	];
+	for (const [from, to, names] of edits) {
+		await writeFile(path, whole.replace(from, to));
+		await t.rejects(
+			openOperator(dir),
+			{ code: "CONFIG_INVALID", message: names },
+			to,
+		);
+	}
+});
+
+t.test("one process at a time works on an operator", async (t) => {
+	const dir = t.testdir();
+	const lock = await lockOperator(dir);
+	await t.rejects(lockOperator(`${dir}/../${dir.split("/").at(-1)}`), {
+		code: "OPERATOR_BUSY",
+	});
+	await mkdir(join(dir, "other"));
+	await (await lockOperator(join(dir, "other"))).close();
+	await lock.close();
+	await (await lockOperator(dir)).close();
+});
