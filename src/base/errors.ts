@@ -8,6 +8,10 @@ export const ERRORS = {
 	OPERATOR_MISSING:
 		"Run `larder init <folder>` first, or name the folder with --dir.",
 	OPERATOR_EXISTS: "Choose an empty folder; an operator is never overwritten.",
+	OPERATOR_BUSY:
+		"Stop the other headend on this folder, or let it do the work.",
+	OPERATOR_INVALID:
+		"Mend or remove what is named, or restore the operator from a backup with `larder restore`.",
 	NO_BOOTSTRAP:
 		"Set swarm.bootstrap to at least one address of an operator DHT node (host:port).",
 	PORT_TAKEN: "Stop the program that uses the port, or choose another port.",
@@ -29,6 +33,13 @@ export const ERRORS = {
 		"Mend the faults listed and publish again; nothing was published.",
 	PACKAGE_CHANGED:
 		"The source changed while it was read; let it finish changing and publish again.",
+	REQUEST_INVALID: "Mend the request as the message says.",
+	HOST_REFUSED:
+		"Address the gateway by a loopback name: 127.0.0.1, [::1] or localhost.",
+	METHOD_REFUSED: "Use one of the methods in the Allow header.",
+	FILE_UNKNOWN:
+		"Start from the title's entry, which GET /titles/<title id> names.",
+	RANGE_OUTSIDE: "Ask for bytes below the length given in Content-Range.",
 	ORIGIN_FAILED: "Check that the origin is up and its address is right.",
 	BROKER_FAILED:
 		"Check that the broker is up and its address and credentials are right.",
@@ -38,6 +49,7 @@ export const ERRORS = {
 		"Set NotifyAccess=all in the unit and have systemd-notify on the PATH.",
 	BACKUP_INVALID:
 		"Choose another backup file; this one is not a whole Larder backup.",
+	INTERNAL_FAULT: "This is a fault in Larder: report it with the log.",
 	COMMAND_FAILED: "See the reason given.",
 } as const satisfies Record<string, string>;
 
