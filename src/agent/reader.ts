@@ -1,0 +1,147 @@
+import { bad, good, type Result } from "../base/result.ts";
+import { HOUR, MINUTE, SECOND } from "../base/time.ts";
+import {
+	type Bytes,
+	type Millis,
+	parseBytes,
+	type Rate,
+} from "../base/units.ts";
+
+/** Reads one value as TOML gives it. `detail` of a fault says what the key takes. */
+export type Reader<T> = (value: unknown) => Result<T>;
+
+export interface Address {
+	readonly host: string;
+	readonly port: number;
+}
+
+/** Room for titles: a number of bytes, or a share (0..1) of the disk that the data folder lies on. */
+export type Quota =
+	| { readonly kind: "bytes"; readonly bytes: Bytes }
+	| { readonly kind: "share"; readonly share: number };
+
+const wrong = (takes: string) => bad("bad-value", takes);
+
+export const text: Reader<string> = (value) =>
+	typeof value === "string" && value !== ""
+		? good(value)
+		: wrong("takes a text that is not empty");
+
+export const flag: Reader<boolean> = (value) =>
+	typeof value === "boolean" ? good(value) : wrong("takes true or false");
+
+export function oneOf<const T extends string>(words: readonly T[]): Reader<T> {
+	return (value) => {
+		const word = words.find((each) => each === value);
+		return word === undefined
+			? wrong(`takes one of ${words.join(", ")}`)
+			: good(word);
+	};
+}
+
+export function integer(least: number, most: number): Reader<number> {
+	return (value) =>
+		typeof value === "number" &&
+		Number.isInteger(value) &&
+		value >= least &&
+		value <= most
+			? good(value)
+			: wrong(`takes a whole number from ${least} to ${most}`);
+}
+
+export function figure(least: number, most: number): Reader<number> {
+	return (value) =>
+		typeof value === "number" && value >= least && value <= most
+			? good(value)
+			: wrong(`takes a number from ${least} to ${most}`);
+}
+
+/** @param schemes without colon; the first one stands in the example */
+export function url(
+	...schemes: readonly [string, ...string[]]
+): Reader<string> {
+	const takes = wrong(
+		`takes a URL that starts with ${schemes.map((each) => `${each}://`).join(" or ")}`,
+	);
+	return (value) => {
+		if (typeof value !== "string" || !URL.canParse(value)) return takes;
+		const parsed = new URL(value);
+		if (parsed.hostname === "") return takes;
+		if (parsed.username !== "" || parsed.password !== "")
+			return wrong("takes a URL without a user name and password in it");
+		return schemes.includes(parsed.protocol.slice(0, -1)) ? good(value) : takes;
+	};
+}
+
+/** At least one `host:port`, IPv4 or a name: the DHT exchanges IPv4 addresses only. */
+export const addresses: Reader<readonly Address[]> = (value) => {
+	const takes = wrong('takes a list of "host:port"');
+	if (!Array.isArray(value)) return takes;
+	const read: Address[] = [];
+	for (const item of value) {
+		const match = /^([A-Za-z0-9_.-]+):(\d{1,5})$/.exec(String(item));
+		const [, host, port] = match ?? [];
+		if (host === undefined || Number(port) < 1 || Number(port) > 65_535)
+			return wrong(`${takes.detail}; ${JSON.stringify(item)} is none`);
+		read.push({ host, port: Number(port) });
+	}
+	return read.length > 0
+		? good(read)
+		: wrong('takes at least one "host:port" of an operator DHT node');
+};
+
+export const quota: Reader<Quota> = (value) => {
+	const takes = wrong('takes a size such as "20 GiB", or "80%" of the disk');
+	if (typeof value !== "string") return takes;
+	const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(value)?.[1];
+	if (percent !== undefined) {
+		const share = Number(percent) / 100;
+		return share > 0 && share <= 1 ? good({ kind: "share", share }) : takes;
+	}
+	const bytes = parseBytes(value);
+	return bytes === undefined || bytes === 0
+		? takes
+		: good({ kind: "bytes", bytes });
+};
+
+const BITS: Readonly<Record<string, number>> = {
+	"bit/s": 1,
+	"kbit/s": 1e3,
+	"Mbit/s": 1e6,
+	"Gbit/s": 1e9,
+};
+
+/** Bytes a second. A bare number other than 0 is refused: nobody knows whether it counts bits or bytes. */
+export const rate: Reader<Rate> = (value) => {
+	if (value === 0 || value === "0") return good(0);
+	const takes = wrong(
+		'takes "5 Mbit/s", "600 KiB/s" or the like, or 0 for no limit',
+	);
+	if (typeof value !== "string") return takes;
+	const [, number, unit = ""] =
+		/^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+\/s)\s*$/.exec(value) ?? [];
+	if (number === undefined) return takes;
+	const bits = BITS[unit];
+	const bytes =
+		bits === undefined
+			? parseBytes(`${number} ${unit.slice(0, -"/s".length)}`)
+			: Math.floor((Number(number) * bits) / 8);
+	// A rate that rounds to 0 would mean the very opposite of a low limit.
+	return bytes === undefined || bytes === 0 ? takes : good(bytes);
+};
+
+const SPANS: Readonly<Record<string, Millis>> = {
+	ms: 1,
+	s: SECOND,
+	min: MINUTE,
+	h: HOUR,
+};
+
+export const span: Reader<Millis> = (value) => {
+	const [, number, unit = ""] =
+		/^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/.exec(String(value)) ?? [];
+	const scale = SPANS[unit];
+	return number === undefined || scale === undefined
+		? wrong('takes a time such as "10 s", "500 ms" or "2 min"')
+		: good(Math.round(Number(number) * scale));
+};

@@ -1,0 +1,18 @@
+import * as z from "zod/mini";
+import { envelope } from "./envelope.ts";
+import { hex32, networkId, region } from "./ids.ts";
+
+/** The file that makes a receiver a box: `larder issue` writes it (mode 0600), the agent reads it. */
+export const identityFile = z.object({
+	v: z.literal(1),
+	/** Ed25519 seed of the box's key. */
+	seed: hex32,
+	network: networkId,
+	region,
+	rootKey: hex32,
+	/** Hides the region's topic from strangers; no security boundary. */
+	networkSecret: hex32,
+	/** The membership certificate (src/wire/membership.ts), signed by an issuer. */
+	certificate: envelope,
+});
+export type IdentityFile = z.output<typeof identityFile>;
