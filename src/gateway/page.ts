@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { asset } from "./asset.ts";
+import { precondition } from "./condition.ts";
+
+/** The files of the player page and their media types; nothing else is served. */
+const FILES: Readonly<Record<string, string>> = {
+	"index.html": "text/html; charset=utf-8",
+	"style.css": "text/css; charset=utf-8",
+	"player.js": "text/javascript; charset=utf-8",
+	"remote.js": "text/javascript; charset=utf-8",
+	"sources.js": "text/javascript; charset=utf-8",
+	"icon.svg": "image/svg+xml",
+	"hls.js": "text/javascript; charset=utf-8",
+	"hls.worker.js": "text/javascript; charset=utf-8",
+};
+
+// Media Source Extensions play from blob: addresses; everything else comes from this server.
+const POLICY = [
+	"default-src 'none'",
+	"script-src 'self'",
+	"worker-src 'self'",
+	"style-src 'self'",
+	"img-src 'self'",
+	"connect-src 'self'",
+	"media-src 'self' blob:",
+	"base-uri 'none'",
+	"form-action 'none'",
+	"frame-ancestors 'self'",
+].join("; ");
+
+export function isPageFile(name: string): boolean {
+	return Object.hasOwn(FILES, name);
+}
+
+/** Answers with a file of the player page, for which `isPageFile` holds. */
+export async function sendPage(
+	req: IncomingMessage,
+	res: ServerResponse,
+	name: string,
+): Promise<void> {
+	const body = await readFile(asset(name));
+	const digest = createHash("sha256").update(body).digest("base64url");
+	const etag = `"${digest.slice(0, 22)}"`;
+	const headers = {
+		ETag: etag,
+		"Cache-Control": "no-cache",
+		"Content-Security-Policy": POLICY,
+		"Referrer-Policy": "no-referrer",
+	};
+	if (precondition(req.headers, etag) === 304) {
+		res.writeHead(304, headers).end();
+		return;
+	}
+	res.writeHead(200, {
+		...headers,
+		"Content-Type": FILES[name],
+		"Content-Length": body.byteLength,
+	});
+	res.end(body);
+}

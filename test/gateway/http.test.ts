@@ -1,0 +1,111 @@
+import { readFile } from "node:fs/promises";
+import { Registry } from "prom-client";
+import t from "tap";
+import { silent } from "../../src/base/log.ts";
+import { startGateway } from "../../src/gateway/server.ts";
+import { idOf, pattern, Shelf } from "./shelf.ts";
+import { exchange } from "./wire.ts";
+
+interface Case {
+	readonly name: string;
+	readonly method?: string;
+	readonly path: string;
+	readonly send?: Readonly<Record<string, string>>;
+	readonly status: number;
+	readonly headers?: Readonly<Record<string, string | null>>;
+	/** First and last byte of `file` (or of the file that the path names). */
+	readonly body?: readonly [number, number];
+	readonly file?: string;
+	readonly empty?: boolean;
+	/** Of the JSON error. */
+	readonly code?: string;
+}
+
+const { files, cases }: { files: Record<string, number>; cases: Case[] } =
+	JSON.parse(await readFile(new URL("./cases.json", import.meta.url), "utf8"));
+const TITLE = idOf("a");
+const contents: Record<string, Buffer> = {};
+const space = pattern(Object.values(files).reduce((sum, n) => sum + n, 0));
+let offset = 0;
+for (const [path, length] of Object.entries(files)) {
+	contents[path] = space.subarray(offset, offset + length);
+	offset += length;
+}
+const shelf = new Shelf();
+shelf.add(TITLE, "Cases", contents);
+
+const gateway = await startGateway({
+	host: "127.0.0.1",
+	port: 0,
+	library: shelf,
+	registry: new Registry(),
+	ready: () => ({ ready: true, why: "" }),
+	log: silent,
+});
+t.teardown(() => gateway.close());
+const whole = await exchange(
+	gateway.port,
+	"GET",
+	`/titles/${TITLE}/master.m3u8`,
+);
+const etag = whole.headers["etag"] ?? "";
+const filled = (text: string) =>
+	text.replaceAll("{T}", TITLE).replaceAll("{etag}", etag);
+
+t.match(etag, /^"[\w-]{22}"$/, "the tag is strong");
+
+for (const row of cases) {
+	t.test(row.name, async (t) => {
+		const send = Object.fromEntries(
+			Object.entries(row.send ?? {}).map(([name, value]) => [
+				name,
+				filled(value),
+			]),
+		);
+		const answer = await exchange(
+			gateway.port,
+			row.method ?? "GET",
+			filled(row.path),
+			send,
+		);
+		t.equal(answer.status, row.status);
+		for (const [name, value] of Object.entries(row.headers ?? {})) {
+			t.equal(
+				answer.headers[name],
+				value === null ? undefined : filled(value),
+				name,
+			);
+		}
+		if (row.empty) t.equal(answer.body.byteLength, 0, "no body");
+		if (row.body !== undefined) {
+			const path =
+				row.file ?? /\/titles\/\{T\}\/([^?]*)/.exec(row.path)?.[1] ?? "";
+			const [first, last] = row.body;
+			t.ok(
+				answer.body.equals(contents[path]!.subarray(first, last + 1)),
+				"body",
+			);
+		}
+		if (row.code !== undefined) {
+			const error = JSON.parse(answer.body.toString());
+			t.equal(error.code, row.code);
+			t.type(error.message, "string");
+			t.type(error.remedy, "string");
+			t.equal(
+				answer.headers["content-type"],
+				"application/json; charset=utf-8",
+			);
+		}
+	});
+}
+
+t.test("tags differ by path and by title", async (t) => {
+	shelf.add(idOf("b"), "Twin", contents);
+	const paths = [`${TITLE}/video/a.m4s`, `${idOf("b")}/master.m3u8`];
+	const tags = new Set([etag]);
+	for (const path of paths) {
+		const answer = await exchange(gateway.port, "HEAD", `/titles/${path}`);
+		tags.add(answer.headers["etag"] ?? "");
+	}
+	t.equal(tags.size, 3);
+});

@@ -1,0 +1,324 @@
+import { once } from "node:events";
+import { Agent, type IncomingMessage, request } from "node:http";
+import { Registry } from "prom-client";
+import t, { type Test } from "tap";
+import type { OpenTitle } from "../../src/act/ports.ts";
+import { type ErrorCode, LarderError } from "../../src/base/errors.ts";
+import { silent } from "../../src/base/log.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
+import { startGateway } from "../../src/gateway/server.ts";
+import { idOf, pattern, Shelf } from "./shelf.ts";
+import { exchange, parse, send } from "./wire.ts";
+
+const TITLE = idOf("a");
+
+async function open(t: Test, shelf: Shelf) {
+	const registry = new Registry();
+	const gateway = await startGateway({
+		host: "127.0.0.1",
+		port: 0,
+		library: shelf,
+		registry,
+		ready: () => ({ ready: true, why: "" }),
+		log: silent,
+	});
+	t.teardown(() => gateway.close());
+	const count = async (name: string, labels: object = {}) => {
+		const metric = await registry.getSingleMetric(name)?.get();
+		const wanted = JSON.stringify(labels);
+		return metric?.values.find((v) => JSON.stringify(v.labels) === wanted)
+			?.value;
+	};
+	return { gateway, port: gateway.port, count };
+}
+
+/** A title of one large file `film.mp4`, read by `read`. */
+function film(read: OpenTitle["read"], size = 1000): Shelf {
+	const shelf = new Shelf();
+	shelf.addRead(TITLE, "Film", { "film.mp4": size }, read);
+	return shelf;
+}
+
+const PATH = `/titles/${TITLE}/film.mp4`;
+
+t.test("the first bytes leave before the second are there", async (t) => {
+	const more = Promise.withResolvers<void>();
+	const shelf = film(async function* (_, length) {
+		yield Buffer.alloc(10, "a");
+		await more.promise;
+		yield Buffer.alloc(length - 10, "b");
+	});
+	const { port, count } = await open(t, shelf);
+	const socket = await send(port, "GET", PATH, { connection: "close" });
+	const [first] = await once(socket, "data");
+	const head = parse(first);
+	t.equal(head.status, 200);
+	t.equal(head.body.toString(), "a".repeat(10), "with the header, in one go");
+	more.resolve();
+	let rest = 0;
+	for await (const chunk of socket) rest += chunk.byteLength;
+	t.equal(rest, 990);
+	t.equal(await count("larder_gateway_sent_bytes_total"), 1000);
+});
+
+const refusals: readonly [ErrorCode, number, boolean][] = [
+	["TITLE_UNAVAILABLE", 503, true],
+	["TITLE_KEY_UNAVAILABLE", 503, true],
+	["TITLE_KEY_DENIED", 403, false],
+	["TITLE_UNKNOWN", 404, false],
+	["MANIFEST_INVALID", 502, false],
+	["STORE_UNUSABLE", 500, false],
+];
+for (const [code, status, retry] of refusals) {
+	t.test(`${code} before the first byte`, async (t) => {
+		const closed = film(() => {
+			throw new Error("never read");
+		});
+		closed.addFailing(TITLE, "Film", () => new LarderError(code, "why"));
+		const unread = film(async function* () {
+			yield* [];
+			throw new LarderError(code, "why");
+		});
+		for (const shelf of [closed, unread]) {
+			const { port, count } = await open(t, shelf);
+			const answer = await exchange(port, "GET", PATH);
+			t.equal(answer.status, status);
+			t.match(JSON.parse(answer.body.toString()), { code, message: "why" });
+			t.equal("retry-after" in answer.headers, retry);
+			t.equal(answer.headers["access-control-allow-origin"], "*");
+			t.equal(await count("larder_gateway_failures_total", { code }), 1);
+		}
+	});
+}
+
+t.test(
+	"what is no LarderError is a fault of ours, told without details",
+	async (t) => {
+		const shelf = film(() => {
+			throw new Error("secret");
+		});
+		const { port } = await open(t, shelf);
+		const answer = await exchange(port, "GET", PATH);
+		t.equal(answer.status, 500);
+		t.equal(JSON.parse(answer.body.toString()).code, "INTERNAL_FAULT");
+		t.notMatch(answer.body.toString(), "secret");
+	},
+);
+
+const breaks: readonly [string, OpenTitle["read"], ErrorCode][] = [
+	[
+		"an error",
+		async function* () {
+			yield Buffer.alloc(10);
+			await new Promise(setImmediate);
+			throw new LarderError("TITLE_UNAVAILABLE", "gone");
+		},
+		"TITLE_UNAVAILABLE",
+	],
+	[
+		"too few bytes",
+		async function* () {
+			yield Buffer.alloc(10);
+			await new Promise(setImmediate);
+		},
+		"INTERNAL_FAULT",
+	],
+	[
+		"too many bytes",
+		async function* (_, length) {
+			yield Buffer.alloc(10);
+			await new Promise(setImmediate);
+			yield Buffer.alloc(length);
+		},
+		"INTERNAL_FAULT",
+	],
+];
+for (const [name, read, code] of breaks) {
+	t.test(`${name} after the first byte cuts the transfer`, async (t) => {
+		const { port, count } = await open(t, film(read));
+		const answer = await exchange(port, "GET", PATH);
+		t.equal(answer.status, 200);
+		t.equal(answer.headers["content-length"], "1000");
+		t.equal(answer.body.byteLength, 10, "shorter than promised");
+		t.equal(await count("larder_gateway_failures_total", { code }), 1);
+		await t.rejects(
+			fetch(`http://127.0.0.1:${port}${PATH}`).then((r) => r.arrayBuffer()),
+			"a client sees that",
+		);
+	});
+}
+
+t.test("a player that goes away ends the read at once", async (t) => {
+	const reading = Promise.withResolvers<void>();
+	const ended = Promise.withResolvers<string>();
+	const shelf = film(async function* (_offset, _length, signal) {
+		try {
+			yield Buffer.alloc(10);
+			reading.resolve();
+			await once(signal, "abort");
+			signal.throwIfAborted();
+		} finally {
+			ended.resolve(signal.aborted ? "aborted" : "left");
+		}
+	});
+	const { port, count } = await open(t, shelf);
+	const socket = await send(port, "GET", PATH);
+	await reading.promise;
+	socket.destroy();
+	t.equal(await ended.promise, "aborted");
+	await new Promise(setImmediate);
+	t.equal(await count("larder_gateway_aborted_total"), 1);
+	t.equal(await count("larder_gateway_active_requests"), 0);
+});
+
+t.test("a player that goes away before the first byte, too", async (t) => {
+	const opening = Promise.withResolvers<AbortSignal>();
+	const shelf = film(() => {
+		throw new Error("never read");
+	});
+	shelf.open = async (_, signal) => {
+		opening.resolve(signal);
+		await once(signal, "abort");
+		throw signal.reason;
+	};
+	const { port, count } = await open(t, shelf);
+	const socket = await send(port, "GET", PATH);
+	const signal = await opening.promise;
+	socket.destroy();
+	if (!signal.aborted) await once(signal, "abort");
+	await new Promise(setImmediate);
+	t.equal(await count("larder_gateway_aborted_total"), 1);
+	t.equal(await count("larder_gateway_failures_total"), undefined);
+});
+
+t.test("a slow player holds the read back", async (t) => {
+	const size = 256 * MiB;
+	const chunk = Buffer.alloc(256 * KiB);
+	let made = 0;
+	const shelf = film(async function* (_, length) {
+		for (; made < length; made += chunk.byteLength) yield chunk;
+	}, size);
+	const { port } = await open(t, shelf);
+	const socket = await send(port, "GET", PATH, { connection: "close" });
+	let taken = 0;
+	let ahead = 0;
+	for await (const bytes of socket) {
+		ahead = Math.max(ahead, made - taken);
+		taken += bytes.byteLength;
+	}
+	t.ok(taken > size, "all of it came");
+	t.ok(
+		ahead < 32 * MiB,
+		`${ahead} bytes ahead: what sockets hold, not the film`,
+	);
+});
+
+t.test("300 players at once", async (t) => {
+	const players = 300;
+	const size = 64 * KiB;
+	const bytes = pattern(size * players);
+	const everybody = Promise.withResolvers<void>();
+	let here = 0;
+	const shelf = film(async function* (offset, length) {
+		if (++here === players) everybody.resolve();
+		await everybody.promise;
+		yield bytes.subarray(offset, offset + length / 2);
+		yield bytes.subarray(offset + length / 2, offset + length);
+	}, bytes.byteLength);
+	const { port } = await open(t, shelf);
+	const answers = await Promise.all(
+		Array.from({ length: players }, (_, i) =>
+			exchange(port, "GET", PATH, {
+				range: `bytes=${i * size}-${(i + 1) * size - 1}`,
+			}),
+		),
+	);
+	for (const [i, { status, body }] of answers.entries()) {
+		const right = bytes.subarray(i * size, (i + 1) * size).equals(body);
+		if (status !== 206 || !right) t.fail(`player ${i} got other bytes`);
+	}
+	t.equal(here, players);
+});
+
+t.test("answers without a body keep the connection in step", async (t) => {
+	const shelf = new Shelf();
+	shelf.add(TITLE, "Film", {
+		"film.mp4": pattern(1000),
+		"empty.vtt": pattern(0),
+	});
+	const { port } = await open(t, shelf);
+	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+	t.teardown(() => agent.destroy());
+	const ask = async (path: string, method = "GET", headers = {}) => {
+		const req = request({ port, agent, path, method, headers });
+		req.end();
+		const [res] = (await once(req, "response")) as [IncomingMessage];
+		const body = Buffer.concat(await res.toArray());
+		return {
+			reused: req.reusedSocket,
+			status: res.statusCode,
+			size: body.length,
+		};
+	};
+	const asked = [
+		await ask(PATH),
+		await ask(PATH, "HEAD"),
+		await ask(PATH, "GET", { "if-none-match": "*" }),
+		await ask(PATH, "GET", { "if-match": '"x"' }),
+		await ask(PATH, "OPTIONS"),
+		await ask(`/titles/${TITLE}/empty.vtt`),
+		await ask(`/titles/${TITLE}/`),
+		await ask("/", "HEAD"),
+		await ask(PATH, "GET", { range: "bytes=5000-" }),
+		await ask(PATH, "GET", { range: "bytes=-7" }),
+		await ask("/sources", "HEAD"),
+	];
+	t.strictSame(
+		asked.map(({ status }) => status),
+		[200, 200, 304, 412, 204, 200, 307, 200, 416, 206, 200],
+	);
+	t.strictSame(
+		asked.map(({ reused }) => reused),
+		asked.map((_, i) => i > 0),
+	);
+	t.equal(asked.at(-2)?.size, 7);
+});
+
+t.test("close ends reads and connections", async (t) => {
+	const ended = Promise.withResolvers<void>();
+	const shelf = film(async function* (_offset, _length, signal) {
+		try {
+			yield Buffer.alloc(10);
+			await once(signal, "abort");
+		} finally {
+			ended.resolve();
+		}
+	});
+	const { gateway, port } = await open(t, shelf);
+	const reader = await send(port, "GET", PATH);
+	const watcher = await send(port, "GET", "/sources");
+	const idle = await send(port, "GET", "/livez");
+	await Promise.all([reader, watcher, idle].map((s) => once(s, "data")));
+	const gone = Promise.all(
+		[reader, watcher, idle].map((s) => once(s.resume(), "close")),
+	);
+	await gateway.close();
+	await ended.promise;
+	await gone;
+	await t.rejects(fetch(`http://127.0.0.1:${port}/livez`), "nobody listens");
+});
+
+t.test("a taken port is named", async (t) => {
+	const { port } = await open(t, new Shelf());
+	await t.rejects(
+		startGateway({
+			host: "127.0.0.1",
+			port,
+			library: new Shelf(),
+			registry: new Registry(),
+			ready: () => ({ ready: true, why: "" }),
+			log: silent,
+		}),
+		{ code: "PORT_TAKEN" },
+	);
+});

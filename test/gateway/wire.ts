@@ -1,0 +1,61 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+export interface Answer {
+	readonly status: number;
+	readonly headers: Readonly<Record<string, string>>;
+	readonly body: Buffer;
+}
+
+/** Opens a connection to the gateway and sends a request exactly as given: no client tidies the path up. */
+export async function send(
+	port: number,
+	method: string,
+	path: string,
+	headers: Readonly<Record<string, string>> = {},
+): Promise<Socket> {
+	const socket = connect(port, "127.0.0.1");
+	await once(socket, "connect");
+	const lines = Object.entries({ host: `127.0.0.1:${port}`, ...headers }).map(
+		([name, value]) => `${name}: ${value}`,
+	);
+	socket.write([`${method} ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n"));
+	return socket;
+}
+
+/** Everything that one request brings until the gateway closes the connection. */
+export async function exchange(
+	port: number,
+	method: string,
+	path: string,
+	headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+	const socket = await send(port, method, path, {
+		...headers,
+		connection: "close",
+	});
+	const chunks: Buffer[] = [];
+	for await (const chunk of socket) chunks.push(chunk);
+	return parse(Buffer.concat(chunks));
+}
+
+export function parse(bytes: Buffer): Answer {
+	const end = bytes.indexOf("\r\n\r\n");
+	const [first = "", ...lines] = bytes
+		.subarray(0, end)
+		.toString()
+		.split("\r\n");
+	return {
+		status: Number(first.split(" ")[1]),
+		headers: Object.fromEntries(
+			lines.map((line) => {
+				const colon = line.indexOf(":");
+				return [
+					line.slice(0, colon).toLowerCase(),
+					line.slice(colon + 1).trim(),
+				];
+			}),
+		),
+		body: bytes.subarray(end + 4),
+	};
+}
