@@ -5,6 +5,7 @@
 //   dist/agent/<target>/vendor/                package files that pages load: what `import.meta.resolve` finds here
 //   dist/agent/<target>/licenses.txt           what the bundled packages ask to be shipped with them
 //   dist/agent/<target>.meta.json              esbuild's metafile: what is in the bundle, and why
+import { existsSync } from "node:fs";
 import {
 	cp,
 	mkdir,
@@ -17,6 +18,7 @@ import {
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { ARM64_RUNTIME } from "./scripts/arm64.ts";
 import { formatBytes } from "./src/base/units.ts";
 
 const ROOT = import.meta.dirname;
@@ -159,16 +161,13 @@ async function bundle(target, entry, out) {
 	return output.bytes;
 }
 
-/** The pinned Node that goes onto the box with the bundle, if it has been fetched; npm installs only this machine's own. */
+/** Bytes of the pinned Node that goes onto the box with the bundle; npm installs only this machine's own. */
 async function runtimeSize(target) {
-	for (const folder of ["node_modules", "node_modules/.cache/larder"]) {
-		try {
-			return (await stat(join(ROOT, folder, `node-${target}/bin/node`))).size;
-		} catch (error) {
-			if (error.code !== "ENOENT") throw error;
-		}
-	}
-	return undefined;
+	const own = join(ROOT, `node_modules/node-${target}/bin/node`);
+	const file = [own, ARM64_RUNTIME].find(
+		(path) => path.includes(target) && existsSync(path),
+	);
+	return file === undefined ? undefined : (await stat(file)).size;
 }
 
 async function report(target, out, script) {

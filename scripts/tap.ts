@@ -1,0 +1,100 @@
+/** What a run of tests came to. A test is a named block (or a bare assertion) of a test file. */
+export interface Tally {
+	passed: number;
+	failed: number;
+	skipped: number;
+}
+
+interface Block {
+	readonly name: string;
+	/** Failures shown inside it. */
+	faults: number;
+	tests: number;
+}
+
+const POINT = /^( *)(not )?ok \d+(?: - (.*?))?(?: # (\S+).*)?$/;
+const SUBTEST = /^( *)# Subtest: (.*)$/;
+
+/**
+ * Reads the TAP of `tap test/*.test.ts` line by line: a line for every file, and for every failure where it is and why.
+ * A file that fails without a failing test in it (it crashed, or ran out of time) counts as one failed test.
+ */
+export class TapReader {
+	readonly tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+	/** Names of what failed, file first. */
+	readonly failures: string[] = [];
+	private readonly say: (line: string) => void;
+	/** Blocks begun and not ended, outermost first; its length is the depth. */
+	private readonly open: Block[] = [];
+	/** Set while the details of a point are read: their indent, and whether they are shown. */
+	private details: { indent: number; shown: boolean } | undefined;
+	private lastShown = false;
+
+	constructor(say: (line: string) => void) {
+		this.say = say;
+	}
+
+	line(text: string): void {
+		if (this.details !== undefined) {
+			this.detail(text, this.details);
+			return;
+		}
+		const begin = /^( *)---$/.exec(text);
+		if (begin?.[1] !== undefined) {
+			this.details = { indent: begin[1].length, shown: this.lastShown };
+			return;
+		}
+		const subtest = SUBTEST.exec(text);
+		if (subtest?.[2] !== undefined && depthOf(subtest) === this.open.length) {
+			this.open.push({ name: subtest[2], faults: 0, tests: 0 });
+			return;
+		}
+		const point = POINT.exec(text);
+		if (point !== null) this.point(point);
+	}
+
+	private detail(
+		text: string,
+		details: { indent: number; shown: boolean },
+	): void {
+		if (text.trimEnd() === `${" ".repeat(details.indent)}...`) {
+			this.details = undefined;
+		} else if (details.shown) {
+			this.say(`    ${text.slice(details.indent)}`.trimEnd());
+		}
+	}
+
+	private point(point: RegExpExecArray): void {
+		const depth = depthOf(point);
+		const bad = point[2] !== undefined;
+		const skipped = /^(skip|todo)$/i.test(point[4] ?? "");
+		// A crash leaves blocks open; the point of an outer one ends them all.
+		const [block] = this.open.splice(depth);
+		const name = block?.name ?? point[3] ?? "unnamed";
+		const where = [...this.open.map((outer) => outer.name), name].join(" > ");
+		const fault = bad && !skipped && (block?.faults ?? 0) === 0;
+		this.lastShown = fault;
+		if (fault) {
+			this.failures.push(where);
+			this.say(`  FAILED ${where}`);
+			for (const outer of this.open) outer.faults++;
+		}
+		if (depth === 1) this.count(bad, skipped);
+		if (depth > 0) return;
+		if (fault) this.tally.failed++;
+		if (skipped) this.tally.skipped++;
+		this.say(`  ${bad ? "not ok" : "ok"} ${name} (${block?.tests ?? 0})`);
+	}
+
+	private count(bad: boolean, skipped: boolean): void {
+		if (skipped) this.tally.skipped++;
+		else if (bad) this.tally.failed++;
+		else this.tally.passed++;
+		for (const file of this.open) file.tests++;
+	}
+}
+
+/** TAP indents by four spaces a level. */
+function depthOf(match: RegExpExecArray): number {
+	return (match[1]?.length ?? 0) / 4;
+}

@@ -1,0 +1,164 @@
+// `npm test`: everything. `npm test -- check`, `-- unit`, `-- system/fill`, `-- store gateway/range`: a part of it.
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { createInterface } from "node:readline";
+import { TapReader } from "./tap.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const BIN = join(ROOT, "node_modules/.bin");
+const say = (line: string) => console.log(line);
+
+interface Step {
+	readonly name: string;
+	/** Whether it went well. */
+	readonly run: () => Promise<boolean>;
+}
+
+/** Runs a program of the project without a standard input; whether it went well. `onLine` takes its output instead of the terminal. */
+async function program(
+	command: string,
+	args: readonly string[],
+	onLine?: (line: string) => void,
+): Promise<boolean> {
+	const child = spawn(command, args, {
+		cwd: ROOT,
+		// The pinned Node comes before this machine's own.
+		env: { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"]}` },
+		stdio: ["ignore", onLine === undefined ? "inherit" : "pipe", "inherit"],
+	});
+	const stop = () => child.kill();
+	process.once("SIGTERM", stop);
+	const end = new Promise<number | null>((resolve, reject) => {
+		child.once("error", reject);
+		child.once("close", resolve);
+	});
+	if (onLine !== undefined && child.stdout !== null) {
+		createInterface(child.stdout).on("line", onLine);
+	}
+	try {
+		return (await end) === 0;
+	} finally {
+		process.off("SIGTERM", stop);
+	}
+}
+
+const reader = new TapReader(say);
+
+async function tests(
+	files: readonly string[],
+	options: readonly string[],
+): Promise<boolean> {
+	const before = reader.failures.length;
+	const args = ["--disable-coverage", "--allow-empty-coverage"];
+	const well = await program(
+		"tap",
+		[...args, "--reporter=tap", ...options, ...files],
+		(line) => reader.line(line),
+	);
+	if (!well && reader.failures.length === before) {
+		reader.tally.failed++;
+		reader.failures.push("tap itself, see above");
+	}
+	return well;
+}
+
+const all = globSync("test/**/*.test.ts", { cwd: ROOT }).toSorted((a, b) =>
+	a.localeCompare(b, "en"),
+);
+const isSystem = (file: string) => file.startsWith("test/system/");
+
+/** The test files that an argument names: `unit`, `system`, or the start of a path below test/. */
+function chosen(argument: string): string[] {
+	if (argument === "unit") return all.filter((file) => !isSystem(file));
+	const start = `test/${argument.replace(/^(\.\/)?test\//, "")}`;
+	return all.filter((file) => file.startsWith(start));
+}
+
+const setup: Step = {
+	name: "setup",
+	run: () => program("node", ["scripts/setup.ts", "test"]),
+};
+const check: Step = {
+	name: "check",
+	run: async () => {
+		const style = await program("biome", [
+			...["check", "--error-on-warnings", "."],
+		]);
+		return (await program("tsc", [])) && style;
+	},
+};
+const build: Step = {
+	name: "build",
+	run: () => program("node", ["build.mjs", "--target", "all"]),
+};
+
+/** The tests of these files: side by side, except that system tests, which start whole neighbourhoods, run one by one. */
+function testSteps(files: readonly string[]): Step[] {
+	const unit = files.filter((file) => !isSystem(file));
+	const system = files.filter(isSystem);
+	const steps = [
+		{ name: "unit", files: unit, options: ["--timeout=120"] },
+		{ name: "system", files: system, options: ["--timeout=600", "--jobs=1"] },
+	];
+	return steps
+		.filter((step) => step.files.length > 0)
+		.map((step) => ({
+			name: step.name,
+			run: () => tests(step.files, step.options),
+		}));
+}
+
+function plan(wanted: readonly string[]): Step[] {
+	if (wanted.length === 0) return [setup, check, build, ...testSteps(all)];
+	const named = [setup, check, build].filter(({ name }) =>
+		wanted.includes(name),
+	);
+	const rest = wanted.filter(
+		(argument) => !named.some(({ name }) => name === argument),
+	);
+	for (const argument of rest) {
+		if (chosen(argument).length > 0) continue;
+		console.error(
+			`No test is called ${argument}; there are ${all.join(", ")}.`,
+		);
+		process.exit(2);
+	}
+	if (rest.length === 0) return named;
+	const files = new Set(rest.flatMap(chosen));
+	const before = [setup, check, build].filter(
+		(step) => step !== check || named.includes(check),
+	);
+	return [...before, ...testSteps([...files])];
+}
+
+const steps = plan(process.argv.slice(2));
+const summary: string[] = [];
+let well = true;
+for (const { name, run } of steps) {
+	say(`\n== ${name}`);
+	const began = performance.now();
+	const ok = await run();
+	const seconds = ((performance.now() - began) / 1000).toFixed(1);
+	summary.push(
+		`${name.padEnd(8)}${ok ? "ok" : "FAILED"}${seconds.padStart(ok ? 9 : 5)} s`,
+	);
+	well &&= ok;
+	// Without its tools and bundles, nothing that follows says anything.
+	if (!ok && (name === "setup" || name === "build")) break;
+}
+
+const { tally, failures } = reader;
+const tested = steps.some(({ name }) => name === "unit" || name === "system");
+if (process.env["CI"] !== undefined && tally.skipped > 0) {
+	say(`\n${tally.skipped} skipped, which is not allowed under CI`);
+	well = false;
+}
+if (tested && tally.passed + tally.failed === 0) well = false;
+say(`\n== summary\n${summary.join("\n")}`);
+for (const failure of failures) say(`failed: ${failure}`);
+if (tally.skipped > 0) say(`${tally.skipped} skipped`);
+// A step that fails without a failing test is a failure, too: the last line never says 0 failed when the run did.
+const failed = well ? tally.failed : Math.max(1, tally.failed);
+say(`${tally.passed} passed, ${failed} failed`);
+process.exitCode = well ? 0 : 1;
