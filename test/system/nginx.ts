@@ -1,0 +1,89 @@
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import type { Test } from "tap";
+
+const run = promisify(execFile);
+
+/** Why nginx cannot be tested with here, or false. */
+export function missing(): string | false {
+	for (const [tool, flag] of [
+		["nginx", "-v"],
+		["openssl", "version"],
+	] as const)
+		if (spawnSync(tool, [flag]).error !== undefined)
+			return `${tool} is not installed`;
+	return false;
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address() as AddressInfo;
+	server.close();
+	await once(server, "close");
+	return port;
+}
+
+/** A real nginx over `origin`, in plain HTTP and in TLS with a certificate of its own; ends with the test. */
+export async function startNginx(t: Test, work: string, origin: string) {
+	const [plain, tls] = [await freePort(), await freePort()];
+	const certificate = join(work, "certificate.pem");
+	const key = join(work, "key.pem");
+	await mkdir(work, { recursive: true });
+	await run("openssl", [
+		...["req", "-x509", "-newkey", "ec", "-pkeyopt"],
+		...["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+		...["-subj", "/CN=origin", "-addext", "subjectAltName=IP:127.0.0.1"],
+		...["-keyout", key, "-out", certificate],
+	]);
+	const config = join(work, "nginx.conf");
+	const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+		(name) => `${name}_temp_path ${work}/${name};`,
+	);
+	await writeFile(
+		config,
+		`daemon off;
+worker_processes 1;
+pid ${work}/nginx.pid;
+error_log stderr notice;
+${process.getuid?.() === 0 ? "user root;" : ""}
+events { worker_connections 256; }
+http {
+	access_log off;
+	sendfile on;
+	${temporary.join("\n\t")}
+	server {
+		listen 127.0.0.1:${plain};
+		listen 127.0.0.1:${tls} ssl;
+		ssl_certificate ${certificate};
+		ssl_certificate_key ${key};
+		root ${origin};
+		location ~ /\\. { return 404; }
+	}
+}
+`,
+	);
+	const child = spawn("nginx", ["-e", "stderr", "-p", work, "-c", config], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
+	const ended = once(child, "close");
+	t.teardown(async () => {
+		child.kill("SIGTERM");
+		await ended;
+	});
+	const said: string[] = [];
+	for await (const line of createInterface(child.stderr)) {
+		said.push(line);
+		// Its sockets are bound before it starts its first worker.
+		if (line.includes("start worker process ")) {
+			child.stderr.resume();
+			return { plain, tls, certificate };
+		}
+	}
+	throw new Error(`nginx did not start: ${said.join("\n")}`);
+}
