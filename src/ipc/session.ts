@@ -16,7 +16,7 @@ import { Frames } from "./frames.ts";
 export type IpcHandlers = Readonly<Record<IpcMethod, () => Promise<unknown>>>;
 
 /** How long a handler may work, and a client may take over reading its reply. */
-const PATIENCE = 10 * SECOND;
+const PATIENCE = 30 * SECOND;
 /** How long a refused client may still read why. */
 const LINGER = SECOND;
 const LATE = Symbol("late");

@@ -1,0 +1,229 @@
+import { lookup } from "node:dns/promises";
+import { access, constants, mkdtemp, open, rm, statfs } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { describe, ERRORS, LarderError, systemCode } from "../base/errors.ts";
+import { type Clock, DAY, MINUTE, monotonic, SECOND } from "../base/time.ts";
+import { formatBytes, KiB, MiB } from "../base/units.ts";
+import type { Check } from "../wire/ipc.ts";
+import type { Certificate } from "../wire/membership.ts";
+import type { Config } from "./config.ts";
+import { readIdentity } from "./identity.ts";
+
+/** How long a check waits for the network. */
+const PATIENCE = 5 * SECOND;
+const SLOW_SYNC = 500;
+const LITTLE_SPACE = 256 * MiB;
+const SOON = 30 * DAY;
+const SKEW = 5 * MINUTE;
+
+type Level = Check["level"];
+
+export function finding(
+	name: string,
+	level: Level,
+	text: string,
+	remedy?: string,
+): Check {
+	return {
+		name,
+		level,
+		finding: text,
+		...(remedy !== undefined && level !== "ok" && { remedy }),
+	};
+}
+
+/** A failure as a finding. An error of the table brings its remedy. */
+export function failure(name: string, error: unknown, remedy?: string): Check {
+	const known = error instanceof LarderError ? error.remedy : undefined;
+	return finding(name, "fail", describe(error), remedy ?? known);
+}
+
+/** What can be checked from outside a running agent, in the order in which it would matter at its start. */
+export async function checkBox(config: Config, now: Clock): Promise<Check[]> {
+	const checks = await Promise.all([
+		checkIdentity(config.identity, now),
+		checkDisk(config.data),
+		checkSpace(config),
+		checkBootstrap(config),
+		checkBroker(config.broker),
+		checkOrigin(config.origin.url, now),
+	]);
+	return checks.flat();
+}
+
+async function checkIdentity(path: string, now: Clock): Promise<Check[]> {
+	try {
+		const { certificate } = await readIdentity(path, now);
+		return [
+			finding("identity", "ok", `${certificate.region}, ${certificate.serial}`),
+			checkExpiry(certificate, now()),
+		];
+	} catch (error) {
+		return [failure("identity", error)];
+	}
+}
+
+/** Whether the membership certificate is valid at `now`, and for how long yet. */
+export function checkExpiry(certificate: Certificate, now: number): Check {
+	const name = "membership";
+	const end = new Date(certificate.notAfter).toISOString().slice(0, 10);
+	const renew = "Issue the box a new identity with `larder issue`.";
+	if (now < certificate.notBefore)
+		return finding(
+			name,
+			"fail",
+			`not valid before ${new Date(certificate.notBefore).toISOString()}, and the clock says ${new Date(now).toISOString()}`,
+			"Set the clock.",
+		);
+	if (now >= certificate.notAfter)
+		return finding(name, "fail", `expired on ${end}`, renew);
+	if (certificate.notAfter - now < SOON)
+		return finding(name, "warn", `expires on ${end}`, renew);
+	return finding(name, "ok", `valid until ${end}`);
+}
+
+/** Writes and syncs a small file in the data folder. */
+export async function checkDisk(data: string): Promise<Check> {
+	const name = "disk";
+	let folder: string | undefined;
+	try {
+		folder = await mkdtemp(join(data, ".doctor-"));
+		const begin = monotonic();
+		await using file = await open(join(folder, "probe"), "w");
+		await file.write(Buffer.alloc(64 * KiB));
+		await file.sync();
+		const took = monotonic() - begin;
+		const text = `${data} is writable, 64 KiB synced in ${took.toFixed(1)} ms`;
+		if (took <= SLOW_SYNC) return finding(name, "ok", text);
+		return finding(name, "warn", text, "Check the health of the disk.");
+	} catch (error) {
+		if (systemCode(error) === "ENOENT")
+			return finding(
+				name,
+				"warn",
+				`${data} does not exist yet`,
+				"Start the agent, which makes it, or set data to a folder that exists.",
+			);
+		return failure(name, error, ERRORS.STORE_UNUSABLE);
+	} finally {
+		if (folder !== undefined)
+			await rm(folder, { recursive: true, force: true });
+	}
+}
+
+/** Free space, and whether the disk is as large as the quota. */
+export async function checkSpace(config: Config): Promise<Check> {
+	const name = "space";
+	try {
+		const { bavail, blocks, bsize } = await statfs(config.data);
+		const free = bavail * bsize;
+		const size = blocks * bsize;
+		const { quota } = config.store;
+		const room = quota.kind === "bytes" ? quota.bytes : quota.share * size;
+		const text = `${formatBytes(free)} free of ${formatBytes(size)}, quota ${formatBytes(room)}`;
+		if (room > size) return finding(name, "warn", text, "Lower store.quota.");
+		if (free < LITTLE_SPACE)
+			return finding(name, "warn", text, ERRORS.STORE_FULL);
+		return finding(name, "ok", text);
+	} catch (error) {
+		if (systemCode(error) === "ENOENT")
+			return finding(name, "warn", "not known: the data folder is missing");
+		return failure(name, error, ERRORS.STORE_UNUSABLE);
+	}
+}
+
+/** Whether the names of the bootstrap nodes can be resolved. Whether they answer only a DHT node can tell. */
+export async function checkBootstrap({ swarm }: Config): Promise<Check> {
+	const name = "bootstrap";
+	const lost: string[] = [];
+	await Promise.all(
+		swarm.bootstrap.map(async ({ host }) => {
+			try {
+				await lookup(host, { family: 4 });
+			} catch (error) {
+				lost.push(`${host}: ${describe(error)}`);
+			}
+		}),
+	);
+	const found = swarm.bootstrap.length - lost.length;
+	const text = [`${found} of ${swarm.bootstrap.length} nodes named`, ...lost];
+	const level = lost.length === 0 ? "ok" : found === 0 ? "fail" : "warn";
+	return finding(
+		name,
+		level,
+		text.join("; "),
+		"Check swarm.bootstrap and the name server.",
+	);
+}
+
+/** Whether the broker's port takes connections, and the password can be read. */
+export async function checkBroker(broker: Config["broker"]): Promise<Check> {
+	const name = "broker";
+	const { protocol, hostname, port } = new URL(broker.url);
+	const standard = protocol === "mqtts:" ? 8883 : 1883;
+	const host = hostname.replace(/^\[|\]$/g, "");
+	try {
+		if (broker.passwordFile !== undefined)
+			await access(broker.passwordFile, constants.R_OK);
+		await reach(host, port === "" ? standard : Number(port));
+		return finding(name, "ok", `${broker.url} takes connections`);
+	} catch (error) {
+		const cannot = new Error(`${broker.url} cannot be used`, { cause: error });
+		return failure(name, cannot, ERRORS.BROKER_FAILED);
+	}
+}
+
+function reach(host: string, port: number): Promise<void> {
+	return new Promise((resolve, reject) => {
+		const socket = connect({ host, port, timeout: PATIENCE });
+		socket.once("error", reject);
+		socket.once("timeout", () => socket.destroy(new Error("timed out")));
+		socket.once("connect", () => {
+			socket.destroy();
+			resolve();
+		});
+	});
+}
+
+/** Whether the origin answers HTTP at all, and what it thinks the time is. */
+export async function checkOrigin(
+	address: string,
+	now: Clock,
+): Promise<Check[]> {
+	try {
+		const answer = await fetch(address, {
+			method: "HEAD",
+			redirect: "manual",
+			signal: AbortSignal.timeout(PATIENCE),
+		});
+		const text = `${address} answers ${answer.status}`;
+		return [
+			answer.status < 500
+				? finding("origin", "ok", text)
+				: finding("origin", "fail", text, ERRORS.ORIGIN_FAILED),
+			checkClock(answer.headers.get("date"), now()),
+		];
+	} catch (cause) {
+		const silent = new Error(`${address} does not answer`, { cause });
+		return [
+			failure("origin", silent, ERRORS.ORIGIN_FAILED),
+			checkClock(null, now()),
+		];
+	}
+}
+
+/** Compares the clock with the Date header of an HTTP answer. */
+export function checkClock(date: string | null, now: number): Check {
+	const text = new Date(now).toISOString();
+	const theirs = Date.parse(date ?? "");
+	if (Number.isNaN(theirs))
+		return finding("clock", "ok", `${text}, nothing to compare it with`);
+	const apart = Math.round((now - theirs) / SECOND);
+	return finding(
+		"clock",
+		Math.abs(now - theirs) < SKEW ? "ok" : "fail",
+		`${text}, ${apart} s from the origin's`,
+		"Set the clock: certificates and signatures are judged by it.",
+	);
+}

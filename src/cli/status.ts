@@ -1,0 +1,164 @@
+import { LarderError } from "../base/errors.ts";
+import { SECOND } from "../base/time.ts";
+import { type Bytes, formatBytes, type Rate } from "../base/units.ts";
+import { callIpc } from "../ipc/client.ts";
+import { short } from "../wire/ids.ts";
+import { type Status, status } from "../wire/ipc.ts";
+import { parseValue } from "../wire/json.ts";
+import { formatSpan, print, printJson, table, tint } from "./output.ts";
+
+const PATIENCE = 5 * SECOND;
+
+/**
+ * Prints what the running agent says of itself and gives the exit code, 0 when it answered; judging is the doctor's.
+ * Throws IPC_UNREACHABLE when no agent answers.
+ */
+export async function statusCommand(options: {
+	readonly socket: string;
+	readonly json: boolean;
+}): Promise<number> {
+	const result = await callIpc(options.socket, "status", PATIENCE);
+	const read = parseValue(status, result);
+	if (!read.ok)
+		throw new LarderError(
+			"COMMAND_FAILED",
+			`the agent's status does not fit this version of larder: ${read.detail}`,
+		);
+	if (options.json) printJson(result);
+	else print(render(read.value, Date.now()).join("\n"));
+	return 0;
+}
+
+/** The status as lines for a person. */
+export function render(box: Status, now: number): string[] {
+	return [
+		...problems(box),
+		...table([
+			["box", `${short(box.box)} in ${box.region}, ${box.power}`],
+			["agent", `${box.version}, up ${formatSpan(box.uptime)}`],
+			["membership", membership(box, now)],
+			["broker", broker(box, now)],
+			["placement", placement(box, now)],
+			["store", store(box)],
+			["shards", `${box.store.shards.held} of ${box.store.shards.placed} held`],
+			["rates", rates(box)],
+			["received", received(box)],
+			["sent", sent(box)],
+			["network", network(box)],
+		]),
+		...neighbours(box, now),
+		...streams(box),
+		...titles(box),
+	];
+}
+
+function problems({ problems: all }: Status): string[] {
+	return all.map((problem) => `${tint("bad", "problem")}  ${problem}`);
+}
+
+function membership({ membership: own }: Status, now: number): string {
+	const left = own.notAfter - now;
+	const until = new Date(own.notAfter).toISOString().slice(0, 10);
+	return left > 0
+		? `${own.role} ${own.serial}, valid until ${until}`
+		: tint("bad", `${own.role} ${own.serial}, expired on ${until}`);
+}
+
+function broker({ control }: Status, now: number): string {
+	const since =
+		control.since === undefined
+			? ""
+			: ` for ${formatSpan(now - control.since)}`;
+	return control.connected
+		? `${control.broker}, connected${since}`
+		: `${control.broker}, ${tint("warn", `not connected${since}`)}`;
+}
+
+function placement({ control: { lastPlacement: last } }: Status, now: number) {
+	if (last === undefined) return "none yet";
+	const code = last.code === undefined ? "" : ` (${last.code})`;
+	return `${last.epoch}.${last.rev} ${last.phase}${code}, ${formatSpan(now - last.at)} ago`;
+}
+
+function store({ store: own }: Status): string {
+	const share =
+		own.capacity === 0 ? 0 : Math.round((100 * own.usedSpace) / own.capacity);
+	return `${formatBytes(own.usedSpace)} of ${formatBytes(own.capacity)} used (${share} %), ${formatBytes(own.heldBytes)} of ${formatBytes(own.placedBytes)} placed, ${formatBytes(own.transientBytes)} of ${formatBytes(own.streamingShare)} from watching`;
+}
+
+function rates({ rates: now }: Status): string {
+	return `${speed(now.down)} down, ${speed(now.up)} up, ${speed(now.origin)} from the origin`;
+}
+
+function received({ counters: { fromNeighbours, fromOrigin } }: Status) {
+	return `${formatBytes(fromNeighbours)} from neighbours, ${formatBytes(fromOrigin)} from the origin`;
+}
+
+function sent({ counters: { toNeighbours, toPlayers } }: Status): string {
+	return `${formatBytes(toNeighbours)} to neighbours, ${formatBytes(toPlayers)} to players`;
+}
+
+function network({ swarm }: Status): string {
+	const tcp = swarm.tcpPort === 0 ? "no TCP" : `TCP ${swarm.tcpPort}`;
+	return `reach ${swarm.reach}, UDP ${swarm.port}, ${tcp}, ${swarm.neighbours.length} neighbours`;
+}
+
+function neighbours({ swarm }: Status, now: number): string[] {
+	return section(
+		["neighbour", "link", "delay", "speed", "in flight", "from", "to", "since"],
+		swarm.neighbours.map((each) => [
+			short(each.box),
+			each.link,
+			measured(each.roundTripMs, (ms) => `${Math.round(ms)} ms`),
+			measured(each.throughput, speed),
+			formatBytes(each.inFlight),
+			formatBytes(each.bytesFrom),
+			formatBytes(each.bytesTo),
+			formatSpan(now - each.since),
+		]),
+		[2, 3, 4, 5, 6, 7],
+	);
+}
+
+function streams({ streams: all }: Status): string[] {
+	return section(
+		["stream", "title", "played", "speed", "sources"],
+		all.map((each) => [
+			each.id,
+			short(each.title),
+			formatBytes(each.bytes),
+			speed(each.rate),
+			`${each.sources}`,
+		]),
+		[2, 3, 4],
+	);
+}
+
+function titles({ titles: all }: Status): string[] {
+	return section(
+		["title", "held", "placed"],
+		all.map(({ id, held, placed }) => [short(id), `${held}`, `${placed}`]),
+		[1, 2],
+	);
+}
+
+function section(
+	heads: readonly string[],
+	rows: readonly (readonly string[])[],
+	right: readonly number[],
+): string[] {
+	if (rows.length === 0) return [];
+	return [
+		"",
+		...table([heads.map((head) => tint("faint", head)), ...rows], right),
+	];
+}
+
+function measured(figure: number, show: (figure: number) => string): string {
+	return figure === 0 ? "-" : show(figure);
+}
+
+function speed(rate: Rate): string {
+	const bytes: Bytes = Math.round(rate);
+	return `${formatBytes(bytes)}/s`;
+}
