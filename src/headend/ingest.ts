@@ -1,5 +1,5 @@
-import { realpath, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { mkdir, realpath, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 import { describe, LarderError, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -39,6 +39,7 @@ const MOVIE = /\.(mp4|m4v)$/i;
 const RETRY: Millis = MINUTE;
 /** Looking again through entries that are done takes at most this share of the time. */
 const SWEEP_SHARE = 0.01;
+const SWEEP_PAUSE: Millis = 250;
 
 /** What is known of one entry of the folder. */
 interface Entry {
@@ -69,7 +70,7 @@ export class Ingest {
 
 	private constructor(options: IngestOptions) {
 		this.options = options;
-		this.dir = join(options.operatorDir, "ingest");
+		this.dir = ingestDir(options);
 		this.quiet = options.quiet ?? 5 * SECOND;
 		// Only the folder itself: one watch for every file of every title would exhaust the system's watches.
 		// Changes deeper down are found by looking again.
@@ -78,6 +79,7 @@ export class Ingest {
 
 	/** Starts watching; resolves when everything that lies there has been noticed. */
 	static async start(options: IngestOptions): Promise<Ingest> {
+		await mkdir(ingestDir(options), { recursive: true });
 		await sweepAttempts(options.operatorDir);
 		const ingest = new Ingest(options);
 		const { watcher } = ingest;
@@ -134,7 +136,8 @@ export class Ingest {
 			source = await survey(path, new Report(), this.closing.signal);
 		} catch (error) {
 			if (systemCode(error) === "ENOENT") return await this.forget(name);
-			return await this.fail(name, entry, error);
+			this.checkIn(name, entry, RETRY);
+			return await this.report(name, error, false);
 		}
 		const look = lookOf(source);
 		if (look === entry.done) return;
@@ -145,7 +148,9 @@ export class Ingest {
 		const left = entry.since + this.quiet - monotonic();
 		if (left > 0)
 			return this.checkIn(name, entry, Math.min(left, this.quiet / 4));
-		this.turn = this.turn.then(() => this.take(name, entry, source));
+		this.turn = this.turn.then(() =>
+			this.guard(this.take(name, entry, source)),
+		);
 	}
 
 	private async take(
@@ -157,7 +162,8 @@ export class Ingest {
 		const { signal } = this.closing;
 		const path = join(this.dir, name);
 		const look = lookOf(source);
-		if (signal.aborted || entry.done === look) return;
+		if (this.entries.get(name) !== entry || entry.done === look) return;
+		if (signal.aborted) return;
 		try {
 			if (!(await this.isPublished(path, source))) {
 				const published = await publish(
@@ -185,7 +191,8 @@ export class Ingest {
 				return this.checkIn(name, entry, 0);
 			}
 			if (code === "PACKAGE_INVALID") entry.done = look;
-			await this.fail(name, entry, error);
+			else this.checkIn(name, entry, RETRY);
+			await this.report(name, error, code === "PACKAGE_INVALID");
 		}
 	}
 
@@ -202,33 +209,27 @@ export class Ingest {
 		);
 	}
 
-	/** Says beside the entry why it was not published, and tries again later unless only a change can help. */
-	private async fail(
+	/** Says beside the entry why it was not published. */
+	private async report(
 		name: string,
-		entry: Entry,
 		error: unknown,
+		final: boolean,
 	): Promise<void> {
-		if (this.closing.signal.aborted) return;
-		const invalid = entry.done !== undefined && entry.done === entry.seen;
-		const report = `${describe(error)}\n\n${
-			invalid
-				? "It is tried again when it changes."
-				: "It is tried again in a minute."
-		}\n`;
+		const when = final ? "when it changes" : "in a minute";
+		const text = `${describe(error)}\n\nIt is tried again ${when}.\n`;
 		this.options.log.error(
 			{ entry: name, error: describe(error) },
 			"not published",
 		);
 		try {
-			await writeWhole(join(this.dir, `${name}${FAULTS}`), report, PUBLIC);
+			await writeWhole(join(this.dir, `${name}${FAULTS}`), text, PUBLIC);
 		} catch (cause) {
 			this.options.log.error(
 				{ entry: name, error: describe(cause) },
 				"its faults cannot be written down",
 			);
 		}
-		this.options.onFaults?.(name, report);
-		if (!invalid) this.checkIn(name, entry, RETRY);
+		this.options.onFaults?.(name, text);
 	}
 
 	private async forget(name: string): Promise<void> {
@@ -256,17 +257,28 @@ export class Ingest {
 			await this.check(name, entry);
 		}
 		const took = monotonic() - started;
-		this.sweepIn(Math.max(this.quiet, took / SWEEP_SHARE));
+		this.sweepIn(Math.max(this.quiet, SWEEP_PAUSE, took / SWEEP_SHARE));
 	}
 
 	private run(work: Promise<void>): void {
-		const tracked = work
-			.catch((error: unknown) =>
-				this.options.log.error({ error: describe(error) }, "ingest failed"),
-			)
-			.finally(() => this.running.delete(tracked));
+		const tracked = this.guard(work).finally(() =>
+			this.running.delete(tracked),
+		);
 		this.running.add(tracked);
 	}
+
+	private async guard(work: Promise<void>): Promise<void> {
+		try {
+			await work;
+		} catch (error) {
+			if (!this.closing.signal.aborted)
+				this.options.log.error({ error: describe(error) }, "ingest failed");
+		}
+	}
+}
+
+function ingestDir({ operatorDir }: IngestOptions): string {
+	return join(resolve(operatorDir), "ingest");
 }
 
 function fresh(): Entry {

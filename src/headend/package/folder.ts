@@ -23,6 +23,8 @@ export interface Source {
 	readonly root: string;
 	/** What a person calls it: the name of the folder or file, without extension. */
 	readonly name: string;
+	/** It is one file, not a folder. */
+	readonly alone: boolean;
 	/** In path order. */
 	readonly files: ReadonlyMap<string, SourceFile>;
 	/** Hidden and half-copied files: of no title, but a sign that somebody is still at work. */
@@ -57,6 +59,7 @@ export async function survey(
 		return {
 			root: dirname(real),
 			name: stem(basename(path)),
+			alone: true,
 			files: new Map([[file.path, file]]),
 			clutter: [],
 		};
@@ -81,7 +84,7 @@ export async function survey(
 		}
 	};
 	await walk("");
-	return { root: real, name: basename(path), files, clutter };
+	return { root: real, name: basename(path), alone: false, files, clutter };
 }
 
 /** Tells whether a source has changed: over every file's path, size and time of change, but not where it lies. */

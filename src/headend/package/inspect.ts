@@ -50,6 +50,14 @@ export function inspect(
 ): Promise<Inspection> {
 	return look(path, signal, async (source, references, report) => {
 		const names = [...source.files.keys()];
+		if (source.alone && !MOVIE.test(names.join())) {
+			report.fault(
+				".",
+				"it is neither a folder nor an MP4 file",
+				"Publish the folder of a package, or an MP4 file.",
+			);
+			return { kind: "files", duration: 0 };
+		}
 		if (names.some((name) => /\.(m3u8?|mpd)$/i.test(name)))
 			return readPlaylists(source, references, report, signal);
 		const movies = names.filter((name) => MOVIE.test(name));

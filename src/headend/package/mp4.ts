@@ -16,6 +16,9 @@ interface Box {
 	readonly end: Bytes;
 }
 
+/** The boxes that a file may start with. */
+const FIRST = /^(ftyp|styp|moov|mdat|free|skip|wide)$/;
+
 /** Thrown by `readMovie`: a message about the file for a person. */
 export class MovieBroken extends Error {
 	override readonly name = "MovieBroken";
@@ -30,12 +33,8 @@ export async function readMovie(
 	let moov: Box | undefined;
 	let media = false;
 	let indexLast = false;
-	let first = true;
 	for await (const box of boxes(file, 0, size)) {
 		signal.throwIfAborted();
-		if (first && !/^(ftyp|styp|moov|free|skip|wide)$/.test(box.type))
-			throw new MovieBroken("it is not an MP4 file");
-		first = false;
 		if (box.type === "moov" && moov === undefined) {
 			moov = box;
 			indexLast = media;
@@ -97,11 +96,11 @@ async function* boxes(
 		const start = at + (wide ? 16 : 8);
 		if (!/^[\x20-\x7e\xa9]{4}$/.test(type) || at + length < start) {
 			throw new MovieBroken(
-				from === 0 && at === 0
-					? "it is not an MP4 file"
-					: `it is damaged at byte ${at}`,
+				at === 0 ? "it is not an MP4 file" : `it is damaged at byte ${at}`,
 			);
 		}
+		if (at === 0 && !FIRST.test(type))
+			throw new MovieBroken("it is not an MP4 file");
 		if (at + length > to) {
 			throw new MovieBroken(
 				`it is cut short: its ${type} box ends at byte ${at + length}, the file at ${to}`,
