@@ -32,15 +32,15 @@ const files = globSync("**/*.ts", { cwd: SRC }).filter(
 );
 const folderOf = (file: string) => file.split("/")[0] ?? file;
 
-/** Relative imports of a file, types included, as paths below src/. */
+/** Relative imports of a file, types included, as paths from src/. The package's own version may be read anywhere. */
 function importsOf(file: string): string[] {
 	const source = readFileSync(join(SRC, file), "utf8");
 	const found = source.matchAll(
 		/(?:^(?:import|export)\b[^;"]*?|\bimport\()\s*"(\.[^"]+)"/gm,
 	);
-	return [...found].map(([, path = ""]) =>
-		normalize(join(dirname(file), path)),
-	);
+	return [...found]
+		.map(([, path = ""]) => normalize(join(dirname(file), path)))
+		.filter((path) => path !== "../package.json");
 }
 
 const graph = new Map(files.map((file) => [file, importsOf(file)]));
@@ -68,7 +68,8 @@ function findCycle(): string[] | undefined {
 
 t.test("the table lists the folders of src, each once", async (t) => {
 	const folders = new Set(files.map(folderOf));
-	t.same(rows.map(({ folder }) => folder).toSorted(), [...folders].toSorted());
+	t.same(new Set(rows.map(({ folder }) => folder)), folders);
+	t.equal(rows.length, folders.size);
 });
 
 t.test(
