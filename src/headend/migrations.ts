@@ -1,0 +1,84 @@
+/** Each brings the database from the version that is its index to the next. Never edit one that has shipped; add another. */
+export const migrations: readonly string[] = [
+	`
+CREATE TABLE boxes (
+	id text PRIMARY KEY,
+	serial text NOT NULL,
+	region text NOT NULL,
+	issued_at bigint NOT NULL,
+	first_seen bigint NOT NULL,
+	session text,
+	online boolean NOT NULL DEFAULT false,
+	-- By the headend's clock: when online last turned to what it is.
+	turned_at bigint NOT NULL,
+	since bigint,
+	power text,
+	reach text,
+	version text,
+	revoked_at bigint
+);
+
+-- The latest fill report of each box. Counters run since the session began; past holds the sessions before it.
+CREATE TABLE fills (
+	box text PRIMARY KEY REFERENCES boxes(id),
+	session text NOT NULL,
+	received_at bigint NOT NULL,
+	capacity bigint NOT NULL,
+	streaming_share bigint NOT NULL,
+	used bigint NOT NULL,
+	transient bigint NOT NULL,
+	placed bigint NOT NULL,
+	held bigint NOT NULL,
+	neighbours integer NOT NULL,
+	counters jsonb NOT NULL,
+	past jsonb NOT NULL,
+	titles jsonb NOT NULL
+);
+
+-- What each box last said of its placement.
+CREATE TABLE reports (
+	box text PRIMARY KEY REFERENCES boxes(id),
+	epoch bigint NOT NULL,
+	rev bigint NOT NULL,
+	phase text NOT NULL,
+	code text,
+	detail text,
+	missing_bytes bigint,
+	received_at bigint NOT NULL
+);
+
+-- What each box was last told, as it was signed.
+CREATE TABLE placements (
+	box text PRIMARY KEY,
+	epoch bigint NOT NULL,
+	rev bigint NOT NULL,
+	body_sha256 text NOT NULL,
+	envelope bytea NOT NULL,
+	made_at bigint NOT NULL
+);
+
+-- Who is to hold each title, as it was signed; boxes and shards are the holder table's.
+CREATE TABLE holders (
+	region text NOT NULL,
+	title text NOT NULL,
+	epoch bigint NOT NULL,
+	version bigint NOT NULL,
+	boxes jsonb NOT NULL,
+	shards jsonb NOT NULL,
+	-- Copies of its shards: of the one with the fewest, and of all together.
+	fewest integer NOT NULL,
+	copies integer NOT NULL,
+	envelope bytea NOT NULL,
+	PRIMARY KEY (region, title)
+);
+
+-- How often a box was there, by hour of the week (UTC, 0 is Sunday midnight).
+CREATE TABLE presence (
+	box text NOT NULL REFERENCES boxes(id),
+	hour smallint NOT NULL,
+	looked integer NOT NULL,
+	seen integer NOT NULL,
+	PRIMARY KEY (box, hour)
+);
+`,
+];
