@@ -104,7 +104,10 @@ export class ShardFetch {
 		this.pump();
 		return () => {
 			this.wants.delete(entry);
-			if (this.idle) this.stop();
+			// Not at once: when the last block has just come, its request ends by itself and its connection stays usable.
+			setImmediate(() => {
+				if (this.idle) this.stop();
+			});
 		};
 	}
 

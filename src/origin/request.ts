@@ -16,6 +16,8 @@ export const PATIENCE: Patience = { connect: 5 * SECOND, idle: 10 * SECOND };
 /** Few sockets: bulk comes from neighbours, and a region of boxes at 8 each is enough for any server. */
 const MAX_SOCKETS = 8;
 
+const GONE = new Set(["ECONNRESET", "EPIPE"]);
+
 export function originFailed(
 	url: URL,
 	what: string,
@@ -108,7 +110,7 @@ export class Connections {
 		request.on("error", (error) => {
 			clearTimeout(timer);
 			// The server closed a kept socket just as it was used again; the request never reached it.
-			if (first && request.reusedSocket && systemCode(error) === "ECONNRESET")
+			if (first && request.reusedSocket && GONE.has(systemCode(error) ?? ""))
 				resolve(this.attempt(url, headers, signal, false));
 			else reject(error);
 		});
@@ -143,7 +145,6 @@ export class Connections {
 			throw originFailed(url, "the answer broke off", cause);
 		} finally {
 			clearTimeout(timer);
-			response.destroy();
 		}
 		// An abort may look like an ordinary end.
 		signal.throwIfAborted();

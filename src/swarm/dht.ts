@@ -33,33 +33,44 @@ export async function openDht(
 		);
 	}
 	const known = await readKnown(settings.knownFile);
-	return new HyperDHT({
+	const dht = new HyperDHT({
 		bootstrap: [...new Set([...operator, ...known])],
 		keyPair: { publicKey: keyPair.publicKey, secretKey: secretKey(keyPair) },
 		host: settings.host,
 		port: settings.port,
+		anyPort: settings.port === 0,
 		...(settings.reach === "direct"
-			? { firewalled: false, ephemeral: false, anyPort: false }
+			? { firewalled: false, ephemeral: false }
 			: {}),
 	});
+	await listening(dht, settings.host, settings.port);
+	return dht;
 }
 
-/** Runs one operator node that others bootstrap from. */
+/**
+ * Runs one operator node that others bootstrap from. Throws PORT_TAKEN.
+ * @param host the IPv4 address by which others reach it; a node without neighbours cannot learn it
+ */
 export async function openBootstrapNode(
 	host: string,
 	port: number,
 	others: readonly string[],
 ): Promise<HyperDHT> {
-	const node = new HyperDHT({
-		bootstrap: others,
-		host,
-		port,
-		firewalled: false,
-		ephemeral: false,
-		anyPort: false,
-	});
+	const node = HyperDHT.bootstrapper(port, host, { bootstrap: others, host });
+	await listening(node, host, port);
 	await within(5_000, node.fullyBootstrapped(), undefined);
 	return node;
+}
+
+/** HyperDHT binds in the background; a taken port shows only in the promise of its bootstrapping. */
+function listening(dht: HyperDHT, host: string, port: number): Promise<void> {
+	return new Promise((resolve, reject) => {
+		dht.once("listening", () => resolve());
+		dht.fullyBootstrapped().catch((cause: unknown) => {
+			const what = `UDP ${host}:${port} cannot be opened`;
+			reject(new LarderError("PORT_TAKEN", what, { cause }));
+		});
+	});
 }
 
 /** Keeps the nodes met on disk, now and every few minutes, so that a restarted box finds its region without the operator. */

@@ -23,6 +23,7 @@ import { Link, type Transport } from "./link.ts";
 import type { Member, Membership } from "./membership.ts";
 import { Neighbour } from "./neighbour.ts";
 import { Pacer } from "./pacer.ts";
+import { Seeking } from "./seeking.ts";
 import { dialTcp, listenTcp, type TcpListener } from "./tcp.ts";
 import type { Shelf } from "./upload.ts";
 
@@ -63,6 +64,7 @@ export class Swarm implements Neighbours {
 	private readonly admission: Admission;
 	private readonly log: Log;
 	private listener: TcpListener | undefined;
+	private seeking: Seeking | undefined;
 	private closing = false;
 	private readonly watched = new Map<TitleId, number>();
 	private readonly listeners = new Set<(id: TitleId) => void>();
@@ -109,8 +111,12 @@ export class Swarm implements Neighbours {
 			);
 		}
 		await swarm.hyperswarm.listen();
-		swarm.hyperswarm.join(
-			regionTopic(options.networkSecret, options.membership.region),
+		swarm.seeking = new Seeking(
+			swarm.hyperswarm.join(
+				regionTopic(options.networkSecret, options.membership.region),
+			),
+			() => swarm.neighbours.size,
+			options.log,
 		);
 		return swarm;
 	}
@@ -263,6 +269,7 @@ export class Swarm implements Neighbours {
 
 	async close(): Promise<void> {
 		this.closing = true;
+		this.seeking?.close();
 		clearInterval(this.reaper);
 		clearTimeout(this.gathering);
 		for (const neighbour of [...this.neighbours.values()]) {
@@ -345,6 +352,7 @@ export class Swarm implements Neighbours {
 		} else if (this.neighbours.get(neighbour.box) === neighbour) {
 			this.neighbours.delete(neighbour.box);
 			this.log.info({ box: short(neighbour.box) }, "neighbour left");
+			this.seeking?.again();
 		}
 		for (const id of this.watched.keys()) this.tell(id);
 	}

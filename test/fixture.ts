@@ -1,0 +1,363 @@
+// A title made of seeded bytes, an operator, and boxes on loopback: shared by the tests of store, swarm and act.
+import { createHash, randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+import type HyperDHT from "hyperdht";
+import { Fetcher } from "../src/act/fetcher.ts";
+import type { Origin } from "../src/act/ports.ts";
+import { Room } from "../src/act/room.ts";
+import { createLog, silent } from "../src/base/log.ts";
+import {
+	applyCipher,
+	freshCipher,
+	type TitleCipher,
+} from "../src/content/cipher.ts";
+import {
+	blocksIn,
+	type Geometry,
+	shardBytes,
+	shardCount,
+	shardSize,
+} from "../src/content/geometry.ts";
+import {
+	commitmentOf,
+	leafOf,
+	shardHashOf,
+	titleIdOf,
+} from "../src/content/hash.ts";
+import { encodeManifest, type Manifest } from "../src/content/manifest.ts";
+import { OriginClient } from "../src/origin/client.ts";
+import { SharedHoldings } from "../src/store/holdings.ts";
+import { ShardStore } from "../src/store/store.ts";
+import { openBootstrapNode } from "../src/swarm/dht.ts";
+import { Swarm } from "../src/swarm/swarm.ts";
+import {
+	type Envelope,
+	grantKey,
+	type Purpose,
+	parseEnvelope,
+	type Signer,
+	seal,
+	trustIn,
+} from "../src/wire/envelope.ts";
+import type { BoxId, Region, TitleId } from "../src/wire/ids.ts";
+import { generateKeyPair, type KeyPair } from "../src/wire/keys.ts";
+import type { Certificate } from "../src/wire/membership.ts";
+
+/** Say LARDER_TEST_LOG=debug to see what the boxes of a test do. */
+const level = process.env["LARDER_TEST_LOG"];
+const log = level === "debug" ? createLog("test", "debug") : silent;
+
+export interface TestTitle {
+	readonly id: TitleId;
+	readonly manifest: Manifest;
+	readonly manifestBytes: Buffer;
+	readonly plaintext: Buffer;
+	readonly cipher: TitleCipher;
+	/** Shard files as they lie at the origin: blocks, then leaves. */
+	readonly shardFiles: readonly Buffer[];
+}
+
+/** Pseudo-random bytes that are the same in every run. */
+export function seeded(seed: string, length: number): Buffer {
+	const parts: Buffer[] = [];
+	for (let i = 0; parts.length * 32 < length; i++) {
+		parts.push(createHash("sha256").update(`${seed}/${i}`).digest());
+	}
+	return Buffer.concat(parts).subarray(0, length);
+}
+
+export function makeTitle(
+	size: number,
+	blockSize = 4096,
+	shardBlocks = 8,
+	seed = "title",
+): TestTitle {
+	const plaintext = seeded(seed, size);
+	const cipher = freshCipher();
+	const geometry: Geometry = { size, blockSize, shardBlocks };
+	const shardFiles: Buffer[] = [];
+	for (let shard = 0; shard < shardCount(geometry); shard++) {
+		const start = shard * shardSize(geometry);
+		const bytes = applyCipher(
+			cipher,
+			start,
+			plaintext.subarray(start, start + shardBytes(geometry, shard)),
+		);
+		const leaves: Buffer[] = [];
+		for (let block = 0; block < blocksIn(geometry, shard); block++) {
+			leaves.push(
+				leafOf(bytes.subarray(block * blockSize, (block + 1) * blockSize)),
+			);
+		}
+		shardFiles.push(Buffer.concat([bytes, ...leaves]));
+	}
+	const half = Math.floor(size / 2);
+	const manifest: Manifest = {
+		v: 1,
+		files: [
+			{ path: "a.mp4", offset: 0, length: half, type: "video/mp4" },
+			{ path: "b.mp4", offset: half, length: size - half, type: "video/mp4" },
+		],
+		size,
+		blockSize,
+		shardBlocks,
+		shards: shardFiles.map((file, shard) =>
+			shardHashOf(file.subarray(shardBytes(geometry, shard))),
+		),
+		cipher: {
+			name: "chacha20",
+			nonce: cipher.nonce.toString("hex"),
+			keyCommitment: commitmentOf(cipher.key),
+		},
+	};
+	const manifestBytes = encodeManifest(manifest);
+	return {
+		id: titleIdOf(manifestBytes),
+		manifest,
+		manifestBytes,
+		plaintext,
+		cipher,
+		shardFiles,
+	};
+}
+
+export interface TestOperator {
+	readonly root: KeyPair;
+	readonly region: Region;
+	readonly networkSecret: Buffer;
+	signer(purpose: Purpose): Signer;
+	certify(key: KeyPair, changes?: Partial<Certificate>): Envelope;
+}
+
+export function makeOperator(): TestOperator {
+	const root = generateKeyPair();
+	const trust = trustIn(root.publicKey, Date.now);
+	const region = "test-1" as Region;
+	const signer = (purpose: Purpose): Signer => {
+		const pair = generateKeyPair();
+		const grant = grantKey(root, {
+			purpose,
+			key: pair.publicKey.toString("hex"),
+			serial: 1,
+			notBefore: 0,
+			notAfter: Date.now() + 1e9,
+		});
+		return { purpose, pair, grant };
+	};
+	const issuer = signer("issuer");
+	return {
+		root,
+		region,
+		networkSecret: randomBytes(32),
+		signer,
+		certify(key, changes = {}) {
+			const bytes = seal(issuer, {
+				network: trust.network,
+				region,
+				box: key.publicKey.toString("hex"),
+				role: "box",
+				serial: "test",
+				notBefore: 0,
+				notAfter: Date.now() + 1e9,
+				...changes,
+			});
+			const parsed = parseEnvelope(JSON.parse(bytes.toString()));
+			if (!parsed.ok) throw new Error(parsed.detail);
+			return parsed.value;
+		},
+	};
+}
+
+export interface TestBox {
+	readonly id: BoxId;
+	readonly store: ShardStore;
+	readonly swarm: Swarm;
+	readonly fetcher: Fetcher;
+	readonly traffic: { from: number; to: number; wrong: number };
+	close(): Promise<void>;
+}
+
+export interface BoxSettings {
+	readonly folder: string;
+	readonly operator: TestOperator;
+	readonly bootstrap: readonly string[];
+	readonly origin: Origin;
+	readonly tcp?: boolean;
+	readonly maxPeers?: number;
+	readonly key?: KeyPair;
+	readonly certificate?: Envelope;
+	/** Changes what this box gives to neighbours: for liars. */
+	readonly spoil?: (bytes: Buffer, block: number) => Buffer | undefined;
+	readonly takeover?: number;
+}
+
+export async function makeBox(settings: BoxSettings): Promise<TestBox> {
+	const { folder, operator, bootstrap, origin } = settings;
+	const key = settings.key ?? generateKeyPair();
+	const store = await ShardStore.open({
+		folder: join(folder, "shards"),
+		capacity: 1e9,
+		streamingShare: 2e8,
+		log,
+	});
+	const traffic = { from: 0, to: 0, wrong: 0 };
+	const swarm = await Swarm.open({
+		keyPair: key,
+		networkSecret: operator.networkSecret,
+		membership: {
+			region: operator.region,
+			trust: trustIn(operator.root.publicKey, Date.now),
+			certificate: settings.certificate ?? operator.certify(key),
+			isRevoked: () => false,
+			currentHead: () => undefined,
+			offerHead: () => undefined,
+		},
+		dht: {
+			bootstrap,
+			host: "127.0.0.1",
+			port: 0,
+			reach: "direct",
+			knownFile: join(folder, "known.json"),
+		},
+		maxPeers: settings.maxPeers ?? 16,
+		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
+		up: 0,
+		shelf: {
+			manifest: (id) => store.manifestBytes(id),
+			holders: async () => undefined,
+			leaves: (id, shard) => store.leaves(id, shard),
+			blocks: async (id, shard, first, count) => {
+				const manifest = await store.manifest(id);
+				const bytes = await store.read(id, { shard, first, count });
+				if (bytes === undefined || manifest === undefined) return undefined;
+				const sent = settings.spoil ? settings.spoil(bytes, first) : bytes;
+				return sent && { bytes: sent, blockSize: manifest.blockSize };
+			},
+		},
+		holdings: new SharedHoldings(store, () => true),
+		onMember: () => undefined,
+		onTraffic: (direction, bytes) => {
+			traffic[direction] += bytes;
+		},
+		log,
+	});
+	store.onChange(({ title, shard }) => swarm.announce(title, shard));
+	const room = new Room(store, () => false, log);
+	const fetcher = new Fetcher({
+		store,
+		room,
+		neighbours: swarm,
+		origin,
+		takeover: settings.takeover ?? 60_000,
+		dialHolders: () => undefined,
+		onWrong: () => {
+			traffic.wrong++;
+		},
+		log,
+	});
+	return {
+		id: key.publicKey.toString("hex") as BoxId,
+		store,
+		swarm,
+		fetcher,
+		traffic,
+		async close() {
+			fetcher.close();
+			await swarm.close();
+			await store.close();
+		},
+	};
+}
+
+/** One DHT node on loopback. */
+export async function makeBootstrap(): Promise<{
+	node: HyperDHT;
+	address: string;
+}> {
+	const probe = createSocket("udp4");
+	await new Promise<void>((resolve) => probe.bind(0, "127.0.0.1", resolve));
+	const { port } = probe.address();
+	await new Promise<void>((resolve) => probe.close(() => resolve()));
+	const node = await openBootstrapNode("127.0.0.1", port, []);
+	return { node, address: `127.0.0.1:${node.address().port}` };
+}
+
+/** Puts a whole title on a box's disk. */
+export async function hold(
+	box: TestBox,
+	title: TestTitle,
+	shards?: readonly number[],
+): Promise<void> {
+	const controller = new AbortController();
+	await box.store.putManifest(title.id, title.manifestBytes);
+	const wanted = shards ?? title.manifest.shards.map((_, shard) => shard);
+	for (const shard of wanted) {
+		await box.fetcher.fill(
+			title.id,
+			title.manifest,
+			shard,
+			0,
+			controller.signal,
+		);
+	}
+}
+
+export interface TestOrigin {
+	readonly origin: Origin;
+	readonly server: Server;
+	/** Bytes of shard files sent. */
+	sent(): number;
+	close(): void;
+}
+
+/** An HTTP origin with the titles given. */
+export async function makeOrigin(...titles: TestTitle[]): Promise<TestOrigin> {
+	let sent = 0;
+	const server = createServer((request, response) => {
+		const [, id, name] = (request.url ?? "").split("/");
+		const title = titles.find((candidate) => candidate.id === id);
+		if (title === undefined || name === undefined) {
+			response.writeHead(404).end();
+			return;
+		}
+		if (name === "manifest") {
+			response.end(title.manifestBytes);
+			return;
+		}
+		const file = title.shardFiles[Number(name)];
+		const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+		if (file === undefined || range === null) {
+			response.writeHead(404).end();
+			return;
+		}
+		const part = file.subarray(Number(range[1]), Number(range[2]) + 1);
+		sent += part.length;
+		response.writeHead(206, {
+			"content-length": part.length,
+			"content-range": `bytes ${range[1]}-${range[2]}/${file.length}`,
+		});
+		response.end(part);
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const address = server.address();
+	const port = typeof address === "object" && address ? address.port : 0;
+	return {
+		server,
+		origin: new OriginClient({
+			base: `http://127.0.0.1:${port}`,
+			region: "test-1" as Region,
+		}),
+		sent: () => sent,
+		close: () => {
+			server.closeAllConnections();
+			server.close();
+		},
+	};
+}
+
+/** Resolves when `check` holds, looking again every few milliseconds; the runner's own time limit ends it. */
+export async function until(check: () => boolean): Promise<void> {
+	while (!check()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
