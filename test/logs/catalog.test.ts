@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { cp, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { buffer } from "compact-encoding";
+import Protomux from "protomux";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
 import { type CatalogFault, openCatalogReader } from "../../src/logs/reader.ts";
@@ -8,7 +10,7 @@ import {
 	type CatalogWriter,
 	openCatalogWriter,
 } from "../../src/logs/writer.ts";
-import { entry, until, wire } from "./wires.ts";
+import { connection, entry, until, wire } from "./wires.ts";
 
 async function writerIn(t: Test, dir: string, epoch = 1) {
 	const writer = await openCatalogWriter(dir, { epoch });
@@ -63,6 +65,40 @@ t.test("two readers follow what the writer does", async (t) => {
 	t.same(second.reader.progress.have, writer.length);
 	t.same([...first.faults, ...second.faults], []);
 });
+
+t.test(
+	"the log shares its connection, and starts when both let it",
+	async (t) => {
+		const dir = t.testdir();
+		const writer = await writerIn(t, join(dir, "writer"));
+		await fill(writer, 3);
+		const { reader } = await readerIn(t, join(dir, "reader"));
+		await reader.follow(writer.key, writer.length);
+		const { streams } = await connection(t);
+		const heard = streams.map(() => Promise.withResolvers<Uint8Array>());
+		const messages = streams.map((stream, n) => {
+			const channel = Protomux.from(stream).createChannel({
+				protocol: "other",
+			});
+			const message = channel?.addMessage({
+				encoding: buffer,
+				onmessage: (bytes: Uint8Array) => heard[n]?.resolve(bytes),
+			});
+			channel?.open();
+			return message;
+		});
+		// The writer is done with admission first; its channel finds nobody yet.
+		writer.replicate(streams[0]);
+		messages[0]?.send(Buffer.from("admitted"));
+		await heard[1]?.promise;
+		t.same(await reader.list(), []);
+		reader.replicate(streams[1]);
+		reader.replicate(streams[1]);
+		await until(reader, (all) => all.length === 3);
+		messages[1]?.send(Buffer.from("still here"));
+		t.same(await heard[0]?.promise, Buffer.from("still here"));
+	},
+);
 
 t.test("what is there already adds nothing to the log", async (t) => {
 	const writer = await writerIn(t, t.testdir());

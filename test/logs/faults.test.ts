@@ -1,4 +1,4 @@
-import { readdir, writeFile } from "node:fs/promises";
+import { cp, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NoiseStream } from "@hyperswarm/secret-stream";
 import type Corestore from "corestore";
@@ -90,7 +90,6 @@ t.test("two logs with one key: told, and what was read stays", async (t) => {
 	const first = await wildWriter(t, join(dir, "first"));
 	await first.add(1);
 	await first.store.close();
-	const { cp } = await import("node:fs/promises");
 	await cp(join(dir, "first"), join(dir, "second"), { recursive: true });
 	const one = await wildWriter(t, join(dir, "first"));
 	const other = await wildWriter(t, join(dir, "second"));
@@ -98,13 +97,18 @@ t.test("two logs with one key: told, and what was read stays", async (t) => {
 	for (let n = 20; n < 30; n++) await other.add(n);
 	t.equal(one.key, other.key);
 
-	const { reader, fault } = await readerIn(t, join(dir, "reader"));
-	await wire(t, one, reader);
+	const met = await readerIn(t, join(dir, "reader"));
+	await wire(t, one, met.reader);
+	await met.reader.follow(one.key, one.core.length);
+	const before = await until(met.reader, (all) => all.length === 5);
+	await wire(t, other, met.reader);
+	await met.fault("catalog-conflict");
+	t.same(await met.reader.list(), before);
+	await met.reader.close();
+
+	const { reader } = await readerIn(t, join(dir, "reader"));
 	await reader.follow(one.key, one.core.length);
-	const before = await until(reader, (all) => all.length === 5);
-	await wire(t, other, reader);
-	await fault("catalog-conflict");
-	t.same(await reader.list(), before);
+	t.same(await reader.list(), before, "also after a restart");
 
 	const writer = await openCatalogWriter(join(dir, "writer"), { epoch: 2 });
 	t.teardown(() => writer.close());

@@ -11,12 +11,8 @@ interface Replica {
 	replicate(stream: NoiseStream): void;
 }
 
-/** Connects two replicas by Noise over loopback TCP; the function given back cuts the wire. */
-export async function wire(
-	t: Test,
-	a: Replica,
-	b: Replica,
-): Promise<() => Promise<void>> {
+/** Both ends of one Noise connection over loopback TCP; the function given back cuts it. */
+export async function connection(t: Test) {
 	const server = createServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
 	const accepted = once(server, "connection");
@@ -24,8 +20,6 @@ export async function wire(
 	const [taken] = (await accepted) as [Socket];
 	server.close();
 	const streams = [noise(true, dialled), noise(false, taken)] as const;
-	a.replicate(streams[0]);
-	b.replicate(streams[1]);
 	const cut = async () => {
 		const gone = streams.map((stream) =>
 			stream.destroyed ? undefined : once(stream, "close"),
@@ -34,6 +28,18 @@ export async function wire(
 		await Promise.all(gone);
 	};
 	t.teardown(cut);
+	return { streams, cut };
+}
+
+/** Connects two replicas; the function given back cuts the wire. */
+export async function wire(
+	t: Test,
+	a: Replica,
+	b: Replica,
+): Promise<() => Promise<void>> {
+	const { streams, cut } = await connection(t);
+	a.replicate(streams[0]);
+	b.replicate(streams[1]);
 	return cut;
 }
 
