@@ -1,0 +1,193 @@
+import {
+	cp,
+	mkdir,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	writeFile,
+} from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { silent } from "../../src/base/log.ts";
+import { Ingest, type IngestOptions } from "../../src/headend/ingest.ts";
+import { listTitles } from "../../src/headend/titles.ts";
+import { boxes, HLS } from "./packages.ts";
+
+const clip = join(import.meta.dirname, "../media/clip");
+
+/** What an ingest tells, in order, to be waited for. */
+class Events {
+	private readonly told: string[] = [];
+	private wake: (() => void) | undefined;
+
+	tell(event: string): void {
+		this.told.push(event);
+		this.wake?.();
+	}
+
+	async next(): Promise<string> {
+		for (;;) {
+			const event = this.told.shift();
+			if (event !== undefined) return event;
+			await new Promise<void>((resolve) => {
+				this.wake = resolve;
+			});
+		}
+	}
+}
+
+interface Rig {
+	readonly dir: string;
+	readonly inbox: string;
+	readonly events: Events;
+	start(more?: Partial<IngestOptions>): Promise<Ingest>;
+}
+
+async function rig(t: Test): Promise<Rig> {
+	const dir = t.testdir({ titles: {}, origin: {}, ingest: {}, aside: {} });
+	const events = new Events();
+	return {
+		dir,
+		inbox: join(dir, "ingest"),
+		events,
+		async start(more) {
+			const ingest = await Ingest.start({
+				operatorDir: dir,
+				log: silent,
+				quiet: 40,
+				onPublished: (entry, { title }) =>
+					events.tell(`${entry} published ${title.version}`),
+				onFaults: (entry) => events.tell(`${entry} faulty`),
+				...more,
+			});
+			t.teardown(() => ingest.close());
+			return ingest;
+		},
+	};
+}
+
+t.test(
+	"folders and films are published, once, also after a restart",
+	async (t) => {
+		const { dir, inbox, events, start } = await rig(t);
+		await cp(clip, join(inbox, "clip"), { recursive: true });
+		const first = await start();
+		t.equal(await events.next(), "clip published 1");
+		await writeFile(join(inbox, "notes.txt"), "not a title");
+		await writeFile(join(inbox, ".half.mp4"), "x");
+		await writeFile(join(dir, "aside/b.mp4"), boxes.movie({ duration: 3 }));
+		await rename(join(dir, "aside/b.mp4"), join(inbox, "b.mp4"));
+		t.equal(await events.next(), "b.mp4 published 1");
+		await first.close();
+
+		const second = await start();
+		await writeFile(join(inbox, "c.mp4"), boxes.movie({ duration: 4 }));
+		// Had the others been taken again, they would have been told first.
+		t.equal(await events.next(), "c.mp4 published 1");
+		await second.close();
+		const { titles } = await listTitles(dir);
+		t.same(
+			titles.map(({ assetId }) => assetId),
+			["clip", "b", "c"],
+		);
+		t.same(await readdir(inbox), [
+			".half.mp4",
+			"b.mp4",
+			"c.mp4",
+			"clip",
+			"notes.txt",
+		]);
+	},
+);
+
+t.test("faults are written beside the entry until it is mended", async (t) => {
+	const { inbox, events, start } = await rig(t);
+	await mkdir(join(inbox, "show/v"), { recursive: true });
+	await writeFile(join(inbox, "show/i.m3u8"), HLS.media("v/1.ts", "v/2.ts"));
+	await start();
+	t.equal(await events.next(), "show faulty");
+	const report = await readFile(join(inbox, "show.faults.txt"), "utf8");
+	t.match(report, /v\/1\.ts: .*\nv\/2\.ts: /);
+	t.match(report, /tried again when it changes/);
+	// Deep below, where nothing is watched.
+	await writeFile(join(inbox, "show/v/1.ts"), "x");
+	t.equal(await events.next(), "show faulty");
+	t.notMatch(
+		await readFile(join(inbox, "show.faults.txt"), "utf8"),
+		/v\/1\.ts/,
+	);
+	await writeFile(join(inbox, "show/v/2.ts"), "x");
+	t.equal(await events.next(), "show published 1");
+	await writeFile(join(inbox, "show/v/2.ts"), "xx");
+	t.equal(await events.next(), "show published 2");
+	t.same(await readdir(inbox), ["show"]);
+});
+
+t.test("an entry that is taken away takes its report along", async (t) => {
+	const { dir, inbox, events, start } = await rig(t);
+	await writeFile(join(inbox, "a.mp4"), "no film");
+	await start();
+	t.equal(await events.next(), "a.mp4 faulty");
+	await rm(join(inbox, "a.mp4"));
+	await writeFile(join(inbox, "b.mp4"), boxes.movie({ duration: 1 }));
+	t.equal(await events.next(), "b.mp4 published 1");
+	t.same(await readdir(inbox), ["b.mp4"]);
+	t.equal((await listTitles(dir)).titles.length, 1);
+});
+
+t.test(
+	"an entry that goes on changing is not taken before it is still",
+	async (t) => {
+		const { dir, inbox, events, start } = await rig(t);
+		await mkdir(join(inbox, "clip"));
+		const writes: number[] = [];
+		let last = 0;
+		await start({
+			quiet: 150,
+			onProgress: (_entry, { phase }) => {
+				if (phase === "inspecting") last = writes.length;
+			},
+		});
+		const names = await readdir(clip, { recursive: true, withFileTypes: true });
+		for (const entry of names.filter((name) => name.isFile())) {
+			const from = join(entry.parentPath, entry.name);
+			const to = join(inbox, "clip", from.slice(clip.length));
+			await cp(from, to, { recursive: true });
+			writes.push(writes.length);
+			await new Promise((resolve) => setTimeout(resolve, 10));
+		}
+		t.equal(await events.next(), "clip published 1");
+		t.equal(last, writes.length);
+		t.equal((await listTitles(dir)).titles.length, 1);
+	},
+);
+
+t.test("closed in the middle, it goes on at the next start", async (t) => {
+	const { dir, inbox, events, start } = await rig(t);
+	await cp(clip, join(inbox, "clip"), { recursive: true });
+	const small = { blockSize: 1024, shardBlocks: 64 };
+	const ingest = await start({
+		...small,
+		onProgress: (_entry, { bytesDone, bytesTotal }) => {
+			if (bytesDone > bytesTotal / 2) events.tell("half");
+		},
+	});
+	t.equal(await events.next(), "half");
+	await ingest.close();
+	const [attempt = ""] = await readdir(join(dir, "origin"));
+	const done = await readdir(join(dir, "origin", attempt));
+	t.match(attempt, /^\.publishing-/);
+	t.ok(done.length > 20);
+	let resumed = false;
+	const fresh = new Events();
+	await start({
+		...small,
+		onPublished: (_entry, published) => {
+			resumed = published.resumed;
+			fresh.tell("published");
+		},
+	});
+	t.equal(await fresh.next(), "published");
+	t.ok(resumed);
+});
