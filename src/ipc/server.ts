@@ -2,6 +2,8 @@ import { chmod } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { SECOND } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import { createHub } from "./hub.ts";
 import { preparePlace } from "./place.ts";
 import { type IpcHandlers, Session } from "./session.ts";
@@ -14,6 +16,8 @@ export interface IpcOptions {
 	readonly socket: string;
 	readonly handlers: IpcHandlers;
 	readonly log: Log;
+	/** How long a handler may work, and a client may take over reading its reply. */
+	readonly patience?: Millis;
 }
 
 export interface IpcServer {
@@ -25,7 +29,7 @@ export interface IpcServer {
  * Throws PORT_TAKEN when an agent already answers there, CONFIG_INVALID when the path cannot hold a socket.
  */
 export async function startIpc(options: IpcOptions): Promise<IpcServer> {
-	const { socket: path, handlers, log } = options;
+	const { socket: path, handlers, log, patience = 30 * SECOND } = options;
 	await preparePlace(path);
 	const hub = createHub();
 	hub.config.maxConnections = MAX_IPC_CLIENTS;
@@ -44,7 +48,7 @@ export async function startIpc(options: IpcOptions): Promise<IpcServer> {
 		});
 		hub.server.on("connect", (socket) => {
 			const send = (line: string) => hub.server.emit(socket, line);
-			sessions.set(socket, new Session(socket, handlers, send, log));
+			sessions.set(socket, new Session(socket, handlers, send, log, patience));
 			socket.once("close", () => sessions.delete(socket));
 		});
 		hub.server.on("data", (bytes, socket) =>

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { type ErrorCode, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { SECOND, within } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import {
 	type IpcMethod,
 	type IpcReply,
@@ -15,8 +16,6 @@ import { Frames } from "./frames.ts";
 
 export type IpcHandlers = Readonly<Record<IpcMethod, () => Promise<unknown>>>;
 
-/** How long a handler may work, and a client may take over reading its reply. */
-const PATIENCE = 30 * SECOND;
 /** How long a refused client may still read why. */
 const LINGER = SECOND;
 const LATE = Symbol("late");
@@ -35,17 +34,21 @@ export class Session {
 	private readonly handlers: IpcHandlers;
 	private readonly send: (line: string) => void;
 	private readonly log: Log;
+	private readonly patience: Millis;
 
+	/** @param patience how long a handler may work, and the client may take over reading its reply */
 	constructor(
 		socket: Socket,
 		handlers: IpcHandlers,
 		send: (line: string) => void,
 		log: Log,
+		patience: Millis,
 	) {
 		this.socket = socket;
 		this.handlers = handlers;
 		this.send = send;
 		this.log = log;
+		this.patience = patience;
 		socket.once("close", () => this.gone.abort());
 	}
 
@@ -92,7 +95,7 @@ export class Session {
 
 	private async answer({ id, method }: IpcRequest): Promise<IpcReply> {
 		try {
-			const result = await within(PATIENCE, this.handlers[method](), LATE);
+			const result = await within(this.patience, this.handlers[method](), LATE);
 			if (result !== LATE) return { id, ok: true, result };
 			return failed(id, "COMMAND_FAILED", `${method} took too long`);
 		} catch (error) {
@@ -112,7 +115,7 @@ export class Session {
 				: `${JSON.stringify(failed(reply.id, "COMMAND_FAILED", "the answer does not fit into a frame"))}\n`,
 		);
 		if (!this.socket.writableNeedDrain) return;
-		const patience = AbortSignal.timeout(PATIENCE);
+		const patience = AbortSignal.timeout(this.patience);
 		await once(this.socket, "drain", {
 			signal: AbortSignal.any([patience, this.gone.signal]),
 		});

@@ -315,6 +315,35 @@ t.test("a client killed in the middle of a reply harms nobody", async (t) => {
 	t.equal(await callIpc(socket, "status", 5000), "quick");
 });
 
+t.test(
+	"a handler that hangs is answered for; a client that never reads is dropped",
+	async (t) => {
+		const socket = await place(t);
+		const server = await startIpc({
+			socket,
+			handlers: {
+				status: () => new Promise(() => undefined),
+				doctor: async () => "x".repeat(200_000),
+			},
+			log: silent,
+			patience: 50,
+		});
+		t.teardown(() => server.close());
+		await t.rejects(callIpc(socket, "status", 5000), {
+			code: "COMMAND_FAILED",
+			message: /too long/,
+		});
+		const client = await dial(t, socket);
+		// More than the socket's buffers hold, and nobody reads it: what is over is gone when the server hangs up.
+		client.write('{"id":1,"method":"doctor"}\n'.repeat(100));
+		const other = await dial(t, socket);
+		other.write('{"id":1,"method":"status"}\n'.repeat(3));
+		for (let i = 0; i < 3; i++) await oneLine(other);
+		const heard = await untilClosed(client);
+		t.ok(heard.split("\n").length < 100);
+	},
+);
+
 t.test("an answer larger than a frame becomes an error", async (t) => {
 	const { socket } = await agent(t, {
 		status: async () => "x".repeat(MAX_IPC_FRAME),
