@@ -76,7 +76,7 @@ export class TapReader {
 		this.lastShown = fault;
 		if (fault) {
 			this.failures.push(where);
-			this.say(`  FAILED ${where}`);
+			if (depth > 0) this.say(`  FAILED ${where}`);
 			for (const outer of this.open) outer.faults++;
 		}
 		if (depth === 1) this.count(bad, skipped);

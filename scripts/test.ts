@@ -27,8 +27,6 @@ async function program(
 		env: { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"]}` },
 		stdio: ["ignore", onLine === undefined ? "inherit" : "pipe", "inherit"],
 	});
-	const stop = () => child.kill();
-	process.once("SIGTERM", stop);
 	const end = new Promise<number | null>((resolve, reject) => {
 		child.once("error", reject);
 		child.once("close", resolve);
@@ -36,11 +34,7 @@ async function program(
 	if (onLine !== undefined && child.stdout !== null) {
 		createInterface(child.stdout).on("line", onLine);
 	}
-	try {
-		return (await end) === 0;
-	} finally {
-		process.off("SIGTERM", stop);
-	}
+	return (await end) === 0;
 }
 
 const reader = new TapReader(say);
