@@ -1,0 +1,315 @@
+import { Socket } from "node:net";
+import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import { describe, LarderError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { fullJitter, HOUR, MINUTE, SECOND, within } from "../base/time.ts";
+import { type Bytes, KiB, type Millis } from "../base/units.ts";
+import { MAX_MESSAGE } from "../wire/json.ts";
+
+/** Where the broker is and how to get in. */
+export interface BrokerAccess {
+	/** `mqtt://host:port` or `mqtts://host:port`. */
+	readonly url: string;
+	readonly username?: string;
+	readonly password?: string;
+	/** PEM: the operator's CA, and the box's certificate where the broker asks for one. */
+	readonly tls?: Pick<IClientOptions, "ca" | "cert" | "key">;
+}
+
+export interface Timing {
+	/** The first reconnect is drawn from [0, base), later ones from up to `cap`. */
+	readonly base: Millis;
+	readonly cap: Millis;
+	/** A connection that lasted this long makes the next reconnect a first one again. */
+	readonly stable: Millis;
+	/** How long an MQTT 5 broker waits for the box before it publishes the will. */
+	readonly willDelay: Millis;
+}
+
+const TIMING: Timing = {
+	base: SECOND,
+	cap: 10 * MINUTE,
+	stable: 30 * SECOND,
+	willDelay: 10 * SECOND,
+};
+
+/** Retained, QoS 1. */
+export interface Will {
+	readonly topic: string;
+	readonly payload: Buffer;
+}
+
+export interface SessionOptions extends BrokerAccess {
+	/** The box id at a box, `headend-…` at a headend. */
+	readonly clientId: string;
+	readonly subscriptions?: readonly string[];
+	/** Asked anew before every attempt; `close` publishes the last one as goodbye. */
+	readonly will?: () => Will;
+	/** Connected and subscribed. */
+	readonly onUp?: () => void;
+	/**
+	 * One at a time: a message is acknowledged and anything more is read when the promise settles. It must not wait for
+	 * `publish` of the same session, whose acknowledgement could not be read.
+	 */
+	readonly onMessage?: (topic: string, payload: Buffer) => Promise<void>;
+	readonly log: Log;
+	readonly timing?: Partial<Timing>;
+}
+
+export interface PublishOptions {
+	readonly retain?: boolean;
+	/** An MQTT 5 broker drops the message when it could not hand it over for this long. */
+	readonly expiry?: Millis;
+}
+
+const CONNECT_TIMEOUT: Millis = 10 * SECOND;
+/** Topic and properties of a packet, beside its payload. */
+const PACKET_ROOM: Bytes = KiB;
+/** "Unacceptable protocol version" in MQTT 3.1.1 and in MQTT 5. */
+const WRONG_VERSION: readonly (number | undefined)[] = [1, 0x84];
+
+type Phase =
+	| { readonly is: "waiting"; readonly retry?: NodeJS.Timeout }
+	| { readonly is: "connecting"; readonly client: MqttClient }
+	| {
+			readonly is: "up";
+			readonly client: MqttClient;
+			readonly steady: NodeJS.Timeout;
+	  }
+	| { readonly is: "closed" };
+
+/**
+ * One lasting presence at a broker: MQTT 5, or 3.1.1 where the broker speaks no 5.
+ * Every attempt is a new client, so nothing is queued in it while the broker is away: what must not get
+ * lost is kept, bounded, by the caller. Invariant: at most one client exists, and it belongs to `phase`.
+ */
+export class MqttSession {
+	private readonly options: SessionOptions;
+	private readonly timing: Timing;
+	private phase: Phase = { is: "waiting" };
+	private protocol: 4 | 5 = 5;
+	private refusedVersion = false;
+	private attempts = 0;
+	private lastWill: Will | undefined;
+	private lastTrouble: string | undefined;
+	/** Rejects of the publishes that wait for their acknowledgement. */
+	private readonly unacknowledged = new Set<(cause: Error) => void>();
+
+	constructor(options: SessionOptions) {
+		this.options = options;
+		this.timing = { ...TIMING, ...options.timing };
+	}
+
+	get connected(): boolean {
+		return this.phase.is === "up";
+	}
+
+	/** Why there is no connection, as far as it is known. */
+	get trouble(): string | undefined {
+		return this.connected ? undefined : this.lastTrouble;
+	}
+
+	/** Connects, and from then on always connects again until closed. */
+	start(): void {
+		if (this.phase.is === "waiting") this.attempt();
+	}
+
+	/** The box woke or the network came back: does not wait out a long pause. */
+	nudge(): void {
+		if (this.phase.is !== "waiting" || this.phase.retry === undefined) return;
+		clearTimeout(this.phase.retry);
+		this.attempts = 0;
+		this.attempt();
+	}
+
+	/** QoS 1; resolves when the broker has it. Rejects with BROKER_FAILED when it is away, goes away or refuses. */
+	async publish(
+		topic: string,
+		payload: Buffer,
+		{ retain = false, expiry }: PublishOptions = {},
+	): Promise<void> {
+		if (this.phase.is !== "up")
+			throw new LarderError("BROKER_FAILED", "not connected to the broker");
+		const { client } = this.phase;
+		// A packet above its limit makes a broker disconnect: sent again and again, it would never stop doing so.
+		const { maximumPacketSize = Infinity } = client.serverProperties ?? {};
+		const limit = Math.min(MAX_MESSAGE, maximumPacketSize - PACKET_ROOM);
+		if (payload.byteLength > limit)
+			throw new LarderError(
+				"BROKER_FAILED",
+				`${payload.byteLength} bytes for ${topic} are more than the broker takes (${limit})`,
+			);
+		const { promise, resolve, reject } = Promise.withResolvers<void>();
+		this.unacknowledged.add(reject);
+		client.publish(
+			topic,
+			payload,
+			{
+				qos: 1,
+				retain,
+				...(expiry !== undefined && {
+					properties: {
+						messageExpiryInterval: Math.max(1, Math.ceil(expiry / SECOND)),
+					},
+				}),
+			},
+			(error) => (error ? reject(error) : resolve()),
+		);
+		try {
+			await promise;
+		} catch (cause) {
+			throw new LarderError("BROKER_FAILED", `publishing ${topic} failed`, {
+				cause,
+			});
+		} finally {
+			this.unacknowledged.delete(reject);
+		}
+	}
+
+	/** Says goodbye and leaves, in less than a second whatever the broker does. */
+	async close(): Promise<void> {
+		const farewell = this.connected && (await this.sayGoodbye());
+		const { phase } = this;
+		this.phase = { is: "closed" };
+		if (phase.is === "waiting") clearTimeout(phase.retry);
+		if (phase.is === "up") clearTimeout(phase.steady);
+		if (!("client" in phase)) return;
+		// A DISCONNECT discards the will; without a goodbye the will is what tells the headend.
+		if (farewell) await within(300, phase.client.endAsync(), undefined);
+		phase.client.stream.destroy();
+	}
+
+	private async sayGoodbye(): Promise<boolean> {
+		if (this.lastWill === undefined) return true;
+		const { topic, payload } = this.lastWill;
+		const said = this.publish(topic, payload, { retain: true }).then(
+			() => true,
+			() => false,
+		);
+		return within(500, said, false);
+	}
+
+	private attempt(): void {
+		this.refusedVersion = false;
+		this.lastWill = this.options.will?.();
+		const client = connect(this.options.url, this.clientOptions());
+		this.phase = { is: "connecting", client };
+		client.handleMessage = ({ topic, payload }, done) =>
+			void this.handle(topic, Buffer.from(payload)).then(() => done());
+		client.on("connect", () => void this.rise(client));
+		client.on("error", (error) => {
+			this.lastTrouble = error.message || String(error);
+			this.refusedVersion = WRONG_VERSION.includes(reasonOf(error));
+		});
+		client.on("disconnect", ({ reasonCode }) => {
+			this.lastTrouble = `the broker ended the session, reason ${reasonCode}`;
+		});
+		client.once("close", () => this.fall(client));
+		limitPackets(client);
+		// Held back for the sake of fuller packets, a question for a title key would cost the viewer 40 ms.
+		if (client.stream instanceof Socket) client.stream.setNoDelay(true);
+	}
+
+	private clientOptions(): IClientOptions {
+		const { clientId, username, password, tls } = this.options;
+		const five = this.protocol === 5;
+		return {
+			protocolVersion: this.protocol,
+			clientId,
+			clean: false,
+			keepalive: 30,
+			connectTimeout: CONNECT_TIMEOUT,
+			reconnectPeriod: 0,
+			resubscribe: false,
+			...(username !== undefined && { username }),
+			...(password !== undefined && { password }),
+			...tls,
+			...(five && {
+				properties: {
+					sessionExpiryInterval: HOUR / SECOND,
+					maximumPacketSize: MAX_MESSAGE + PACKET_ROOM,
+				},
+			}),
+			...(this.lastWill && {
+				will: {
+					...this.lastWill,
+					qos: 1,
+					retain: true,
+					...(five && {
+						properties: {
+							willDelayInterval: Math.ceil(this.timing.willDelay / SECOND),
+						},
+					}),
+				},
+			}),
+		};
+	}
+
+	private async handle(topic: string, payload: Buffer): Promise<void> {
+		const { onMessage, log } = this.options;
+		try {
+			await onMessage?.(topic, payload);
+		} catch (error) {
+			log.error({ topic }, `not handled: ${describe(error)}`);
+		}
+	}
+
+	private async rise(client: MqttClient): Promise<void> {
+		try {
+			const { subscriptions = [] } = this.options;
+			if (subscriptions.length > 0)
+				await client.subscribeAsync([...subscriptions], { qos: 1 });
+		} catch (error) {
+			this.lastTrouble = `not allowed to subscribe: ${String(error)}`;
+			client.stream.destroy();
+			return;
+		}
+		if (this.phase.is !== "connecting" || this.phase.client !== client) return;
+		const steady = setTimeout(() => {
+			this.attempts = 0;
+		}, this.timing.stable).unref();
+		this.phase = { is: "up", client, steady };
+		this.options.log.info({ protocol: this.protocol }, "broker connected");
+		this.options.onUp?.();
+	}
+
+	private fall(client: MqttClient): void {
+		const { phase, lastTrouble: trouble } = this;
+		if (!("client" in phase) || phase.client !== client) return;
+		if (phase.is === "up") {
+			clearTimeout(phase.steady);
+			this.options.log.warn({ trouble }, "broker lost");
+		} else {
+			this.options.log.debug({ trouble }, "broker not reached");
+		}
+		const falls = this.refusedVersion && this.protocol === 5;
+		if (this.refusedVersion) this.protocol = this.protocol === 5 ? 4 : 5;
+		const pause = falls
+			? 0
+			: fullJitter(this.attempts++, this.timing.base, this.timing.cap);
+		this.phase = {
+			is: "waiting",
+			retry: setTimeout(() => this.attempt(), pause),
+		};
+		const gone = new Error("the connection to the broker was lost");
+		for (const reject of this.unacknowledged) reject(gone);
+	}
+}
+
+/** MQTT.js reads a packet whole before it looks at the size: ends a connection that sends more than a packet may have. */
+function limitPackets(client: MqttClient): void {
+	let unread = 0;
+	client.on("packetreceive", () => {
+		unread = 0;
+	});
+	client.stream.on("data", (chunk: Buffer) => {
+		unread += chunk.byteLength;
+		if (unread > MAX_MESSAGE + 2 * 64 * KiB) client.stream.destroy();
+	});
+}
+
+function reasonOf(error: Error): number | undefined {
+	return "code" in error && typeof error.code === "number"
+		? error.code
+		: undefined;
+}

@@ -1,0 +1,197 @@
+import { describe, LarderError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Result } from "../base/result.ts";
+import type { Millis } from "../base/units.ts";
+import type { Command, CommandBody } from "../wire/command.ts";
+import type { TitleId } from "../wire/ids.ts";
+import type { State } from "../wire/reports.ts";
+import type { FetchRef } from "./body.ts";
+import { type BrokerAccess, MqttSession, type Timing } from "./client.ts";
+import type { Desired } from "./desired.ts";
+import { Fills, type FillTiming, type Levels } from "./fills.ts";
+import type { SignedHead } from "./heads.ts";
+import { Inbox, type Refusal } from "./inbox.ts";
+import { Mail } from "./mail.ts";
+import { newSession, Outbox, type Report } from "./outbox.ts";
+import { type KeyAnswer, KeyRequests } from "./requests.ts";
+import type { Identity } from "./verify.ts";
+
+/** A command for the agent to carry out; answers to key requests are not among them. */
+export type Order = Exclude<CommandBody, { kind: "key" | "key-denied" }>;
+
+export interface ControlHandlers {
+	/** A newer placement is in force. */
+	placement(desired: Desired): void;
+	/** A newer head is in force, whether the broker brought it or `offerHead`. */
+	head(head: SignedHead): void;
+	/** Carries out a command. The headend hears how it ended; after `report` the fill levels are sent. */
+	order(order: Order): Promise<void>;
+}
+
+export interface ControlOptions extends Identity, BrokerAccess {
+	readonly version: string;
+	readonly power: State["power"];
+	readonly reach: State["reach"];
+	/** Holds the last good placement and head: `<data>/control`. */
+	readonly folder: string;
+	readonly fetchRef: FetchRef;
+	readonly handlers: ControlHandlers;
+	readonly log: Log;
+	/** Tells this run of the agent from others: 16 hex digits. */
+	readonly session?: string;
+	readonly timing?: Partial<
+		Timing & FillTiming & { readonly keyPatience: Millis }
+	>;
+}
+
+/** The box's end of the control plane: the operator's wishes come in, the box's reports go out. */
+export class Control {
+	readonly session: string;
+	private readonly handlers: ControlHandlers;
+	private readonly log: Log;
+	private readonly inbox: Inbox;
+	private readonly client: MqttSession;
+	private readonly mail: Mail;
+	private readonly outbox: Outbox;
+	private readonly fills: Fills;
+	private readonly keys: KeyRequests;
+	private readonly counts = new Map<string, number>();
+
+	private constructor(options: ControlOptions) {
+		const { box, region, version, power, reach, handlers, timing } = options;
+		const session = options.session ?? newSession();
+		this.session = session;
+		this.handlers = handlers;
+		this.log = options.log;
+		this.inbox = new Inbox({
+			...options,
+			events: {
+				placement: (desired) => this.accepted(desired),
+				head: (head) => handlers.head(head),
+				command: (command) => this.command(command),
+				refused: (refusal) => this.refused(refusal),
+			},
+		});
+		this.client = new MqttSession({
+			...options,
+			clientId: box,
+			subscriptions: this.inbox.topics,
+			will: () => this.outbox.will(),
+			onUp: () => this.begin(),
+			onMessage: (topic, payload) => this.inbox.receive(topic, payload),
+		});
+		this.mail = new Mail(this.client, options.log);
+		this.outbox = new Outbox(
+			this.mail,
+			{ box, region, session, version, power, reach },
+			options.trust.now,
+		);
+		this.fills = new Fills((levels) => this.outbox.fill(levels), timing);
+		this.keys = new KeyRequests(
+			(id, title, patience) => this.outbox.requestKey(id, title, patience),
+			timing?.keyPatience,
+		);
+	}
+
+	/** Takes up the last good placement and head from disk (see `last`) and begins to connect, without waiting for it. */
+	static async start(options: ControlOptions): Promise<Control> {
+		const control = new Control(options);
+		await control.inbox.load();
+		control.client.start();
+		return control;
+	}
+
+	get connected(): boolean {
+		return this.client.connected;
+	}
+
+	/** Why the broker is away, as far as it is known. */
+	get trouble(): string | undefined {
+		return this.client.trouble;
+	}
+
+	/** How many messages were refused since the start, by slug. */
+	get refusals(): ReadonlyMap<string, number> {
+		return this.counts;
+	}
+
+	/** The placement and the head in force. */
+	last(): ReturnType<Inbox["last"]> {
+		return this.inbox.last();
+	}
+
+	/** A head from a neighbour: true when it is news. Refused with `rollback` when it is older than the one in force. */
+	offerHead(envelope: Buffer): Promise<Result<boolean>> {
+		return this.inbox.offerHead(envelope);
+	}
+
+	/** Tells of a changed power state or reach. A box that wakes does not wait out its pause before it reconnects. */
+	change(facts: Partial<Pick<State, "power" | "reach">>): void {
+		this.outbox.change(facts);
+		if (facts.power === "active") this.client.nudge();
+	}
+
+	/** Tells what became of a placement; replaces what was not sent yet. */
+	report(report: Report): void {
+		this.outbox.reported(report);
+	}
+
+	/** The fill levels as they are now; sent when they changed enough, and as a heartbeat. */
+	fill(levels: Levels): void {
+		this.fills.set(levels);
+	}
+
+	/** Asks for a title's key, sealed to this box. Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE. */
+	key(title: TitleId, signal: AbortSignal): Promise<KeyAnswer> {
+		return this.keys.ask(title, signal);
+	}
+
+	/** Says goodbye; takes less than a second. */
+	async close(): Promise<void> {
+		this.fills.close();
+		this.keys.close();
+		this.mail.close();
+		await this.client.close();
+		await this.inbox.close();
+	}
+
+	private begin(): void {
+		this.outbox.begin();
+		this.fills.flush();
+	}
+
+	private accepted(desired: Desired): void {
+		const { epoch, rev } = desired;
+		this.log.info({ epoch, rev }, "placement accepted");
+		this.outbox.reported({ epoch, rev, phase: "accepted" });
+		this.handlers.placement(desired);
+	}
+
+	private refused({ kind, slug, detail }: Refusal): void {
+		this.counts.set(slug, (this.counts.get(slug) ?? 0) + 1);
+		this.log.warn({ kind, slug, detail }, "message refused");
+		const { epoch = 0, rev = 0 } = this.last().placement ?? {};
+		const said = `${kind}: ${detail}`.slice(0, 500);
+		this.outbox.refused({ epoch, rev, code: slug, detail: said });
+	}
+
+	private command({ id, body }: Command): void {
+		if (body.kind === "key" || body.kind === "key-denied") {
+			if (!this.keys.settle(body))
+				this.log.debug({ id }, "an answer that nobody waits for");
+			return;
+		}
+		this.handlers.order(body).then(
+			() => {
+				this.outbox.respond({ id, ok: true });
+				if (body.kind === "report") this.fills.flush();
+			},
+			(error: unknown) => {
+				const code =
+					error instanceof LarderError ? error.code : "COMMAND_FAILED";
+				const detail = describe(error).slice(0, 500);
+				this.outbox.respond({ id, ok: false, code, detail });
+			},
+		);
+	}
+}
