@@ -10,8 +10,8 @@ import { exchange, send } from "./wire.ts";
 
 const shelf = new Shelf();
 shelf.add(idOf("a"), "Ärger & <Söhne>", {
-	"1080p.m3u8": pattern(10),
 	"master.m3u8": pattern(10),
+	"1080p.m3u8": pattern(10),
 });
 shelf.addFailing(
 	idOf("b"),
@@ -128,12 +128,10 @@ t.test("sources, second by second", async (t) => {
 
 t.test("where a title starts", async (t) => {
 	const packages: readonly [string, ...string[]][] = [
-		["master.m3u8", "1080p/index.m3u8", "720p/index.m3u8", "master.m3u8"],
-		["index.m3u8", "audio.m3u8", "index.m3u8", "seg.ts"],
-		["film.m3u8", "film_1080.m3u8", "film.m3u8"],
-		["manifest.mpd", "manifest.mpd", "init.mp4", "1.m4s"],
-		["Film.MP4", "poster.jpg", "Film.MP4"],
-		["main.m3u8", "stream.mpd", "main.m3u8"],
+		["film.m3u8", "film.m3u8", "1080p/index.m3u8", "1080p/1.m4s"],
+		["stream.mpd", "stream.mpd", "init.mp4", "1.m4s"],
+		["main.m3u8", "stream.mpd", "main.m3u8", "audio.m3u8"],
+		["Film.MP4", "Film.MP4", "poster.jpg"],
 		["", "readme.txt"],
 	];
 	for (const [entry, ...paths] of packages) {
