@@ -109,9 +109,16 @@ export class MqttSession {
 		return this.connected ? undefined : this.lastTrouble;
 	}
 
-	/** Connects, and from then on always connects again until closed. */
+	/** Connects, and from then on always connects again until closed. Throws BROKER_FAILED when the address is none. */
 	start(): void {
-		if (this.phase.is === "waiting") this.attempt();
+		try {
+			this.attempt();
+		} catch (cause) {
+			const { url } = this.options;
+			throw new LarderError("BROKER_FAILED", `${url} is no broker's address`, {
+				cause,
+			});
+		}
 	}
 
 	/** The box woke or the network came back: does not wait out a long pause. */
@@ -177,6 +184,7 @@ export class MqttSession {
 		// A DISCONNECT discards the will; without a goodbye the will is what tells the headend.
 		if (farewell) await within(300, phase.client.endAsync(), undefined);
 		phase.client.stream.destroy();
+		this.giveUp("the session was closed");
 	}
 
 	private async sayGoodbye(): Promise<boolean> {
@@ -291,8 +299,12 @@ export class MqttSession {
 			is: "waiting",
 			retry: setTimeout(() => this.attempt(), pause),
 		};
-		const gone = new Error("the connection to the broker was lost");
-		for (const reject of this.unacknowledged) reject(gone);
+		this.giveUp("the connection to the broker was lost");
+	}
+
+	/** Nothing that was published will be acknowledged any more. */
+	private giveUp(why: string): void {
+		for (const reject of this.unacknowledged) reject(new Error(why));
 	}
 }
 

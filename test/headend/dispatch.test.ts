@@ -1,0 +1,147 @@
+import { connectAsync } from "mqtt";
+import t, { type Test } from "tap";
+import { silent } from "../../src/base/log.ts";
+import { startBroker } from "../../src/headend/broker.ts";
+import { Dispatch, type Retained } from "../../src/headend/dispatch.ts";
+import { encodeMessage } from "../../src/wire/json.ts";
+import type { State } from "../../src/wire/reports.ts";
+import { downTopic, headTopic, upTopic } from "../../src/wire/topics.ts";
+import { Happenings, heard, newBox, REGION } from "../control/operator.ts";
+import { FAST, openDesk } from "../control/rig.ts";
+
+async function setUp(t: Test) {
+	const broker = await startBroker({ host: "127.0.0.1", port: 0, log: silent });
+	t.teardown(() => broker.close());
+	const url = `mqtt://127.0.0.1:${broker.port}`;
+	const raw = await connectAsync(url, { clientId: "headend-raw" });
+	t.teardown(() => raw.endAsync(true));
+	return { url, raw };
+}
+
+const box = newBox();
+const birth: State = {
+	session: "a".repeat(16),
+	online: true,
+	since: 1000,
+	box,
+	region: REGION,
+	version: "1",
+	power: "active",
+	reach: "direct",
+};
+
+t.test("states: which goodbye is believed", async (t) => {
+	const { url, raw } = await setUp(t);
+	const desk = await openDesk(t, url);
+	const b = "b".repeat(16);
+	const cases: readonly [said: Partial<State>, believed: boolean][] = [
+		[{ online: false, since: 5 }, true],
+		[{}, true],
+		[{ online: false, session: b, since: 2000 }, false],
+		[{ online: false, since: 999 }, false],
+		[{ since: 2000 }, true],
+		[{ online: false, since: 1000 }, false],
+		[{ online: false, since: 2000 }, true],
+		[{ session: b, since: 3 }, true],
+		[{ online: false, since: 2000 }, false],
+		[{ online: false, session: b, since: 3 }, true],
+	];
+	const expected: State[] = [];
+	for (const [changes, believed] of cases) {
+		const said = { ...birth, ...changes };
+		if (believed) expected.push(said);
+		await raw.publishAsync(upTopic(box, "state"), encodeMessage(said), {
+			qos: 1,
+		});
+	}
+	await desk.said.until(() => desk.said.all.length === expected.length);
+	t.same(
+		desk.said.all.map(({ it }) => it),
+		expected,
+	);
+	t.equal(desk.dispatch.dropped.get("late-will"), 4);
+});
+
+t.test("what is not as it should be is dropped and counted", async (t) => {
+	const { url, raw } = await setUp(t);
+	const stranger = newBox();
+	const lines = new Happenings<string>();
+	const said: unknown[] = [];
+	const say = (_box: unknown, it: unknown) => {
+		said.push(it);
+		throw new Error("a handler that fails ends nothing");
+	};
+	const dispatch = new Dispatch({
+		url,
+		name: "one",
+		knows: (id) => id !== stranger,
+		retained: () => [],
+		log: heard(lines),
+		timing: FAST,
+		handlers: {
+			onState: say,
+			onReported: say,
+			onFill: say,
+			onRequest: say,
+			onResponse: say,
+		},
+	});
+	t.teardown(() => dispatch.close());
+	dispatch.start();
+	await lines.until(() => dispatch.connected);
+	const send = (topic: string, value: unknown) =>
+		raw.publishAsync(
+			topic,
+			typeof value === "string" ? value : encodeMessage(value),
+			{ qos: 1 },
+		);
+	await send(upTopic(box, "fill"), "garbage");
+	await send(upTopic(box, "reported"), { epoch: -1 });
+	await send(upTopic(box, "state"), { ...birth, box: stranger });
+	await send(upTopic(stranger, "state"), { ...birth, box: stranger });
+	const response = { id: "x", session: birth.session, ok: true };
+	await send(upTopic(box, "response"), response);
+	await send(upTopic(box, "response"), response);
+	await lines.until(() => said.length === 2);
+	t.same(said, [response, response]);
+	t.same(Object.fromEntries(dispatch.dropped), {
+		"not-json": 1,
+		"bad-schema": 1,
+		"wrong-box": 1,
+		"unknown-box": 1,
+	});
+});
+
+t.test("what is published while topics are restored stays", async (t) => {
+	const { url, raw } = await setUp(t);
+	const got = new Happenings<string>();
+	raw.on("message", (topic, payload) =>
+		got.add(`${topic.split("/").at(-1)} ${payload}`),
+	);
+	await raw.subscribeAsync("larder/v1/#", { qos: 1 });
+	const lines = new Happenings<string>();
+	const dispatch: Dispatch = new Dispatch({
+		url,
+		name: "one",
+		knows: () => true,
+		async *retained(): AsyncGenerator<Retained> {
+			await dispatch.desired(box, Buffer.from("new"));
+			yield [downTopic(box, "desired"), Buffer.from("old")];
+			yield [headTopic(REGION), Buffer.from("head")];
+		},
+		log: heard(lines),
+		timing: FAST,
+		handlers: {
+			onState() {},
+			onReported() {},
+			onFill() {},
+			onRequest() {},
+			onResponse() {},
+		},
+	});
+	t.teardown(() => dispatch.close());
+	await dispatch.desired(box, Buffer.from("left to `retained`"));
+	dispatch.start();
+	await got.until((line) => line === "head head");
+	t.same(got.all, ["desired new", "head head"]);
+});
