@@ -202,6 +202,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		streamingShare: 2e8,
 		log,
 	});
+	const shelf = store.shelf(async () => undefined);
 	const traffic = { from: 0, to: 0, wrong: 0 };
 	const swarm = await Swarm.open({
 		keyPair: key,
@@ -225,15 +226,13 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
 		up: 0,
 		shelf: {
-			manifest: (id) => store.manifestBytes(id),
-			holders: async () => undefined,
-			leaves: (id, shard) => store.leaves(id, shard),
+			...shelf,
 			blocks: async (id, shard, first, count) => {
-				const manifest = await store.manifest(id);
-				const bytes = await store.read(id, { shard, first, count });
-				if (bytes === undefined || manifest === undefined) return undefined;
-				const sent = settings.spoil ? settings.spoil(bytes, first) : bytes;
-				return sent && { bytes: sent, blockSize: manifest.blockSize };
+				const answer = await shelf.blocks(id, shard, first, count);
+				const sent = answer && settings.spoil?.(answer.bytes, first);
+				return answer && settings.spoil
+					? sent && { ...answer, bytes: sent }
+					: answer;
 			},
 		},
 		holdings: new SharedHoldings(store, () => true),
@@ -251,6 +250,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		neighbours: swarm,
 		origin,
 		takeover: settings.takeover ?? 60_000,
+		pace: () => undefined,
 		dialHolders: () => undefined,
 		onWrong: () => {
 			traffic.wrong++;

@@ -3,6 +3,7 @@ import { SECOND } from "../base/time.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
 import { short, type TitleId } from "../wire/ids.ts";
+import type { Status } from "../wire/ipc.ts";
 import type {
 	Catalog,
 	Keys,
@@ -73,11 +74,11 @@ export class TitleLibrary implements Library {
 		}
 	}
 
-	/** Titles that are being played now. */
-	async playing(): Promise<readonly TitleId[]> {
+	/** Titles that are being played now, for `larder status`. */
+	async streamsNow(): Promise<Status["streams"]> {
 		const open = await Promise.allSettled(this.streams.values());
 		return open.flatMap((stream) =>
-			stream.status === "fulfilled" ? [stream.value.id] : [],
+			stream.status === "fulfilled" ? [stream.value.summary()] : [],
 		);
 	}
 

@@ -1,7 +1,7 @@
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { monotonic, SECOND } from "../base/time.ts";
-import type { Millis } from "../base/units.ts";
+import type { Bytes, Millis } from "../base/units.ts";
 import {
 	blocksIn,
 	leavesBytes,
@@ -48,6 +48,8 @@ export interface FetchPorts {
 	readonly origin: Origin;
 	/** Dials boxes that should hold the shard and are not connected. */
 	readonly dialHolders: (title: TitleId, shard: number) => void;
+	/** Waits until this many more bytes may come in; undefined when there is no limit. */
+	readonly pace: (bytes: Bytes, urgent: boolean) => Promise<void> | undefined;
 	readonly onWrong: () => void;
 	readonly log: Log;
 }
@@ -234,14 +236,16 @@ export class ShardFetch {
 			blockSize: this.manifest.blockSize,
 			urgent,
 		};
-		this.track(box, run, (signal) =>
-			neighbours.blocks(
+		this.track(box, run, async (signal) => {
+			await this.ports.pace(request.bytes, urgent);
+			signal.throwIfAborted();
+			await neighbours.blocks(
 				box,
 				request,
 				(block, bytes) => this.arrived(block, bytes, box),
 				signal,
-			),
-		);
+			);
+		});
 	}
 
 	private fromOrigin(first: number, urgent: boolean): void {

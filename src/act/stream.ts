@@ -1,9 +1,11 @@
+import { randomBytes } from "node:crypto";
 import { SECOND } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
 import { applyCipher, type TitleCipher } from "../content/cipher.ts";
 import { type BlockRun, blocksIn, shardCount } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { TitleId } from "../wire/ids.ts";
+import type { Status } from "../wire/ipc.ts";
 import type { Fetcher } from "./fetcher.ts";
 import type { Ledger } from "./ledger.ts";
 import type { OpenTitle, Source, Store } from "./ports.ts";
@@ -39,6 +41,10 @@ export class Stream implements OpenTitle {
 	readonly id: TitleId;
 	readonly manifest: Manifest;
 	lastRead = Date.now();
+	private readonly opened = Date.now();
+	private readonly streamId = randomBytes(8).toString("hex");
+	private bytes: Bytes = 0;
+	private readonly sources = new Set<Source>();
 	private readonly cipher: TitleCipher;
 	private readonly ports: StreamPorts;
 	private readonly end: () => void;
@@ -88,7 +94,7 @@ export class Stream implements OpenTitle {
 				const from = Math.max(offset, start);
 				const to = Math.min(end, start + piece.bytes.length);
 				const text = piece.bytes.subarray(from - start, to - start);
-				this.ports.ledger.played(piece.source, text.length);
+				this.count(piece.source, text.length);
 				yield applyCipher(this.cipher, from, text);
 			}
 			complete = true;
@@ -99,6 +105,18 @@ export class Stream implements OpenTitle {
 			// The player went away: nothing more is fetched for it.
 			if (!complete && this.readers === 0) this.stopPrefetch();
 		}
+	}
+
+	/** What this stream does, under an id that lives as long as the stream. */
+	summary(): Status["streams"][number] {
+		const seconds = Math.max(1, (Date.now() - this.opened) / 1000);
+		return {
+			id: this.streamId,
+			title: this.id,
+			bytes: this.bytes,
+			rate: this.bytes / seconds,
+			sources: this.sources.size,
+		};
 	}
 
 	close(): void {
@@ -211,6 +229,12 @@ export class Stream implements OpenTitle {
 		clearTimeout(this.idle);
 		this.prefetching.abort(new DOMException("not watched", "AbortError"));
 		this.prefetching = new AbortController();
+	}
+
+	private count(source: Source, bytes: Bytes): void {
+		this.bytes += bytes;
+		if (source !== "disk" && source !== "origin") this.sources.add(source);
+		this.ports.ledger.played(source, bytes);
 	}
 
 	private sourceOf(block: number): Source {

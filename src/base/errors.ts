@@ -34,8 +34,7 @@ export const ERRORS = {
 	PACKAGE_CHANGED:
 		"The source changed while it was read; let it finish changing and publish again.",
 	REQUEST_INVALID: "Mend the request as the message says.",
-	HOST_REFUSED:
-		"Address it by a loopback name: 127.0.0.1, [::1] or localhost.",
+	HOST_REFUSED: "Address it by a loopback name: 127.0.0.1, [::1] or localhost.",
 	TOKEN_MISSING:
 		"Open the address with ?token= that the headend printed when it started.",
 	METHOD_REFUSED: "Use one of the methods in the Allow header.",

@@ -210,6 +210,25 @@ export class ShardStore implements Store {
 		}
 	}
 
+	/** What neighbours may ask this box for. Holder tables are kept elsewhere. */
+	shelf(holders: (id: TitleId) => Promise<Buffer | undefined>) {
+		return {
+			holders,
+			manifest: (id: TitleId) => this.manifestBytes(id),
+			leaves: (id: TitleId, shard: number) => this.leaves(id, shard),
+			blocks: async (
+				id: TitleId,
+				shard: number,
+				first: number,
+				count: number,
+			) => {
+				const blockSize = this.folders.get(id)?.geometry.blockSize;
+				const bytes = await this.read(id, { shard, first, count });
+				return bytes && blockSize ? { bytes, blockSize } : undefined;
+			},
+		};
+	}
+
 	async close(): Promise<void> {
 		for (const title of this.folders.values()) await title?.close();
 	}

@@ -1,9 +1,9 @@
 import type { NoiseStream } from "@hyperswarm/secret-stream";
 import Protomux from "protomux";
+import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
 import { cancel, chunk, EXCHANGE, refuse, request } from "../wire/exchange.ts";
 import { Download } from "./download.ts";
-import type { Pacer } from "./pacer.ts";
 import { type Shelf, Upload } from "./upload.ts";
 
 export type Transport = "udx" | "tcp";

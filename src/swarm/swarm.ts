@@ -3,6 +3,7 @@ import type { NoiseStream } from "@hyperswarm/secret-stream";
 import type HyperDHT from "hyperdht";
 import Hyperswarm from "hyperswarm";
 import Protomux from "protomux";
+import { Pacer } from "../act/pacer.ts";
 import {
 	type BlockRequest,
 	type Candidate,
@@ -16,13 +17,13 @@ import { MAX_MANIFEST } from "../content/manifest.ts";
 import type { Wanted } from "../wire/exchange.ts";
 import { type BoxId, short, type TitleId } from "../wire/ids.ts";
 import { type KeyPair, secretKey } from "../wire/keys.ts";
+import type { Hello } from "../wire/membership.ts";
 import { Admission } from "./admission.ts";
 import { type DhtSettings, KnownNodes, openDht } from "./dht.ts";
 import { GATHER, type Holdings, Inventory } from "./inventory.ts";
 import { Link, type Transport } from "./link.ts";
 import type { Member, Membership } from "./membership.ts";
 import { Neighbour } from "./neighbour.ts";
-import { Pacer } from "./pacer.ts";
 import { Seeking } from "./seeking.ts";
 import { dialTcp, listenTcp, type TcpListener } from "./tcp.ts";
 import type { Shelf } from "./upload.ts";
@@ -42,8 +43,10 @@ export interface SwarmOptions {
 	};
 	readonly dht: DhtSettings;
 	readonly maxPeers: number;
-	/** Undefined: no TCP, everything over the Hyperswarm stream. `host` is what neighbours are told. */
-	readonly tcp: { readonly host: string; readonly port: number } | undefined;
+	/** Undefined: no TCP, everything over the Hyperswarm stream. `host` is what neighbours are told; else they use the address they see. */
+	readonly tcp:
+		| { readonly host: string | undefined; readonly port: number }
+		| undefined;
 	readonly up: Rate;
 	readonly shelf: Shelf;
 	readonly holdings: Holdings;
@@ -388,8 +391,11 @@ export class Swarm implements Neighbours {
 			return;
 		}
 		if (neighbour.has("tcp")) return;
+		const remoteHost = neighbour.links[0]?.stream.rawStream.remoteHost;
+		if (member.tcp.host === undefined && remoteHost === undefined) return;
 		const key = Buffer.from(member.box, "hex");
-		dialTcp(member.tcp.host, member.tcp.port, keyPair, key).then(
+		const host = member.tcp.host ?? remoteHost ?? "";
+		dialTcp(host, member.tcp.port, keyPair, key).then(
 			({ stream, release }) => this.onStream(stream, "tcp", release),
 			(error: unknown) => {
 				this.log.debug(
@@ -415,10 +421,10 @@ export class Swarm implements Neighbours {
 		for (const listener of this.listeners) listener(id);
 	}
 
-	private tcpAddress(): { host: string; port: number } | undefined {
+	private tcpAddress(): Hello["tcp"] {
 		const { tcp } = this.options;
 		if (tcp === undefined || this.listener === undefined) return undefined;
-		return { host: tcp.host, port: this.listener.port };
+		return { port: this.listener.port, ...(tcp.host && { host: tcp.host }) };
 	}
 
 	private link(box: BoxId): Link {

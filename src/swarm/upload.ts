@@ -1,4 +1,5 @@
 import type { Message } from "protomux";
+import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
 import { KiB } from "../base/units.ts";
 import {
@@ -9,7 +10,6 @@ import {
 	type Refusal,
 } from "../wire/exchange.ts";
 import { short, type TitleId } from "../wire/ids.ts";
-import type { Pacer } from "./pacer.ts";
 
 /** What a box gives to neighbours. Everything is ciphertext or signed. */
 export interface Shelf {

@@ -22,10 +22,10 @@ export const hello = z.object({
 	v: z.literal(1),
 	certificate: envelope,
 	head: z.optional(envelope),
-	/** Where this member takes bulk connections over TCP, if it does. */
+	/** Where this member takes bulk connections over TCP, if it does. Without a host: where its UDP comes from. */
 	tcp: z.optional(
 		z.object({
-			host: z.string().check(z.maxLength(64)),
+			host: z.optional(z.string().check(z.maxLength(64))),
 			port: count.check(z.maximum(65_535)),
 		}),
 	),

@@ -10,8 +10,8 @@ interface Waiter {
 }
 
 /**
- * One for the whole box: everything that leaves for neighbours takes its bytes from here first.
- * Urgent before fill; within each, first come first served, and a neighbour waits with one chunk at a time, which makes it fair.
+ * Everything that passes one way takes its bytes from here first; one for the whole box's uplink.
+ * Urgent before fill; within each, first come first served. A neighbour waits with one chunk at a time, which makes it fair.
  * Token bucket; `rate` 0 means no limit.
  */
 export class Pacer {
@@ -37,7 +37,7 @@ export class Pacer {
 		this.serve();
 	}
 
-	/** Resolves when `bytes` may leave. */
+	/** Resolves when `bytes` may pass; undefined when they may at once. */
 	take(bytes: Bytes, urgent: boolean): Promise<void> | undefined {
 		if (this.limit === 0) return undefined;
 		return new Promise((go) => {

@@ -1,0 +1,71 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { Ledger } from "../act/ledger.ts";
+import type { ShardStore } from "../store/store.ts";
+import type { Swarm } from "../swarm/swarm.ts";
+import type { Counters } from "../wire/reports.ts";
+
+const COUNTED: Readonly<Record<keyof Counters, string>> = {
+	fromNeighbours: "Bytes of titles received from neighbours",
+	fromOrigin: "Bytes of titles received from the origin",
+	toNeighbours: "Bytes of titles sent to neighbours",
+	toPlayers: "Bytes handed to players",
+	playedFromDisk: "Bytes handed to players that were on disk",
+	playedFromNeighbours: "Bytes handed to players that came from neighbours",
+	playedFromOrigin: "Bytes handed to players that came from the origin",
+	wrongBlocks: "Blocks or leaves thrown away because they did not verify",
+};
+
+/** The box's figures for Prometheus; the gateway serves them. */
+export function createRegistry(
+	ledger: Ledger,
+	store: ShardStore,
+	swarm: () => Swarm,
+): Registry {
+	const registry = new Registry();
+	const registers = [registry];
+	collectDefaultMetrics({ register: registry });
+	for (const [name, help] of Object.entries(COUNTED)) {
+		new Counter({
+			name: `larder_${snake(name)}_total`,
+			help,
+			registers,
+			collect() {
+				this.reset();
+				this.inc(ledger.counters[name as keyof Counters]);
+			},
+		});
+	}
+	gauge("larder_store_capacity_bytes", "Quota", () => store.capacity);
+	gauge("larder_store_used_bytes", "Bytes on disk", () => store.usedBytes);
+	gauge(
+		"larder_neighbours",
+		"Neighbours connected",
+		() => swarm().neighbours.size,
+	);
+	new Counter({
+		name: "larder_refused_connections_total",
+		help: "Connections that did not pass membership, by reason",
+		labelNames: ["slug"],
+		registers,
+		collect() {
+			this.reset();
+			for (const [slug, count] of swarm().refusals) this.inc({ slug }, count);
+		},
+	});
+	return registry;
+
+	function gauge(name: string, help: string, value: () => number): void {
+		new Gauge({
+			name,
+			help,
+			registers,
+			collect() {
+				this.set(value());
+			},
+		});
+	}
+}
+
+function snake(name: string): string {
+	return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

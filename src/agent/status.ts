@@ -1,0 +1,142 @@
+import type { Ledger } from "../act/ledger.ts";
+import type { TitleLibrary } from "../act/library.ts";
+import { VERSION } from "../base/version.ts";
+import type { Control } from "../control/control.ts";
+import type { Swarm } from "../swarm/swarm.ts";
+import { type Check, MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
+import { checkBox, checkExpiry, failure, finding } from "./checks.ts";
+import type { Config } from "./config.ts";
+import type { Identity } from "./identity.ts";
+import type { Reporter } from "./reporter.ts";
+
+export interface StatusParts {
+	readonly config: Config;
+	readonly identity: Identity;
+	readonly swarm: Swarm;
+	readonly control: Control;
+	readonly reporter: Reporter;
+	readonly library: TitleLibrary;
+	readonly ledger: Ledger;
+	readonly started: number;
+	/** Configuration keys that were changed and wait for a restart. */
+	readonly restartFor: ReadonlySet<string>;
+}
+
+/** The box at this moment, for `larder status`. */
+export async function statusOf(parts: StatusParts): Promise<Status> {
+	const { config, identity, swarm, control, reporter, ledger } = parts;
+	const levels = await reporter.levels();
+	const { lastPlacement } = reporter;
+	const { capacity, usedSpace, streamingShare, transientBytes } = levels;
+	const { placedBytes, heldBytes, shards } = levels;
+	return {
+		version: VERSION,
+		box: identity.boxId,
+		region: identity.region,
+		session: control.session,
+		uptime: Date.now() - parts.started,
+		power: "active",
+		membership: {
+			role: identity.certificate.role,
+			serial: identity.certificate.serial,
+			notAfter: identity.certificate.notAfter,
+		},
+		swarm: {
+			reach: config.swarm.reach,
+			port: swarm.dhtPort,
+			tcpPort: swarm.tcpPort ?? 0,
+			neighbours: neighboursOf(swarm),
+		},
+		control: {
+			broker: config.broker.url,
+			connected: control.connected,
+			...(lastPlacement && { lastPlacement }),
+		},
+		store: {
+			capacity,
+			usedSpace,
+			streamingShare,
+			transientBytes,
+			placedBytes,
+			heldBytes,
+			shards,
+		},
+		titles: levels.titles
+			.slice(0, MAX_STATUS_TITLES)
+			.map(({ id, placed, held }) => ({ id, placed, held })),
+		streams: await parts.library.streamsNow(),
+		rates: config.rates,
+		counters: ledger.counters,
+		problems: problemsOf(parts),
+	};
+}
+
+/** What is wrong and what to do, for `larder doctor`: the checks from outside, and what only the agent can see. */
+export async function diagnose(parts: StatusParts): Promise<Check[]> {
+	const { config, identity, swarm, control } = parts;
+	const outside = await checkBox(config, identity.trust.now);
+	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
+	return [
+		...outside,
+		control.connected
+			? finding("control plane", "ok", "connected")
+			: failure(
+					"control plane",
+					new Error(control.trouble ?? "not connected"),
+					"Check broker.url, and that the broker lets this box in.",
+				),
+		swarm.neighbours.size > 0
+			? finding("neighbours", "ok", `${swarm.neighbours.size} connected`)
+			: finding(
+					"neighbours",
+					"warn",
+					`none connected${refused.length > 0 ? `; refused: ${refused.join(", ")}` : ""}`,
+					"Check that swarm.bootstrap is reachable over UDP and that other boxes of the region are up.",
+				),
+		finding(
+			"memory",
+			process.memoryUsage.rss() > 192e6 ? "warn" : "ok",
+			`${Math.round(process.memoryUsage.rss() / 1e6)} MB resident`,
+			"Lower swarm.max_peers.",
+		),
+	];
+}
+
+function neighboursOf(swarm: Swarm): Status["swarm"]["neighbours"] {
+	return [...swarm.neighbours.values()].flatMap((neighbour) => {
+		const link = neighbour.best;
+		if (link === undefined) return [];
+		const { roundTrip, throughput, inFlight } = link.download;
+		return [
+			{
+				box: neighbour.box,
+				link: link.transport,
+				roundTripMs: roundTrip,
+				throughput,
+				inFlight,
+				bytesFrom: neighbour.received,
+				bytesTo: neighbour.sent,
+				since: link.since,
+			},
+		];
+	});
+}
+
+function problemsOf({
+	control,
+	swarm,
+	identity,
+	restartFor,
+}: StatusParts): string[] {
+	const problems: string[] = [];
+	if (!control.connected) {
+		problems.push(`no control plane: ${control.trouble ?? "not connected"}`);
+	}
+	if (swarm.neighbours.size === 0) problems.push("no neighbour is connected");
+	const expiry = checkExpiry(identity.certificate, identity.trust.now());
+	if (expiry.level !== "ok") problems.push(`membership ${expiry.finding}`);
+	if (restartFor.size > 0) {
+		problems.push(`restart to apply ${[...restartFor].join(", ")}`);
+	}
+	return problems;
+}
