@@ -25,6 +25,8 @@ export class Bitfield {
 	}
 
 	has(index: number): boolean {
+		// Bit operators wrap at 2^32, and indices come from neighbours.
+		if (index < 0 || index >= this.length) return false;
 		return ((this.bytes[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 	}
 

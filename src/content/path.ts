@@ -28,5 +28,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The media type that players expect for a file of this name. */
 export function mediaType(path: string): string {
 	const extension = path.slice(path.lastIndexOf(".") + 1).toLowerCase();
-	return TYPES[extension] ?? "application/octet-stream";
+	// A file may be called `constructor`.
+	const type = Object.hasOwn(TYPES, extension) ? TYPES[extension] : undefined;
+	return type ?? "application/octet-stream";
 }
