@@ -1,6 +1,6 @@
 import { realpath } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
-import { LarderError } from "../base/errors.ts";
+import { LarderError, systemCode } from "../base/errors.ts";
 import type { Clock } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
 import {
@@ -13,7 +13,12 @@ import { build, checkPlan } from "./attempt/build.ts";
 import { Attempt } from "./attempt/state.ts";
 import { type Lock, lockOperator } from "./lock.ts";
 import { fingerprintOf } from "./package/folder.ts";
-import { inspect, inspectFiles, type Package } from "./package/inspect.ts";
+import {
+	type Inspection,
+	inspect,
+	inspectFiles,
+	type Package,
+} from "./package/inspect.ts";
 import { formatRemarks, type Remark } from "./package/report.ts";
 import {
 	listTitles,
@@ -135,10 +140,15 @@ async function look(
 	{ kind, source }: PublishOptions,
 	signal: AbortSignal,
 ): Promise<Package> {
-	const found =
-		kind === "title"
-			? await inspect(source, signal)
-			: await inspectFiles(source, signal);
+	let found: Inspection;
+	try {
+		found = await (kind === "title" ? inspect : inspectFiles)(source, signal);
+	} catch (cause) {
+		if (systemCode(cause) !== "ENOENT") throw cause;
+		throw new LarderError("PACKAGE_CHANGED", `${source} changed meanwhile`, {
+			cause,
+		});
+	}
 	if (found.ok) return found.value;
 	throw new LarderError(
 		"PACKAGE_INVALID",

@@ -315,6 +315,22 @@ t.test(
 	},
 );
 
+t.test("placed, not recorded, and then the source changes", async (t) => {
+	const dir = await operator(t);
+	const source = join(t.testdirName, "source");
+	await cp(clip, source, { recursive: true });
+	const found = await inspect(source, signal);
+	if (!found.ok) throw new Error("the clip is sound");
+	const plan = { ...small, operatorDir: dir, source, pack: found.value };
+	const lost = await build(plan, await Attempt.open(plan), () => {}, signal);
+	await writeFile(join(source, "more.vtt"), "x");
+	const options = { ...small, operatorDir: dir, source };
+	const { title } = await publish(options, signal);
+	t.not(title.id, lost);
+	t.same(await readdir(join(dir, "origin")), [title.id]);
+	t.same(await leftovers(dir), []);
+});
+
 /** A copy of the clip, and a publish of it that is stopped half-way. */
 async function halfway(t: Test, dir: string) {
 	const source = join(t.testdirName, "source");

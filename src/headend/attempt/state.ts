@@ -182,11 +182,20 @@ async function readState(
 }
 
 async function discard(operatorDir: string, name: string): Promise<void> {
+	const origin = originDir(operatorDir);
+	const title = (await readState(operatorDir, name))?.title;
+	// Placed, but without a record nobody has its key.
+	if (title !== undefined && !(await isRecorded(operatorDir, title)))
+		await rm(join(origin, title), { recursive: true, force: true });
+	await rm(join(origin, name), { recursive: true, force: true });
 	await rm(statePath(operatorDir, name), { force: true });
-	await rm(join(originDir(operatorDir), name), {
-		recursive: true,
-		force: true,
-	});
+}
+
+async function isRecorded(operatorDir: string, id: TitleId): Promise<boolean> {
+	return (
+		(await readIfThere(join(titlesDir(operatorDir), `${id}.json`))) !==
+		undefined
+	);
 }
 
 function statePath(operatorDir: string, name: string): string {
