@@ -388,24 +388,40 @@ t.test("after a stop, nothing has changed: the same key", async (t) => {
 	t.notOk((await publish(options, signal)).resumed);
 });
 
-const disturbances: Record<string, (source: string) => void> = {
-	"a file that is being read": (source) =>
-		appendFileSync(join(source, "360p/06.m4s"), "x"),
-	"a file already read": (source) =>
-		utimesSync(join(source, "master.m3u8"), 1, 1),
-	"a file still to come": (source) =>
-		writeFileSync(join(source, "144p/11.m4s"), ""),
-	"a new file": (source) => writeFileSync(join(source, "new.vtt"), "x"),
-	"the whole folder": (source) => rmSync(source, { recursive: true }),
-};
-for (const [what, disturb] of Object.entries(disturbances)) {
+const disturbances: Record<string, [early: boolean, (source: string) => void]> =
+	{
+		"a file that is being read": [
+			true,
+			(source) => {
+				// The clip's largest rendition is being read; one of these is open.
+				for (const name of ["04", "05", "06"])
+					appendFileSync(join(source, `360p/${name}.m4s`), "x");
+			},
+		],
+		"a file already read": [
+			false,
+			(source) => utimesSync(join(source, "master.m3u8"), 1, 1),
+		],
+		"a file still to come": [
+			true,
+			(source) => utimesSync(join(source, "144p/11.m4s"), 1, 1),
+		],
+		"a new file": [
+			false,
+			(source) => writeFileSync(join(source, "new.vtt"), "x"),
+		],
+		"the whole folder": [true, (source) => rmSync(source, { recursive: true })],
+	};
+for (const [what, [early, disturb]] of Object.entries(disturbances)) {
 	t.test(`while it is published, ${what} changes`, async (t) => {
 		const dir = await operator(t);
 		const source = join(t.testdirName, "source");
 		await cp(clip, source, { recursive: true });
 		let done = false;
-		const onProgress = ({ bytesDone, bytesTotal }: PublishProgress) => {
-			if (done || bytesDone <= bytesTotal / 4) return;
+		let ended = false;
+		const onProgress = (progress: PublishProgress) => {
+			ended ||= progress.phase === "finishing";
+			if (done || progress.bytesDone <= progress.bytesTotal / 4) return;
 			done = true;
 			disturb(source);
 		};
@@ -413,6 +429,7 @@ for (const [what, disturb] of Object.entries(disturbances)) {
 			publish({ ...small, operatorDir: dir, source, onProgress }, signal),
 			{ code: "PACKAGE_CHANGED" },
 		);
+		t.equal(ended, !early);
 		t.same(await readdir(join(dir, "origin")), []);
 		t.same(await readdir(join(dir, "titles")), []);
 	});
