@@ -42,28 +42,24 @@ export interface ReceptionOptions {
  */
 export class Reception {
 	private readonly options: ReceptionOptions;
-	private readonly running = new Map<AbortController, Promise<void>>();
+	private readonly running = new Set<Promise<void>>();
 
 	constructor(options: ReceptionOptions) {
 		this.options = options;
 	}
 
-	/** Answers one request. Never rejects. */
+	/** Answers one request. */
 	receive(req: IncomingMessage, res: ServerResponse): void {
 		const gone = new AbortController();
-		const answered = this.answer(req, res, gone.signal);
-		this.running.set(gone, answered);
 		res.once("close", () => gone.abort(new Error("the player went away")));
-		void answered.then(() => this.running.delete(gone));
+		const answered = this.answer(req, res, gone.signal);
+		this.running.add(answered);
+		void answered.then(() => this.running.delete(answered));
 	}
 
-	/** Ends all running requests; resolves when their reads have ended. */
-	async close(): Promise<void> {
-		const ending = [...this.running.values()];
-		for (const gone of this.running.keys()) {
-			gone.abort(new Error("the gateway closes"));
-		}
-		await Promise.all(ending);
+	/** Resolves when the requests that run now have been answered or, their connections closed, have ended their reads. */
+	async settled(): Promise<void> {
+		await Promise.all(this.running);
 	}
 
 	private async answer(
@@ -86,7 +82,7 @@ export class Reception {
 			if (isPlain(req, res)) {
 				const [, ...groups] = route.pattern.exec(path) ?? [];
 				const progress = this.progress(began);
-				const exchange = { req, res, path, progress, signal };
+				const exchange = { req, res, progress, signal };
 				await route.answer(backing, exchange, ...groups);
 			}
 			await flushed(res, signal);

@@ -22,8 +22,6 @@ export interface Backing {
 export interface Exchange {
 	readonly req: IncomingMessage;
 	readonly res: ServerResponse;
-	/** Path of the target, still percent-encoded. */
-	readonly path: string;
 	readonly progress: Progress;
 	/** Aborted when the player goes away or the gateway closes. */
 	readonly signal: AbortSignal;

@@ -55,9 +55,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 		port: (server.address() as AddressInfo).port,
 		close: async () => {
 			const closed = new Promise((resolve) => server.close(resolve));
-			const ended = reception.close();
 			server.closeAllConnections();
-			await within(0.9 * SECOND, Promise.all([closed, ended]), undefined);
+			const ended = Promise.all([closed, reception.settled()]);
+			await within(0.9 * SECOND, ended, undefined);
 		},
 	};
 }
