@@ -1,20 +1,16 @@
-import { Socket } from "node:net";
-import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import type { MqttClient } from "mqtt";
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { fullJitter, HOUR, MINUTE, SECOND, within } from "../base/time.ts";
-import { type Bytes, KiB, type Millis } from "../base/units.ts";
+import { fullJitter, MINUTE, SECOND, within } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import { MAX_MESSAGE } from "../wire/json.ts";
-
-/** Where the broker is and how to get in. */
-export interface BrokerAccess {
-	/** `mqtt://host:port` or `mqtts://host:port`. */
-	readonly url: string;
-	readonly username?: string;
-	readonly password?: string;
-	/** PEM: the operator's CA, and the box's certificate where the broker asks for one. */
-	readonly tls?: Pick<IClientOptions, "ca" | "cert" | "key">;
-}
+import {
+	type BrokerAccess,
+	connect,
+	isWrongVersion,
+	PACKET_ROOM,
+	type Will,
+} from "./connection.ts";
 
 export interface Timing {
 	/** The first reconnect is drawn from [0, base), later ones from up to `cap`. */
@@ -32,12 +28,6 @@ const TIMING: Timing = {
 	stable: 30 * SECOND,
 	willDelay: 10 * SECOND,
 };
-
-/** Retained, QoS 1. */
-export interface Will {
-	readonly topic: string;
-	readonly payload: Buffer;
-}
 
 export interface SessionOptions extends BrokerAccess {
 	/** The box id at a box, `headend-…` at a headend. */
@@ -61,12 +51,6 @@ export interface PublishOptions {
 	/** An MQTT 5 broker drops the message when it could not hand it over for this long. */
 	readonly expiry?: Millis;
 }
-
-const CONNECT_TIMEOUT: Millis = 10 * SECOND;
-/** Topic and properties of a packet, beside its payload. */
-const PACKET_ROOM: Bytes = KiB;
-/** "Unacceptable protocol version" in MQTT 3.1.1 and in MQTT 5. */
-const WRONG_VERSION: readonly (number | undefined)[] = [1, 0x84];
 
 type Phase =
 	| { readonly is: "waiting"; readonly retry?: NodeJS.Timeout }
@@ -109,15 +93,16 @@ export class MqttSession {
 		return this.connected ? undefined : this.lastTrouble;
 	}
 
-	/** Connects, and from then on always connects again until closed. Throws BROKER_FAILED when the address is none. */
+	/** Connects, and from then on always connects again until closed. Throws BROKER_FAILED for a wrong address or PEM. */
 	start(): void {
+		const { url } = this.options;
+		// MQTT.js takes what it does not know for `mqtt:`, and nothing at all for localhost.
+		if (!/^mqtts?:\/\/[^/]/.test(url))
+			throw new LarderError("BROKER_FAILED", `"${url}" is no broker's address`);
 		try {
 			this.attempt();
 		} catch (cause) {
-			const { url } = this.options;
-			throw new LarderError("BROKER_FAILED", `${url} is no broker's address`, {
-				cause,
-			});
+			throw new LarderError("BROKER_FAILED", `cannot use ${url}`, { cause });
 		}
 	}
 
@@ -200,57 +185,24 @@ export class MqttSession {
 	private attempt(): void {
 		this.refusedVersion = false;
 		this.lastWill = this.options.will?.();
-		const client = connect(this.options.url, this.clientOptions());
+		const client = connect({
+			...this.options,
+			protocol: this.protocol,
+			will: this.lastWill,
+			willDelay: this.timing.willDelay,
+		});
 		this.phase = { is: "connecting", client };
 		client.handleMessage = ({ topic, payload }, done) =>
 			void this.handle(topic, Buffer.from(payload)).then(() => done());
 		client.on("connect", () => void this.rise(client));
 		client.on("error", (error) => {
 			this.lastTrouble = error.message || String(error);
-			this.refusedVersion = WRONG_VERSION.includes(reasonOf(error));
+			this.refusedVersion ||= isWrongVersion(error);
 		});
 		client.on("disconnect", ({ reasonCode }) => {
 			this.lastTrouble = `the broker ended the session, reason ${reasonCode}`;
 		});
 		client.once("close", () => this.fall(client));
-		limitPackets(client);
-		// Held back for the sake of fuller packets, a question for a title key would cost the viewer 40 ms.
-		if (client.stream instanceof Socket) client.stream.setNoDelay(true);
-	}
-
-	private clientOptions(): IClientOptions {
-		const { clientId, username, password, tls } = this.options;
-		const five = this.protocol === 5;
-		return {
-			protocolVersion: this.protocol,
-			clientId,
-			clean: false,
-			keepalive: 30,
-			connectTimeout: CONNECT_TIMEOUT,
-			reconnectPeriod: 0,
-			resubscribe: false,
-			...(username !== undefined && { username }),
-			...(password !== undefined && { password }),
-			...tls,
-			...(five && {
-				properties: {
-					sessionExpiryInterval: HOUR / SECOND,
-					maximumPacketSize: MAX_MESSAGE + PACKET_ROOM,
-				},
-			}),
-			...(this.lastWill && {
-				will: {
-					...this.lastWill,
-					qos: 1,
-					retain: true,
-					...(five && {
-						properties: {
-							willDelayInterval: Math.ceil(this.timing.willDelay / SECOND),
-						},
-					}),
-				},
-			}),
-		};
 	}
 
 	private async handle(topic: string, payload: Buffer): Promise<void> {
@@ -277,6 +229,7 @@ export class MqttSession {
 			this.attempts = 0;
 		}, this.timing.stable).unref();
 		this.phase = { is: "up", client, steady };
+		this.lastTrouble = undefined;
 		this.options.log.info({ protocol: this.protocol }, "broker connected");
 		this.options.onUp?.();
 	}
@@ -306,22 +259,4 @@ export class MqttSession {
 	private giveUp(why: string): void {
 		for (const reject of this.unacknowledged) reject(new Error(why));
 	}
-}
-
-/** MQTT.js reads a packet whole before it looks at the size: ends a connection that sends more than a packet may have. */
-function limitPackets(client: MqttClient): void {
-	let unread = 0;
-	client.on("packetreceive", () => {
-		unread = 0;
-	});
-	client.stream.on("data", (chunk: Buffer) => {
-		unread += chunk.byteLength;
-		if (unread > MAX_MESSAGE + 2 * 64 * KiB) client.stream.destroy();
-	});
-}
-
-function reasonOf(error: Error): number | undefined {
-	return "code" in error && typeof error.code === "number"
-		? error.code
-		: undefined;
 }

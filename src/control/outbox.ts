@@ -11,7 +11,7 @@ import type {
 	State,
 } from "../wire/reports.ts";
 import { type Up, upTopic } from "../wire/topics.ts";
-import type { Will } from "./client.ts";
+import type { Will } from "./connection.ts";
 import type { Levels } from "./fills.ts";
 import type { Mail } from "./mail.ts";
 

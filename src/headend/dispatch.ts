@@ -3,11 +3,8 @@ import { describe } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { bad, good, type Result } from "../base/result.ts";
 import type { Millis } from "../base/units.ts";
-import {
-	type BrokerAccess,
-	MqttSession,
-	type Timing,
-} from "../control/client.ts";
+import { MqttSession, type Timing } from "../control/client.ts";
+import type { BrokerAccess } from "../control/connection.ts";
 import type { BoxId, Region } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import {

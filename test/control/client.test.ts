@@ -104,6 +104,10 @@ t.test("a server that hangs up on everybody is tried again", async (t) => {
 t.test("an address that is none", async (t) => {
 	for (const url of ["", "larder.example", "gopher://larder.example"])
 		t.throws(() => session(t, url), { code: "BROKER_FAILED" }, url);
+	const tls = { cert: "no PEM", key: "no PEM" };
+	t.throws(() => session(t, "mqtts://127.0.0.1:9", { tls }), {
+		code: "BROKER_FAILED",
+	});
 });
 
 for (const [name, make] of Object.entries(BROKERS))
