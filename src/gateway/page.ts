@@ -4,16 +4,21 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { asset } from "./asset.ts";
 import { precondition } from "./condition.ts";
 
+const SCRIPT = "text/javascript; charset=utf-8";
+
 /** The files of the player page and their media types; nothing else is served. */
 const FILES: Readonly<Record<string, string>> = {
 	"index.html": "text/html; charset=utf-8",
 	"style.css": "text/css; charset=utf-8",
-	"player.js": "text/javascript; charset=utf-8",
-	"remote.js": "text/javascript; charset=utf-8",
-	"sources.js": "text/javascript; charset=utf-8",
+	"player.js": SCRIPT,
+	"controls.js": SCRIPT,
+	"notice.js": SCRIPT,
+	"remote.js": SCRIPT,
+	"sources.js": SCRIPT,
+	"titles.js": SCRIPT,
 	"icon.svg": "image/svg+xml",
-	"hls.js": "text/javascript; charset=utf-8",
-	"hls.worker.js": "text/javascript; charset=utf-8",
+	"hls.js": SCRIPT,
+	"hls.worker.js": SCRIPT,
 };
 
 // Media Source Extensions play from blob: addresses; everything else comes from this server.

@@ -73,6 +73,7 @@ t.test("the player page", { skip: !existsSync(CHROMIUM) }, async (t) => {
 		"Fourth",
 		() => new LarderError("TITLE_KEY_DENIED", "it is not in your plan"),
 	);
+	shelf.add(idOf("e"), "Fifth", { "master.m3u8": files["master.m3u8"]! });
 	shelf.recent = () => {
 		const at = Math.floor(Date.now() / 1000);
 		return [{ at, disk: 500_000, origin: 0, neighbours: [0, 0, 1_500_000] }];
@@ -165,6 +166,16 @@ t.test("the player page", { skip: !existsSync(CHROMIUM) }, async (t) => {
 		await page.getByText("It is not in your plan.").waitFor();
 		await page.keyboard.press("ArrowLeft");
 		t.equal(await focused(), "Try again");
+	});
+
+	t.test("a title that breaks off can be tried again", async () => {
+		const retry = page.getByRole("button", { name: "Try again" });
+		await page.getByText("Fifth").click();
+		await page.getByText("The player gave up: levelLoadError").waitFor();
+		shelf.add(idOf("e"), "Fifth", files);
+		await retry.click();
+		await played(page, 0.5);
+		await retry.waitFor({ state: "hidden" });
 	});
 
 	t.test("an address names a title to play", async () => {
