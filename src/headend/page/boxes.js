@@ -1,0 +1,194 @@
+import { ago, bytes, el, keyed, meter, percent, plural } from "./format.js";
+
+/** More rows than these are asked for by searching. */
+const MOST_ROWS = 100;
+const CHOICES = [
+	["all", "All"],
+	["filling", "Filling"],
+	["short", "Needs a look"],
+	["away", "Away"],
+];
+const choice = { tone: "all", words: "" };
+
+/** The map of all boxes, and the table of those chosen. */
+export function showBoxes(boxes) {
+	const rows = boxes.filter((box) => !box.revoked);
+	const wanted = rows.filter(chosen);
+	document.getElementById("boxes-sum").textContent =
+		rows.length === 0 ? "" : summary(rows);
+	showMap(rows);
+	showChoices(rows);
+	keyed(
+		document.getElementById("boxes"),
+		wanted.slice(0, MOST_ROWS),
+		(box) => box.id,
+		row,
+	);
+	const none = document.getElementById("boxes-none");
+	const more = wanted.length - MOST_ROWS;
+	none.hidden = rows.length > 0 && wanted.length > 0 && more <= 0;
+	none.textContent =
+		rows.length === 0
+			? "No box has reported yet. larder issue makes one."
+			: wanted.length === 0
+				? "No box is like that."
+				: `${plural(more, "more box", "more boxes")}: search, or pick one on the map.`;
+}
+
+/** Calls back whenever the person chooses other boxes. */
+export function onChoice(changed) {
+	const find = document.getElementById("find");
+	find.addEventListener("input", () => {
+		choice.words = find.value.trim().toLowerCase();
+		changed();
+	});
+	document.getElementById("choose").addEventListener("click", (event) => {
+		const tone = event.target.closest("button")?.dataset.tone;
+		if (tone === undefined) return;
+		choice.tone = tone;
+		changed();
+	});
+	document.getElementById("map").addEventListener("click", (event) => {
+		const name = event.target.closest("button")?.dataset.serial;
+		if (name === undefined) return;
+		find.value = find.value === name ? "" : name;
+		choice.words = find.value.toLowerCase();
+		choice.tone = "all";
+		changed();
+	});
+}
+
+function chosen(box) {
+	if (choice.tone !== "all" && standing(box)[0] !== choice.tone) return false;
+	return (
+		choice.words === "" ||
+		box.serial.toLowerCase().includes(choice.words) ||
+		box.id.startsWith(choice.words)
+	);
+}
+
+/** Tone, and words. */
+function standing(box) {
+	if (!box.online) return ["away", `away, ${ago(box.turnedAt)}`];
+	if (box.capacity === null) return ["away", "has not reported its room"];
+	if (box.reach === "none") return ["short", "cannot be reached"];
+	if (box.phase === "short")
+		return ["short", `short: ${box.code ?? "no room"}`];
+	if (box.phase === "failed" || box.phase === "refused")
+		return ["short", `${box.phase}: ${box.code ?? "no reason given"}`];
+	if (box.held < box.placed || (box.rev ?? 0) > (box.saidRev ?? 0))
+		return ["filling", "filling"];
+	return ["whole", box.power === "standby" ? "in standby" : "online"];
+}
+
+function summary(rows) {
+	const online = rows.filter((box) => box.online).length;
+	return `${online.toLocaleString("en")} of ${plural(rows.length, "box", "boxes")} online`;
+}
+
+function showChoices(rows) {
+	const counts = { all: rows.length, filling: 0, short: 0, away: 0, whole: 0 };
+	for (const box of rows) counts[standing(box)[0]]++;
+	keyed(
+		document.getElementById("choose"),
+		CHOICES.map(([tone, name]) => ({
+			tone,
+			text: `${name} ${counts[tone].toLocaleString("en")}`,
+			pressed: choice.tone === tone,
+		})),
+		({ tone }) => tone,
+		({ tone, text, pressed }) =>
+			el(
+				"button.field.choice",
+				{ type: "button", "data-tone": tone, "aria-pressed": String(pressed) },
+				text,
+			),
+	);
+	const used = choice.words !== "" || choice.tone !== "all";
+	document.querySelector(".tools").classList.toggle("used", used);
+}
+
+function showMap(rows) {
+	const map = document.getElementById("map");
+	const large = rows.length <= 24;
+	const [tile, tall, gap] = large
+		? ["12rem", "4.6rem", "10px"]
+		: rows.length <= 150
+			? ["2.2rem", "2.2rem", "5px"]
+			: ["1.15rem", "1.15rem", "3px"];
+	map.classList.toggle("large", large);
+	map.style.setProperty("--tile", tile);
+	map.style.setProperty("--tall", tall);
+	map.style.setProperty("--gap", gap);
+	keyed(
+		map,
+		rows.map((box) => ({
+			id: box.id,
+			serial: box.serial,
+			standing: standing(box),
+			level: percent(box.held ?? 0, box.placed ?? 0),
+			height: box.placed > 0 ? Math.round((100 * box.held) / box.placed) : 0,
+			dim: !chosen(box),
+		})),
+		({ id }) => id,
+		({ serial, standing: [tone, words], level, height, dim }) => {
+			const fill = el("i.water");
+			fill.style.height = `${Math.min(100, height)}%`;
+			const label = `${serial}: ${words}, ${level} of what is placed`;
+			return el(
+				`button.tile.${tone}${dim ? ".dim" : ""}`,
+				{
+					type: "button",
+					title: label,
+					"aria-label": label,
+					"data-serial": serial,
+				},
+				fill,
+				el(
+					"span.words",
+					{},
+					serial,
+					el("small.detail", {}, `${level} · ${words}`),
+				),
+			);
+		},
+	);
+}
+
+function row(box) {
+	const [tone, words] = standing(box);
+	const known = box.capacity !== null;
+	const count = (value) => el("td.n", {}, known ? bytes(value) : "–");
+	return el(
+		`tr.${tone}`,
+		{},
+		el(
+			"td",
+			{},
+			el("div.name", {}, box.serial),
+			el("small.note.id", {}, box.id.slice(0, 8)),
+		),
+		el(
+			"td",
+			{ title: box.version === null ? undefined : `version ${box.version}` },
+			el(`span.state.${tone}`, {}, words),
+		),
+		el(
+			"td",
+			{},
+			known
+				? el(
+						"div.level",
+						{ title: `${bytes(box.used)} used of ${bytes(box.capacity)}` },
+						meter([[box.held / box.placed]], "held of placed"),
+						el("span", {}, percent(box.held, box.placed)),
+					)
+				: "–",
+		),
+		count(box.placed),
+		count(box.fromNeighbours),
+		count(box.fromOrigin),
+		count(box.toNeighbours),
+		el("td.n", {}, box.neighbours === null ? "–" : String(box.neighbours)),
+	);
+}
