@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import pkg from "../../package.json" with { type: "json" };
 import { Fetcher } from "../act/fetcher.ts";
 import { Ledger } from "../act/ledger.ts";
 import { TitleLibrary } from "../act/library.ts";
@@ -10,11 +11,10 @@ import { LarderError } from "../base/errors.ts";
 import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
-import { VERSION } from "../base/version.ts";
-import type { BrokerAccess } from "../control/client.ts";
 import { Control, type Order } from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
 import type { SignedHead } from "../control/heads.ts";
+import type { BrokerAccess } from "../control/connection.ts";
 import { startGateway } from "../gateway/server.ts";
 import { startIpc } from "../ipc/server.ts";
 import { openCatalogReader } from "../logs/reader.ts";
@@ -100,7 +100,7 @@ export async function startAgent(
 			region,
 			trust,
 			...(await brokerAccess(config)),
-			version: VERSION,
+			version: pkg.version,
 			power: "active",
 			reach: config.swarm.reach,
 			folder: join(config.data, "control"),

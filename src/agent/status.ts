@@ -1,6 +1,6 @@
+import pkg from "../../package.json" with { type: "json" };
 import type { Ledger } from "../act/ledger.ts";
 import type { TitleLibrary } from "../act/library.ts";
-import { VERSION } from "../base/version.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { type Check, MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
@@ -30,7 +30,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 	const { capacity, usedSpace, streamingShare, transientBytes } = levels;
 	const { placedBytes, heldBytes, shards } = levels;
 	return {
-		version: VERSION,
+		version: pkg.version,
 		box: identity.boxId,
 		region: identity.region,
 		session: control.session,

@@ -33,21 +33,22 @@ const PRESENCE_EVERY: Millis = 10 * 60 * SECOND;
 export interface Headend {
 	/** The operator's page, with its token. */
 	readonly url: string;
-	readonly originPort: number;
-	/** Bytes of title files that the embedded origin has sent. */
-	readonly originSent: () => number;
 	close(): Promise<void>;
 }
 
 /**
  * Starts an operator's service: catalog, origin, planner, fleet database, page, and the ends of both networks.
  * Throws OPERATOR_MISSING, OPERATOR_BUSY, OPERATOR_INVALID, CONFIG_INVALID, NO_BOOTSTRAP or PORT_TAKEN.
+ * @param serveOrigin false when another server serves the origin folder
  * @param quiet how long nothing must change before a plan is made; for the desk, where nobody wants to wait
  */
 export async function startHeadend(
 	dir: string,
 	log: Log,
-	{ quiet }: { readonly quiet?: Millis } = {},
+	{
+		quiet,
+		serveOrigin = true,
+	}: { readonly quiet?: Millis; readonly serveOrigin?: boolean } = {},
 ): Promise<Headend> {
 	const parts = new ServiceGroup(PATIENCE, (name) =>
 		log.warn({ part: name }, "slow to close"),
@@ -74,15 +75,11 @@ export async function startHeadend(
 		);
 		const heads = await HeadWriter.open(operator);
 
-		const origin = parts.add(
-			"origin",
-			await startOrigin({
-				host: config.origin.host,
-				port: config.origin.port,
-				dir: join(operator.dir, "origin"),
-				log,
-			}),
-		);
+		if (serveOrigin) {
+			const { host, port } = config.origin;
+			const dir = join(operator.dir, "origin");
+			parts.add("origin", await startOrigin({ host, port, dir, log }));
+		}
 
 		const dispatch: Dispatch = new Dispatch({
 			url: config.broker.url,
@@ -245,13 +242,8 @@ export async function startHeadend(
 			});
 		}, PRESENCE_EVERY);
 		parts.onClose("presence", () => clearInterval(presence));
-		log.info({ region, epoch, origin: origin.port }, "ready");
-		return {
-			url,
-			originPort: origin.port,
-			originSent: () => origin.bytesSent,
-			close: () => parts.close(),
-		};
+		log.info({ region, epoch }, "ready");
+		return { url, close: () => parts.close() };
 	} catch (error) {
 		await parts.close();
 		throw error;

@@ -4,6 +4,7 @@ import * as z from "zod/mini";
 import { LarderError } from "../base/errors.ts";
 import { type Clock, DAY } from "../base/time.ts";
 import { seal } from "../wire/envelope.ts";
+import type { IdentityFile } from "../wire/identity.ts";
 import { type BoxId, boxId, hex32, instant, region } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import {
@@ -34,13 +35,14 @@ export interface BoxSettings {
 	readonly tcpPort?: number;
 	/** As in the file: `20 GiB`. */
 	readonly quota?: string;
-	readonly streamingShare?: string;
-	/** Bytes a second, as in the file; `0` is no limit. */
+	/** Part of the quota, 0 to 0.9. */
+	readonly streamingShare?: number;
+	/** As in the file: `2 MiB/s`; `0` is no limit. */
 	readonly up?: string;
 	readonly down?: string;
 	readonly originRate?: string;
-	/** Seconds after which the next rank fetches what rank 0 has not. */
-	readonly takeover?: number;
+	/** As in the file: `10 s`. */
+	readonly takeover?: string;
 	readonly gatewayHost?: string;
 	readonly gatewayPort?: number;
 	readonly socket?: string;
@@ -174,13 +176,14 @@ function makeMember(
 function identityText(operator: Operator, member: Membership): string {
 	return `${JSON.stringify(
 		{
+			v: 1,
 			seed: member.pair.seed.toString("hex"),
 			network: operator.network,
 			region: operator.region,
 			rootKey: operator.rootKey.toString("hex"),
 			networkSecret: operator.networkSecret.toString("hex"),
 			certificate: JSON.parse(member.certificate.toString("utf8")),
-		},
+		} satisfies IdentityFile,
 		undefined,
 		"\t",
 	)}\n`;
@@ -216,24 +219,24 @@ url = ${text(config.broker.url)}
 url = ${text(config.origin.url)}
 
 [store]
-# How much of the disk Larder may use, and the part of it kept for what is watched without being placed.
+# How much of the disk Larder may use, and the part of that (0 to 0.9) kept for what is watched without being placed.
 quota = ${text(settings.quota ?? "20 GiB")}
-streaming_share = ${text(settings.streamingShare ?? "2 GiB")}
+streaming_share = ${settings.streamingShare ?? 0.1}
 
 [rates]
-# Bytes a second, as "2 MiB"; "0" is no limit. up serves neighbours, origin fills from the datacenter.
+# As "2 MiB/s" or "5 Mbit/s"; "0" is no limit. up serves neighbours, origin fills from the datacenter.
 up = ${text(settings.up ?? "0")}
 down = ${text(settings.down ?? "0")}
 origin = ${text(settings.originRate ?? "0")}
 
 [fill]
-# Seconds after which the next rank fetches from the origin what the ranks before it have not.
-takeover = ${settings.takeover ?? 600}
+# How long each rank waits for those before it until it fetches from the origin what they have not.
+takeover = ${text(settings.takeover ?? "10 s")}
 
 [gateway]
 # Where players find titles; loopback only.
 host = ${text(settings.gatewayHost ?? "127.0.0.1")}
-port = ${settings.gatewayPort ?? 8470}
+port = ${settings.gatewayPort ?? 8090}
 
 [ipc]
 socket = ${text(settings.socket ?? "larder.sock")}

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { FSWatcher } from "chokidar";
 import { watch } from "chokidar";
+import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Millis } from "../base/units.ts";
 import type { Geometry } from "../content/geometry.ts";
@@ -93,11 +94,7 @@ export class TitleShelf {
 		const known = this.geometries.get(id);
 		if (known !== undefined) return known;
 		try {
-			const bytes = await readFile(join(this.dir, "origin", id, "manifest"));
-			const read = readManifest(id, bytes);
-			if (!read.ok) throw new Error(`${read.reason} ${read.detail}`);
-			const { size, blockSize, shardBlocks } = read.value;
-			const geometry = { size, blockSize, shardBlocks };
+			const geometry = await readGeometry(this.dir, id);
 			this.geometries.set(id, geometry);
 			return geometry;
 		} catch (error) {
@@ -108,4 +105,18 @@ export class TitleShelf {
 			return undefined;
 		}
 	}
+}
+
+/** How a published title's byte space is cut. Throws MANIFEST_INVALID, or what the disk says. */
+export async function readGeometry(
+	operatorDir: string,
+	id: TitleId,
+): Promise<Geometry> {
+	const bytes = await readFile(join(operatorDir, "origin", id, "manifest"));
+	const read = readManifest(id, bytes);
+	if (!read.ok) {
+		throw new LarderError("MANIFEST_INVALID", `${read.reason} ${read.detail}`);
+	}
+	const { size, blockSize, shardBlocks } = read.value;
+	return { size, blockSize, shardBlocks };
 }

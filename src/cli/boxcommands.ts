@@ -1,0 +1,71 @@
+import type { Command } from "commander";
+import { startAgent } from "../agent/agent.ts";
+import { loadConfig } from "../agent/config.ts";
+import { LarderError } from "../base/errors.ts";
+import { createLog } from "../base/log.ts";
+import { openBootstrapNode } from "../swarm/dht.ts";
+import { doctorCommand } from "./doctor.ts";
+import { runService } from "./program.ts";
+import { statusCommand } from "./status.ts";
+
+const CONFIG = "/etc/larder/larder.toml";
+
+/** The commands that a box has. */
+export function addBoxCommands(program: Command): void {
+	program
+		.command("agent")
+		.description("run the box's agent until it is told to stop")
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.option("--check", "check configuration and identity, then exit")
+		.action(async ({ config, check }: { config: string; check?: true }) => {
+			if (check) {
+				process.exitCode = await doctorCommand({ config, json: false });
+				return;
+			}
+			const log = createLog("agent", "info");
+			await runService(log, (onFatal) => startAgent(config, log, onFatal));
+		});
+	program
+		.command("status")
+		.description("what the running agent holds, fetches and serves")
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.option(
+			"--socket <path>",
+			"the agent's socket instead of the configured one",
+		)
+		.option("--json", "print the raw result")
+		.action(
+			async (options: { config: string; socket?: string; json?: true }) => {
+				const socket =
+					options.socket ?? (await loadConfig(options.config)).ipc.socket;
+				const json = options.json ?? false;
+				process.exitCode = await statusCommand({ socket, json });
+			},
+		);
+	program
+		.command("doctor")
+		.description("what is wrong with this box, and what to do about it")
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.option("--json", "print the raw result")
+		.action(async ({ config, json }: { config: string; json?: true }) => {
+			process.exitCode = await doctorCommand({ config, json: json ?? false });
+		});
+	program
+		.command("bootstrap")
+		.description("run an operator's DHT node, from which boxes find each other")
+		.requiredOption("--host <address>", "IPv4 address by which boxes reach it")
+		.option("--port <port>", "UDP port", "49737")
+		.option("--join <host:port...>", "other operator nodes", [])
+		.action(async (options: { host: string; port: string; join: string[] }) => {
+			const port = Number(options.port);
+			if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+				throw new LarderError("CONFIG_INVALID", `--port ${options.port}`);
+			}
+			const log = createLog("bootstrap", "info");
+			await runService(log, async () => {
+				const node = await openBootstrapNode(options.host, port, options.join);
+				log.info({ host: options.host, port }, "ready");
+				return { close: () => node.destroy({ force: true }) };
+			});
+		});
+}
