@@ -6,6 +6,9 @@ import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import type { HolderTable } from "../wire/placement.ts";
 import type { Database } from "./database.ts";
 
+/** Rows that are written with one statement: some megabytes of JSON. */
+const BATCH = 50;
+
 /** What a box was told last. */
 export interface Told {
 	readonly box: BoxId;
@@ -88,36 +91,48 @@ export class Wishes {
 				"DELETE FROM holders WHERE region = $1 AND title NOT IN (SELECT jsonb_array_elements_text($2::jsonb))",
 				[this.region, JSON.stringify([...titles])],
 			);
-			for (const { title, epoch, version, boxes, shards, envelope } of tables) {
-				const copies = shards.map((row) => row.length);
+			for (const some of inBatches(tables.map(tableRow))) {
 				await statements.query(
 					`INSERT INTO holders (region, title, epoch, version, boxes, shards, fewest, copies, envelope)
-					VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7, $8, $9)
+					SELECT $2, title, epoch, version, boxes, shards, fewest, copies, decode(envelope, 'base64')
+					FROM jsonb_to_recordset($1::jsonb) AS r(title text, epoch bigint, version bigint, boxes jsonb, shards jsonb,
+						fewest integer, copies integer, envelope text)
 					ON CONFLICT (region, title) DO UPDATE SET epoch = excluded.epoch, version = excluded.version, boxes = excluded.boxes,
 						shards = excluded.shards, fewest = excluded.fewest, copies = excluded.copies, envelope = excluded.envelope`,
-					[
-						this.region,
-						title,
-						epoch,
-						version,
-						JSON.stringify(boxes),
-						JSON.stringify(shards),
-						copies.reduce((a, b) => Math.min(a, b), copies[0] ?? 0),
-						copies.reduce((a, b) => a + b, 0),
-						envelope,
-					],
+					[JSON.stringify(some), this.region],
 				);
 			}
-			for (const { box, epoch, rev, sha256, envelope } of told) {
+			for (const some of inBatches(told.map(toldRow))) {
 				await statements.query(
-					`INSERT INTO placements (box, epoch, rev, body_sha256, envelope, made_at) VALUES ($1, $2, $3, $4, $5, $6)
+					`INSERT INTO placements (box, epoch, rev, body_sha256, envelope, made_at)
+					SELECT box, epoch, rev, sha256, decode(envelope, 'base64'), $2
+					FROM jsonb_to_recordset($1::jsonb) AS r(box text, epoch bigint, rev bigint, sha256 text, envelope text)
 					ON CONFLICT (box) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev, body_sha256 = excluded.body_sha256,
 						envelope = excluded.envelope, made_at = excluded.made_at`,
-					[box, epoch, rev, sha256, envelope, now],
+					[JSON.stringify(some), now],
 				);
 			}
 		});
 	}
+}
+
+function tableRow(table: Table) {
+	const copies = table.shards.map((row) => row.length);
+	return {
+		...table,
+		fewest: copies.reduce((a, b) => Math.min(a, b), copies[0] ?? 0),
+		copies: copies.reduce((a, b) => a + b, 0),
+		envelope: table.envelope.toString("base64"),
+	};
+}
+
+function toldRow(told: Told) {
+	return { ...told, envelope: told.envelope.toString("base64") };
+}
+
+function* inBatches<T>(rows: readonly T[]): Generator<readonly T[]> {
+	for (let at = 0; at < rows.length; at += BATCH)
+		yield rows.slice(at, at + BATCH);
 }
 
 /** The plan that the tables were made from. */

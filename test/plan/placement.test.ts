@@ -124,6 +124,22 @@ t.test(
 	},
 );
 
+t.test("who leads everything so far leads little of what is new", async (t) => {
+	const long = title("9", 60);
+	const current = held(film.id, ["abc", "abc", "abc", "abc"]);
+	const boxes = [..."abcd"].map((name) => box(name));
+	const plan = planPlacement({
+		titles: [film, long],
+		boxes,
+		copies: 3,
+		current,
+	});
+	const leads = brief(plan.holders, long.id).map((row) => row[0]);
+	const count = (name: string) => leads.filter((lead) => lead === name).length;
+	t.equal(count("a"), 12);
+	t.equal(count("b"), 16);
+});
+
 t.test("an unreachable box gets nothing and loses what it had", async (t) => {
 	const current = held(film.id, ["a", "b", "a", "b"]);
 	const boxes = [box("a", { reachable: false }), box("b")];
