@@ -103,7 +103,12 @@ export function addHeadendCommands(program: Command): void {
 					log,
 				});
 				log.info({ port: origin.port }, "ready");
-				return origin;
+				return {
+					close: async () => {
+						await origin.close();
+						log.info({ bytesSent: origin.bytesSent }, "closed");
+					},
+				};
 			});
 		});
 	program

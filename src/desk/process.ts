@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { LarderError } from "../base/errors.ts";
@@ -11,21 +12,32 @@ const STOP_LIMIT: Millis = 6 * SECOND;
 /** The fields of the log line with which a service says that it is ready. */
 export type ReadyLine = Readonly<Record<string, unknown>>;
 
+/** How a process ended: by itself with a code, or by a signal. */
+export interface Exit {
+	readonly code: number | null;
+	readonly signal: NodeJS.Signals | null;
+}
+
 /** One process of the neighbourhood. Its log goes into a file; it is ended by its own id and nothing else. */
 export class DeskProcess {
 	readonly name: string;
 	readonly ready: ReadyLine;
+	/** What it wrote to standard error, runs before this one included. */
+	readonly logFile: string;
+	/** Resolves when it is gone and its log is whole. */
+	readonly exited: Promise<Exit>;
 	private readonly child: ChildProcess;
-	private readonly exited: Promise<void>;
 
 	private constructor(
 		name: string,
 		child: ChildProcess,
-		exited: Promise<void>,
+		logFile: string,
+		exited: Promise<Exit>,
 		ready: ReadyLine,
 	) {
 		this.name = name;
 		this.child = child;
+		this.logFile = logFile;
 		this.exited = exited;
 		this.ready = ready;
 	}
@@ -39,10 +51,12 @@ export class DeskProcess {
 		const child = spawn(process.execPath, args, {
 			stdio: ["ignore", "ignore", "pipe"],
 		});
-		const exited = new Promise<void>((resolve) => {
-			child.once("exit", () => resolve());
-		});
 		const log = createWriteStream(logFile, { flags: "a" });
+		const logged = once(log, "close");
+		const exited = once(child, "exit").then(async ([code, signal]) => {
+			await logged;
+			return { code, signal } as Exit;
+		});
 		const tail: string[] = [];
 		const started = Promise.withResolvers<ReadyLine>();
 		const lines = createInterface({ input: child.stderr });
@@ -71,7 +85,7 @@ export class DeskProcess {
 				`${name} was not ready in time; its log is ${logFile}`,
 			);
 		}
-		return new DeskProcess(name, child, exited, ready);
+		return new DeskProcess(name, child, logFile, exited, ready);
 	}
 
 	get pid(): number | undefined {
@@ -82,14 +96,14 @@ export class DeskProcess {
 		return this.child.exitCode === null && this.child.signalCode === null;
 	}
 
-	/** Ends it as an operator would; resolves when it is gone. */
-	async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
-		if (!this.running) return;
-		this.child.kill(signal);
-		await within(STOP_LIMIT, this.exited, undefined);
-		if (!this.running) return;
-		this.child.kill("SIGKILL");
-		await this.exited;
+	/** Ends it as an operator would, and by force when that takes too long; resolves when it is gone. */
+	async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<Exit> {
+		if (this.running) {
+			this.child.kill(signal);
+			await within(STOP_LIMIT, this.exited, undefined);
+			if (this.running) this.child.kill("SIGKILL");
+		}
+		return await this.exited;
 	}
 
 	/** Stops it from running at all, or lets it go on. */
