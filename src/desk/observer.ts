@@ -1,6 +1,6 @@
 import { silent } from "../base/log.ts";
 import { MqttSession } from "../control/client.ts";
-import { HEADEND } from "../headend/broker.ts";
+import { HEADEND } from "../headend/control/broker.ts";
 import type { BoxId } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { type Fill, fill, type Reported, reported } from "../wire/reports.ts";

@@ -12,10 +12,10 @@ import {
 	titleIdOf,
 } from "../../src/content/hash.ts";
 import { encodeManifest, readManifest } from "../../src/content/manifest.ts";
-import { SpaceReader } from "../../src/headend/attempt/reader.ts";
-import { writeShard } from "../../src/headend/attempt/shards.ts";
 import { survey } from "../../src/headend/package/folder.ts";
 import { Report } from "../../src/headend/package/report.ts";
+import { SpaceReader } from "../../src/headend/publish/attempt/reader.ts";
+import { writeShard } from "../../src/headend/publish/attempt/shards.ts";
 import {
 	type Envelope,
 	grantKey,

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Aedes } from "aedes";
 import { silent } from "../../src/base/log.ts";
-import { startBroker } from "../../src/headend/broker.ts";
+import { startBroker } from "../../src/headend/control/broker.ts";
 
 /** A broker that can be stopped and started again on its port. */
 export interface TestBroker {

@@ -11,7 +11,7 @@ import {
 	Dispatch,
 	type DispatchHandlers,
 	type Retained,
-} from "../../src/headend/dispatch.ts";
+} from "../../src/headend/control/dispatch.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
 import type {
 	Fill,

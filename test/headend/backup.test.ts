@@ -10,10 +10,10 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { backup, restore } from "../../src/headend/backup.ts";
-import { openDatabase } from "../../src/headend/database.ts";
-import { lockOperator } from "../../src/headend/lock.ts";
-import { boxes } from "../../src/headend/views.ts";
+import { backup, restore } from "../../src/headend/backup/backup.ts";
+import { openDatabase } from "../../src/headend/fleet/database.ts";
+import { boxes } from "../../src/headend/fleet/views.ts";
+import { lockOperator } from "../../src/headend/operator/lock.ts";
 import { bench, fillOf, stateOf } from "./fixture.ts";
 
 const SECONDS = 1_800_000_000;

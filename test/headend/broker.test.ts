@@ -2,7 +2,7 @@ import { connect as dial } from "node:net";
 import { connectAsync, type MqttClient } from "mqtt";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
-import { type Broker, startBroker } from "../../src/headend/broker.ts";
+import { type Broker, startBroker } from "../../src/headend/control/broker.ts";
 import { newBox, REGION } from "../control/operator.ts";
 
 async function start(t: Test): Promise<Broker> {

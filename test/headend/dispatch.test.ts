@@ -1,8 +1,8 @@
 import { connectAsync } from "mqtt";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
-import { startBroker } from "../../src/headend/broker.ts";
-import { Dispatch, type Retained } from "../../src/headend/dispatch.ts";
+import { startBroker } from "../../src/headend/control/broker.ts";
+import { Dispatch, type Retained } from "../../src/headend/control/dispatch.ts";
 import { encodeMessage } from "../../src/wire/json.ts";
 import type { State } from "../../src/wire/reports.ts";
 import { downTopic, headTopic, upTopic } from "../../src/wire/topics.ts";

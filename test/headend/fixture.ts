@@ -2,10 +2,16 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { silent } from "../../src/base/log.ts";
 import type { Clock } from "../../src/base/time.ts";
-import { type Database, openDatabase } from "../../src/headend/database.ts";
-import { Fleet } from "../../src/headend/fleet.ts";
-import { issueBox, readIssued } from "../../src/headend/issue.ts";
-import { initOperator, type Operator } from "../../src/headend/operator.ts";
+import {
+	type Database,
+	openDatabase,
+} from "../../src/headend/fleet/database.ts";
+import { Fleet } from "../../src/headend/fleet/fleet.ts";
+import { issueBox, readIssued } from "../../src/headend/operator/issue.ts";
+import {
+	initOperator,
+	type Operator,
+} from "../../src/headend/operator/operator.ts";
 import type { BoxId, Region } from "../../src/wire/ids.ts";
 import type { Fill, State } from "../../src/wire/reports.ts";
 

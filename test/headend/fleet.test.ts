@@ -3,8 +3,8 @@ import { cp, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { DAY, HOUR } from "../../src/base/time.ts";
-import { openDatabase } from "../../src/headend/database.ts";
-import { boxes, regions, titleFills } from "../../src/headend/views.ts";
+import { openDatabase } from "../../src/headend/fleet/database.ts";
+import { boxes, regions, titleFills } from "../../src/headend/fleet/views.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import { bench, fillOf, region, stateOf } from "./fixture.ts";
 

@@ -13,8 +13,11 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
-import { Ingest, type IngestOptions } from "../../src/headend/ingest.ts";
-import { listTitles } from "../../src/headend/titles.ts";
+import {
+	Ingest,
+	type IngestOptions,
+} from "../../src/headend/publish/ingest.ts";
+import { listTitles } from "../../src/headend/publish/titles.ts";
 import { boxes, HLS } from "./packages.ts";
 
 const clip = join(import.meta.dirname, "../media/clip");

@@ -2,8 +2,12 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import t from "tap";
-import { issueBox, issueHeadend, readIssued } from "../../src/headend/issue.ts";
-import { initOperator } from "../../src/headend/operator.ts";
+import {
+	issueBox,
+	issueHeadend,
+	readIssued,
+} from "../../src/headend/operator/issue.ts";
+import { initOperator } from "../../src/headend/operator/operator.ts";
 import { unseal } from "../../src/wire/envelope.ts";
 import type { BoxId, Region } from "../../src/wire/ids.ts";
 import { keyPairFromSeed } from "../../src/wire/keys.ts";

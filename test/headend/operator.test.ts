@@ -9,8 +9,11 @@ import {
 import { join } from "node:path";
 import t from "tap";
 import * as z from "zod/mini";
-import { lockOperator } from "../../src/headend/lock.ts";
-import { initOperator, openOperator } from "../../src/headend/operator.ts";
+import { lockOperator } from "../../src/headend/operator/lock.ts";
+import {
+	initOperator,
+	openOperator,
+} from "../../src/headend/operator/operator.ts";
 import { PURPOSES, seal, unseal } from "../../src/wire/envelope.ts";
 import type { Region } from "../../src/wire/ids.ts";
 

@@ -7,8 +7,8 @@ import {
 	Planner,
 	type PlannerOptions,
 	type PlanOutcome,
-} from "../../src/headend/planner.ts";
-import { sha256, Wishes } from "../../src/headend/wishes.ts";
+} from "../../src/headend/fleet/planner.ts";
+import { sha256, Wishes } from "../../src/headend/fleet/wishes.ts";
 import type { PlannedTitle } from "../../src/plan/placement.ts";
 import { unseal } from "../../src/wire/envelope.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";

@@ -24,21 +24,24 @@ import {
 import { commitmentOf } from "../../src/content/hash.ts";
 import { type Manifest, readManifest } from "../../src/content/manifest.ts";
 import { verifyBlock, verifyLeaves } from "../../src/content/verify.ts";
-import { build } from "../../src/headend/attempt/build.ts";
-import { Attempt, sweepAttempts } from "../../src/headend/attempt/state.ts";
-import { lockOperator } from "../../src/headend/lock.ts";
+import { lockOperator } from "../../src/headend/operator/lock.ts";
 import { inspect } from "../../src/headend/package/inspect.ts";
+import { build } from "../../src/headend/publish/attempt/build.ts";
+import {
+	Attempt,
+	sweepAttempts,
+} from "../../src/headend/publish/attempt/state.ts";
 import {
 	type PublishOptions,
 	type PublishProgress,
 	publish,
-} from "../../src/headend/publish.ts";
+} from "../../src/headend/publish/publish.ts";
 import {
 	entryOf,
 	listTitles,
 	readTitle,
 	type TitleRecord,
-} from "../../src/headend/titles.ts";
+} from "../../src/headend/publish/titles.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
 import { HLS } from "./packages.ts";
 

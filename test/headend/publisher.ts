@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { publish } from "../../src/headend/publish.ts";
+import { publish } from "../../src/headend/publish/publish.ts";
 
 // A process that publishes up to a share of the title, says so, and then stands still until it is killed.
 const [operatorDir = "", source = "", share = "1"] = process.argv.slice(2);

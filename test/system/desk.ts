@@ -13,7 +13,7 @@ import {
 } from "../../src/desk/neighbourhood.ts";
 import { type Played, playAll } from "../../src/desk/play.ts";
 import type { DeskProcess } from "../../src/desk/process.ts";
-import { publish } from "../../src/headend/publish.ts";
+import { publish } from "../../src/headend/publish/publish.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
 import { seeded } from "../fixture.ts";
 import { boxes as mp4 } from "../headend/packages.ts";

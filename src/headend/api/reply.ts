@@ -1,0 +1,83 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type * as z from "zod/mini";
+import { describe, type ErrorCode, LarderError } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import { parseMessage } from "../../wire/json.ts";
+
+const MAX_BODY = 64 * 1024;
+
+/** Headers of every answer: nothing from outside, in no frame, of no other site. */
+export const SAFETY: Readonly<Record<string, string>> = {
+	"content-security-policy":
+		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	"x-content-type-options": "nosniff",
+	"referrer-policy": "no-referrer",
+	"cross-origin-opener-policy": "same-origin",
+	"cross-origin-resource-policy": "same-origin",
+};
+
+/** A request that is not answered as asked, and the HTTP status to say so with. */
+export class Refusal extends LarderError {
+	readonly status: number;
+
+	constructor(status: number, code: ErrorCode, message: string) {
+		super(code, message);
+		this.status = status;
+	}
+}
+
+export function sendJson(
+	response: ServerResponse,
+	value: unknown,
+	status = 200,
+): void {
+	response.writeHead(status, {
+		"content-type": "application/json",
+		"cache-control": "no-store",
+	});
+	response.end(JSON.stringify(value));
+}
+
+/** `{code, message, remedy}`. What is no error of Larder's is logged and not told. */
+export function sendError(
+	response: ServerResponse,
+	error: unknown,
+	log: Log,
+): void {
+	if (!(error instanceof Refusal)) log.warn({}, `api: ${describe(error)}`);
+	if (response.headersSent) {
+		response.destroy();
+		return;
+	}
+	const told =
+		error instanceof LarderError
+			? error
+			: new LarderError("INTERNAL_FAULT", "see the log");
+	const status =
+		told instanceof Refusal ? told.status : told === error ? 502 : 500;
+	sendJson(
+		response,
+		{ code: told.code, message: describe(told), remedy: told.remedy },
+		status,
+	);
+}
+
+/** Reads a body against its schema. Only JSON, which no other site's form can send. Throws a Refusal. */
+export async function readBody<T extends z.ZodMiniType>(
+	request: IncomingMessage,
+	schema: T,
+): Promise<z.output<T>> {
+	if (request.headers["content-type"]?.split(";")[0] !== "application/json")
+		throw new Refusal(415, "REQUEST_INVALID", "the body must be JSON");
+	const chunks: Buffer[] = [];
+	let size = 0;
+	for await (const chunk of request as AsyncIterable<Buffer>) {
+		size += chunk.byteLength;
+		if (size > MAX_BODY)
+			throw new Refusal(413, "REQUEST_INVALID", "the body is too large");
+		chunks.push(chunk);
+	}
+	const read = parseMessage(schema, Buffer.concat(chunks));
+	if (!read.ok) throw new Refusal(400, "REQUEST_INVALID", read.detail);
+	return read.value;
+}

@@ -1,0 +1,152 @@
+import { once } from "node:events";
+import { BlockList, createServer, isIPv6, type Socket } from "node:net";
+import { Aedes, type AuthenticateError, type Client } from "aedes";
+import { LarderError, systemCode } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import { type Bytes, KiB } from "../../base/units.ts";
+import { isBoxId } from "../../wire/ids.ts";
+import { MAX_MESSAGE } from "../../wire/json.ts";
+import { parseTopic } from "../../wire/topics.ts";
+
+export interface BrokerOptions {
+	/** A loopback address: without TLS a client's name is only its word. */
+	readonly host: string;
+	/** 0 takes a free one. */
+	readonly port: number;
+	readonly log: Log;
+}
+
+export interface Broker {
+	readonly port: number;
+	close(): Promise<void>;
+}
+
+/** Clients whose name begins like this may publish and subscribe to everything that is Larder's. */
+export const HEADEND = "headend-";
+
+/** A message, its topic and what one read of the socket may bring beyond. */
+const UNREAD: Bytes = MAX_MESSAGE + 128 * KiB;
+/** "Identifier rejected" in MQTT 3.1.1. */
+const IDENTIFIER_REJECTED = 2;
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
+
+/**
+ * A small MQTT 3.1.1 broker for the desk, where nothing else runs: it forgets everything when it stops.
+ * Throws CONFIG_INVALID for a host that others could reach, PORT_TAKEN.
+ */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+	const { host, port, log } = options;
+	if (!isLoopback(host))
+		throw new LarderError(
+			"CONFIG_INVALID",
+			`the embedded broker listens on loopback only, not on ${host}: use Mosquitto or EMQX with TLS`,
+		);
+	const aedes = await Aedes.createBroker({
+		authenticate: (client, _name, _password, done) =>
+			mayConnect(client.id) ? done(null, true) : done(rejected(client), false),
+		authorizePublish: (client, { topic, payload }, done) => {
+			const fits = payload.length <= MAX_MESSAGE;
+			const allowed = client !== null && fits && mayPublish(client.id, topic);
+			if (!allowed) log.warn({ client: client?.id, topic }, "publish refused");
+			done(allowed ? null : new Error(`${topic} is not yours to write`));
+		},
+		authorizeSubscribe: (client, subscription, done) => {
+			const allowed = maySubscribe(client.id, subscription.topic);
+			if (!allowed)
+				log.warn(
+					{ client: client.id, topic: subscription.topic },
+					"subscription refused",
+				);
+			done(null, allowed ? subscription : null);
+		},
+	});
+	aedes.addListener("error", (error: Error) => log.error({}, error.message));
+	aedes.on("clientError", (client, error) =>
+		log.debug({ client: client.id }, error.message),
+	);
+	aedes.on("connectionError", (_client, error) => log.debug({}, error.message));
+	const guard = guardPackets(aedes);
+	const sockets = new Set<Socket>();
+	const server = createServer({ noDelay: true }, (socket) => {
+		sockets.add(socket);
+		socket.on("close", () => sockets.delete(socket));
+		guard(socket);
+		aedes.handle(socket);
+	});
+	server.listen(port, host);
+	try {
+		await once(server, "listening");
+	} catch (cause) {
+		aedes.close();
+		const taken = systemCode(cause) === "EADDRINUSE";
+		throw new LarderError(
+			taken ? "PORT_TAKEN" : "BROKER_FAILED",
+			`the broker cannot listen on ${host}:${port}`,
+			{ cause },
+		);
+	}
+	const address = server.address();
+	return {
+		port: address !== null && typeof address === "object" ? address.port : port,
+		async close() {
+			const closed = once(server, "close");
+			server.close();
+			await new Promise<void>((resolve) => aedes.close(resolve));
+			for (const socket of sockets) socket.destroy();
+			await closed;
+		},
+	};
+}
+
+function isLoopback(host: string): boolean {
+	if (host === "localhost") return true;
+	return LOOPBACK.check(host, isIPv6(host) ? "ipv6" : "ipv4");
+}
+
+function mayConnect(client: string): boolean {
+	return isBoxId(client) || client.startsWith(HEADEND);
+}
+
+/** A box writes what goes up from it; the headend writes what is Larder's. */
+function mayPublish(client: string, topic: string): boolean {
+	const address = parseTopic(topic);
+	if (address === undefined) return false;
+	if (client.startsWith(HEADEND)) return true;
+	return address.to === "headend" && address.box === client;
+}
+
+/** A box reads what comes down to it, and heads; it may use no wildcard. */
+function maySubscribe(client: string, filter: string): boolean {
+	if (client.startsWith(HEADEND)) return filter.startsWith("larder/v1/");
+	const address = parseTopic(filter);
+	if (address === undefined) return false;
+	return (
+		address.to === "region" || (address.to === "box" && address.box === client)
+	);
+}
+
+function rejected(client: Client): AuthenticateError {
+	const error = new Error(`${client.id} is neither a box nor a headend`);
+	return Object.assign(error, { returnCode: IDENTIFIER_REJECTED });
+}
+
+/** Aedes reads a packet whole however large it says it is: ends a connection that sends too much without a packet's end. */
+function guardPackets(aedes: Aedes): (socket: Socket) => void {
+	const seen = new WeakMap<object, Bytes>();
+	const mark = (client: Client | null) => {
+		if (client !== null && "bytesRead" in client.conn)
+			seen.set(client.conn, client.conn.bytesRead);
+	};
+	aedes.on("publish", (_packet, client) => mark(client));
+	aedes.on("ack", (_packet, client) => mark(client));
+	aedes.on("ping", (_packet, client) => mark(client));
+	aedes.on("subscribe", (_subscriptions, client) => mark(client));
+	return (socket) => {
+		socket.on("readable", () => {
+			if (socket.bytesRead - (seen.get(socket) ?? 0) > UNREAD) socket.destroy();
+		});
+	};
+}

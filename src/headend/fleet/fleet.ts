@@ -1,0 +1,219 @@
+import { describe } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import { type Clock, HOUR } from "../../base/time.ts";
+import type { Bytes, Millis } from "../../base/units.ts";
+import type { PlannedBox } from "../../plan/placement.ts";
+import type { BoxId, Region } from "../../wire/ids.ts";
+import type { Fill, Reported, State } from "../../wire/reports.ts";
+import type { Issued } from "../operator/issue.ts";
+import type { Database } from "./database.ts";
+import {
+	addBoxes,
+	writeFills,
+	writeReports,
+	writeStates,
+} from "./recording.ts";
+
+/** Reports are gathered this long and written together. */
+const GATHERING: Millis = 200;
+/** Presence counters are halved at this many looks, so that what was months ago fades. */
+const PRESENCE_MEMORY = 512;
+
+export interface FleetOptions {
+	readonly database: Database;
+	/** The operator's record of a box; undefined for one that was never issued. */
+	readonly issued: (box: BoxId) => Promise<Issued | undefined>;
+	readonly log: Log;
+	readonly now?: Clock;
+}
+
+/** What was just written. */
+export interface FleetChange {
+	readonly boxes: readonly BoxId[];
+}
+
+/**
+ * What is known of the boxes: the latest each said, and how often it is there. It is the truth of the headend.
+ * Invariant: what was recorded is in the database or in `pending`; one write runs at a time.
+ */
+export class Fleet {
+	private readonly database: Database;
+	private readonly issued: FleetOptions["issued"];
+	private readonly log: Log;
+	private readonly now: Clock;
+	private readonly listeners = new Set<(change: FleetChange) => void>();
+	private readonly known = new Set<BoxId>();
+	private pending = gather();
+	private timer: NodeJS.Timeout | undefined;
+	private writing: Promise<void> = Promise.resolve();
+	private closed = false;
+
+	constructor({ database, issued, log, now = Date.now }: FleetOptions) {
+		this.database = database;
+		this.issued = issued;
+		this.log = log;
+		this.now = now;
+	}
+
+	/** A birth, or a will; a will of an older session than the last birth changes nothing. */
+	recordState(box: BoxId, state: State): void {
+		const before = this.pending.states.get(box);
+		if (before?.online && !state.online && before.session !== state.session)
+			return;
+		this.pending.states.set(box, state);
+		this.later();
+	}
+
+	recordReported(box: BoxId, reported: Reported): void {
+		this.pending.reports.set(box, reported);
+		this.later();
+	}
+
+	/** The newest of a box replaces what is not yet written. */
+	recordFill(box: BoxId, fill: Fill): void {
+		this.pending.fills.set(box, fill);
+		this.later();
+	}
+
+	/** Called with what has been written, after it can be read. The function given back ends it. */
+	onChange(listener: (change: FleetChange) => void): () => void {
+		this.listeners.add(listener);
+		return () => this.listeners.delete(listener);
+	}
+
+	/** Writes what is recorded and not yet written. Rejects when the database does. */
+	flush(): Promise<void> {
+		clearTimeout(this.timer);
+		this.timer = undefined;
+		const write = this.writing.then(() => this.write());
+		this.writing = write.catch(() => undefined);
+		return write;
+	}
+
+	/** Boxes that can be planned with: those that reported their room and are not revoked. */
+	async planned(region: Region, goneAfter: Millis): Promise<PlannedBox[]> {
+		await this.flush();
+		const { rows } = await this.database.query<{
+			id: BoxId;
+			capacity: Bytes;
+			reach: string | null;
+			online: boolean;
+			turned_at: Millis;
+			looked: number;
+			seen: number;
+		}>(
+			`SELECT id, capacity - streaming_share AS capacity, reach, online, turned_at,
+				coalesce(sum(looked), 0)::integer AS looked, coalesce(sum(seen), 0)::integer AS seen
+			FROM boxes JOIN fills ON fills.box = id LEFT JOIN presence ON presence.box = id
+			WHERE region = $1 AND revoked_at IS NULL GROUP BY id, fills.box`,
+			[region],
+		);
+		const now = this.now();
+		return rows.map((row) => ({
+			id: row.id,
+			capacity: Math.max(0, row.capacity),
+			// One look of good faith, so that a new box counts as there.
+			presence: (row.seen + 1) / (row.looked + 1),
+			reachable: row.reach !== "none",
+			draining: !row.online && now - row.turned_at > goneAfter,
+		}));
+	}
+
+	/** Notes for every box whether it is there in this hour of the week; to be called at even intervals. */
+	async countPresence(): Promise<void> {
+		await this.flush();
+		await this.database.query(
+			`INSERT INTO presence (box, hour, looked, seen) SELECT id, $1, 1, online::integer FROM boxes
+			ON CONFLICT (box, hour) DO UPDATE SET
+				looked = CASE WHEN presence.looked < $2 THEN presence.looked + 1 ELSE presence.looked / 2 + 1 END,
+				seen = CASE WHEN presence.looked < $2 THEN presence.seen ELSE presence.seen / 2 END + excluded.seen`,
+			[Math.floor(this.now() / HOUR + 4 * 24) % (7 * 24), PRESENCE_MEMORY],
+		);
+	}
+
+	/** Shuts a box out of plans; the head tells the boxes. False when no such box was ever seen or issued. */
+	async revoke(box: BoxId): Promise<boolean> {
+		await this.flush();
+		const issued = await this.issued(box);
+		if (issued === undefined) return false;
+		await addBoxes(this.database, [issued], this.now());
+		await this.database.query(
+			"UPDATE boxes SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1",
+			[box, this.now()],
+		);
+		this.tell([box]);
+		return true;
+	}
+
+	/** Boxes that are shut out, for the head. */
+	async revoked(): Promise<BoxId[]> {
+		const { rows } = await this.database.query<{ id: BoxId }>(
+			"SELECT id FROM boxes WHERE revoked_at IS NOT NULL ORDER BY id",
+		);
+		return rows.map(({ id }) => id);
+	}
+
+	/** Writes the rest. The database is its owner's to close. */
+	async close(): Promise<void> {
+		this.closed = true;
+		this.listeners.clear();
+		await this.flush();
+	}
+
+	private later(): void {
+		if (this.closed) return;
+		this.timer ??= setTimeout(() => {
+			this.flush().catch((error: unknown) => {
+				this.log.error({}, `reports were lost: ${describe(error)}`);
+			});
+		}, GATHERING).unref();
+	}
+
+	private async write(): Promise<void> {
+		const { states, reports, fills } = this.pending;
+		const boxes = new Set([
+			...states.keys(),
+			...reports.keys(),
+			...fills.keys(),
+		]);
+		if (boxes.size === 0) return;
+		this.pending = gather();
+		const now = this.now();
+		const strangers = new Set<BoxId>();
+		const fresh: Issued[] = [];
+		for (const box of boxes) {
+			if (this.known.has(box)) continue;
+			const issued = await this.issued(box);
+			if (issued === undefined) strangers.add(box);
+			else fresh.push(issued);
+		}
+		const ours = <T>(said: Map<BoxId, T>) =>
+			[...said].filter(([box]) => !strangers.has(box));
+		await this.database.transaction(async (statements) => {
+			await addBoxes(statements, fresh, now);
+			await writeStates(statements, ours(states), now);
+			await writeReports(statements, ours(reports), now);
+			await writeFills(statements, ours(fills), now);
+		});
+		for (const { box } of fresh) this.known.add(box);
+		if (strangers.size > 0)
+			this.log.warn(
+				{ boxes: strangers.size },
+				"reports of boxes that were never issued here were dropped",
+			);
+		this.tell([...boxes].filter((box) => !strangers.has(box)));
+	}
+
+	private tell(boxes: readonly BoxId[]): void {
+		if (boxes.length === 0) return;
+		for (const listener of this.listeners) listener({ boxes });
+	}
+}
+
+function gather() {
+	return {
+		states: new Map<BoxId, State>(),
+		reports: new Map<BoxId, Reported>(),
+		fills: new Map<BoxId, Fill>(),
+	};
+}

@@ -1,0 +1,319 @@
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describe } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import { type Clock, DAY, MINUTE, SECOND } from "../../base/time.ts";
+import { KiB, type Millis } from "../../base/units.ts";
+import { placedTitles, tableOf } from "../../plan/assignment.ts";
+import {
+	type Assignment,
+	type PlannedBox,
+	type PlannedTitle,
+	planPlacement,
+} from "../../plan/placement.ts";
+import { seal } from "../../wire/envelope.ts";
+import type { BoxId, TitleId } from "../../wire/ids.ts";
+import { encodeMessage } from "../../wire/json.ts";
+import type {
+	HolderTable,
+	PlacedTitle,
+	Placement,
+} from "../../wire/placement.ts";
+import { PUBLIC, readIfThere, writeWhole } from "../operator/file.ts";
+import type { Operator } from "../operator/operator.ts";
+import type { Fleet } from "./fleet.ts";
+import {
+	assignmentOf,
+	says,
+	sha256,
+	type Table,
+	type Told,
+	type Wishes,
+} from "./wishes.ts";
+
+/** A larger body is a file at the origin: brokers and small boxes choke on long messages. */
+const MAX_INLINE = 128 * KiB;
+/** A plan waits for this long a silence, but not for ever. */
+const QUIET: Millis = 2 * SECOND;
+const LONGEST_QUIET: Millis = 15 * SECOND;
+/** How often time alone is reason enough to look: a box may have been gone for long. */
+const ROUND: Millis = 10 * MINUTE;
+
+export interface PlannerOptions {
+	readonly operator: Operator;
+	readonly fleet: Fleet;
+	readonly wishes: Wishes;
+	/** The published titles. */
+	readonly titles: () => Promise<readonly PlannedTitle[]>;
+	/** Puts a signed placement where its box will find it, now or when the broker is back. */
+	readonly publishDesired: (box: BoxId, envelope: Buffer) => Promise<void>;
+	readonly log: Log;
+	/** A box that is away for longer is not counted on. */
+	readonly goneAfter?: Millis;
+	/** How long nothing must change before a plan is made. */
+	readonly quiet?: Millis;
+	readonly now?: Clock;
+}
+
+export interface PlanOutcome {
+	readonly titles: number;
+	readonly boxes: number;
+	/** Boxes that were told something new. */
+	readonly told: number;
+	/** Titles whose holder table is new. */
+	readonly tables: number;
+	/** Copies that found no box. */
+	readonly missing: number;
+}
+
+/**
+ * Keeps boxes told what to hold. The database comes first, then the origin, then the boxes: killed between any two, the
+ * next start brings the later ones up to the earlier. Invariant: one plan is made at a time.
+ */
+export class Planner {
+	private readonly options: PlannerOptions;
+	private readonly now: Clock;
+	private running: Promise<unknown> = Promise.resolve();
+	private timer: NodeJS.Timeout | undefined;
+	private waitingSince: Millis | undefined;
+	private rounds: NodeJS.Timeout | undefined;
+	private stopListening: (() => void) | undefined;
+	/** The boxes as they were last planned with. */
+	private planned = "";
+	private closed = false;
+	private readonly listeners = new Set<(outcome: PlanOutcome) => void>();
+
+	constructor(options: PlannerOptions) {
+		this.options = options;
+		this.now = options.now ?? Date.now;
+	}
+
+	/** Brings the origin up to the database, makes a plan, and from then on follows the fleet. */
+	async start(): Promise<void> {
+		const { fleet, wishes } = this.options;
+		const titles = await this.options.titles();
+		const tables = await wishes.tables();
+		for (const { id } of titles) {
+			const table = tables.get(id);
+			if (table !== undefined) await this.putTable(table);
+		}
+		await this.plan();
+		await this.clearBodies();
+		this.stopListening = fleet.onChange(() => this.trigger("fleet"));
+		this.rounds = setInterval(() => this.trigger("time"), ROUND).unref();
+	}
+
+	/** Something may have changed: a plan is made once nothing has been said for a moment. */
+	trigger(why: "fleet" | "titles" | "time"): void {
+		if (this.closed) return;
+		if (why === "titles") this.planned = "";
+		const quiet = this.options.quiet ?? QUIET;
+		this.waitingSince ??= performance.now();
+		const waited = performance.now() - this.waitingSince;
+		clearTimeout(this.timer);
+		this.timer = setTimeout(
+			() => {
+				this.waitingSince = undefined;
+				this.follow().catch((error: unknown) => {
+					this.options.log.error({ why }, `no plan: ${describe(error)}`);
+				});
+			},
+			Math.max(0, Math.min(quiet, LONGEST_QUIET - waited)),
+		).unref();
+	}
+
+	/** Makes a plan now and tells whom it concerns. With nothing new, nobody is told anything. */
+	plan(): Promise<PlanOutcome> {
+		const next = this.running.then(() => this.make());
+		this.running = next.catch(() => undefined);
+		return next;
+	}
+
+	/** Called after each plan. */
+	onPlan(listener: (outcome: PlanOutcome) => void): () => void {
+		this.listeners.add(listener);
+		return () => this.listeners.delete(listener);
+	}
+
+	/** What stands for each box, for a broker that has forgotten. */
+	retained(): AsyncIterable<readonly [BoxId, Buffer]> {
+		return this.options.wishes.envelopes(this.options.operator.epoch);
+	}
+
+	async close(): Promise<void> {
+		this.closed = true;
+		clearTimeout(this.timer);
+		clearInterval(this.rounds);
+		this.stopListening?.();
+		await this.running;
+	}
+
+	private async follow(): Promise<void> {
+		if (this.closed) return;
+		if (outline(await this.boxes()) !== this.planned) await this.plan();
+	}
+
+	private boxes(): Promise<PlannedBox[]> {
+		const { fleet, operator, goneAfter = DAY } = this.options;
+		return fleet.planned(operator.region, goneAfter);
+	}
+
+	private async make(): Promise<PlanOutcome> {
+		const { operator, wishes, log } = this.options;
+		const titles = await this.options.titles();
+		const boxes = await this.boxes();
+		if (boxes.length === 0) {
+			// Nobody has reported yet, as after the loss of the database: what stands is better than nothing.
+			this.planned = "";
+			return {
+				titles: titles.length,
+				boxes: 0,
+				told: 0,
+				tables: 0,
+				missing: 0,
+			};
+		}
+		const tables = await wishes.tables();
+		const began = performance.now();
+		const { holders, missing } = planPlacement({
+			titles,
+			boxes,
+			copies: operator.config.copies,
+			current: assignmentOf(tables),
+		});
+		const newTables = this.newTables(holders, tables);
+		const told = await this.newlyTold(holders);
+		await wishes.keep(holders.keys(), newTables, told, this.now());
+		for (const table of newTables) await this.putTable(table);
+		for (const { box, envelope } of told) {
+			try {
+				await this.options.publishDesired(box, envelope);
+			} catch (error) {
+				// It stands in the database, and goes out again with the next connection to the broker.
+				log.warn({ box }, `a placement did not go out: ${describe(error)}`);
+			}
+		}
+		this.planned = outline(boxes);
+		const outcome = {
+			titles: titles.length,
+			boxes: boxes.length,
+			told: told.length,
+			tables: newTables.length,
+			missing: [...missing.values()].reduce((sum, count) => sum + count, 0),
+		};
+		log.info(
+			{ ...outcome, ms: Math.round(performance.now() - began) },
+			"placement planned",
+		);
+		for (const listener of this.listeners) listener(outcome);
+		return outcome;
+	}
+
+	private newTables(
+		holders: Assignment,
+		before: ReadonlyMap<TitleId, Table>,
+	): Table[] {
+		const { network, region, epoch, signers } = this.options.operator;
+		const tables: Table[] = [];
+		for (const [title, rows] of holders) {
+			const last = before.get(title);
+			if (last !== undefined && last.epoch === epoch && says(last, rows))
+				continue;
+			const version = this.next(last?.epoch === epoch ? last.version : 0);
+			const table = { ...tableOf(rows), title, epoch, version };
+			const envelope = seal(signers.placement, {
+				network,
+				region,
+				...table,
+			} satisfies HolderTable);
+			tables.push({ ...table, envelope });
+		}
+		return tables;
+	}
+
+	private async newlyTold(holders: Assignment): Promise<Told[]> {
+		const { epoch } = this.options.operator;
+		const before = await this.options.wishes.told();
+		const placed = placedTitles(holders);
+		const told: Told[] = [];
+		for (const box of new Set([...placed.keys(), ...before.keys()])) {
+			const titles = placed.get(box) ?? [];
+			const bytes = encodeMessage({ titles } satisfies {
+				titles: readonly PlacedTitle[];
+			});
+			const last = before.get(box);
+			const digest = sha256(bytes);
+			if (last?.epoch === epoch && last.sha256 === digest) continue;
+			const rev = this.next(last?.epoch === epoch ? last.rev : 0);
+			const body =
+				bytes.byteLength <= MAX_INLINE
+					? { titles: [...titles] }
+					: await this.putBody(bytes, digest);
+			told.push({
+				box,
+				epoch,
+				rev,
+				sha256: digest,
+				envelope: this.sealPlacement(box, rev, body),
+			});
+		}
+		return told;
+	}
+
+	private sealPlacement(
+		box: BoxId,
+		rev: number,
+		body: Placement["body"],
+	): Buffer {
+		const { network, region, epoch, signers } = this.options.operator;
+		return seal(signers.placement, {
+			network,
+			box,
+			region,
+			epoch,
+			rev,
+			body,
+		} satisfies Placement);
+	}
+
+	/** A number above the last. It follows the clock in seconds, so that a lost database does not fall behind what boxes know. */
+	private next(last: number): number {
+		return Math.max(last + 1, Math.floor(this.now() / SECOND));
+	}
+
+	private async putBody(bytes: Buffer, digest: string) {
+		const ref = `placement/${digest}`;
+		const path = join(this.options.operator.dir, "origin", ref);
+		if (!(await readIfThere(path))?.equals(bytes))
+			await writeWhole(path, bytes, PUBLIC);
+		return { ref, sha256: digest, size: bytes.byteLength };
+	}
+
+	private async putTable({ title, envelope }: Table): Promise<void> {
+		const { dir, region } = this.options.operator;
+		const path = join(dir, "origin", title, "holders", region);
+		if (!(await readIfThere(path))?.equals(envelope))
+			await writeWhole(path, envelope, PUBLIC);
+	}
+
+	/** Removes bodies at the origin that no box is told any more. */
+	private async clearBodies(): Promise<void> {
+		const folder = join(this.options.operator.dir, "origin", "placement");
+		const told = await this.options.wishes.told();
+		const used = new Set([...told.values()].map(({ sha256 }) => sha256));
+		await mkdir(folder, { recursive: true });
+		for (const name of await readdir(folder))
+			if (!used.has(name)) await rm(join(folder, name), { force: true });
+	}
+}
+
+/** All of the boxes that a plan follows at once. Presence drifts; it counts when there is another reason to plan. */
+function outline(boxes: readonly PlannedBox[]): string {
+	return boxes
+		.map(
+			({ id, capacity, reachable, draining }) =>
+				`${id} ${capacity} ${reachable} ${draining}`,
+		)
+		.toSorted((a, b) => (a < b ? -1 : 1))
+		.join("\n");
+}

@@ -1,0 +1,89 @@
+import type { Millis } from "../../base/units.ts";
+import type { BoxId } from "../../wire/ids.ts";
+import {
+	counters,
+	type Fill,
+	type Reported,
+	type State,
+} from "../../wire/reports.ts";
+import type { Issued } from "../operator/issue.ts";
+import type { Statements } from "./database.ts";
+
+// One statement for a whole batch, its rows in one JSON value: a thousand reports cost about as much as one.
+
+/** Boxes that are there already stay as they are. */
+export async function addBoxes(
+	statements: Statements,
+	boxes: readonly Issued[],
+	now: Millis,
+): Promise<void> {
+	if (boxes.length === 0) return;
+	await statements.query(
+		`INSERT INTO boxes (id, serial, region, issued_at, first_seen, turned_at)
+		SELECT box, serial, region, "issuedAt", $2, $2
+		FROM jsonb_to_recordset($1::jsonb) AS r(box text, serial text, region text, "issuedAt" bigint)
+		ON CONFLICT (id) DO NOTHING`,
+		[JSON.stringify(boxes), now],
+	);
+}
+
+/** A will counts only for the session that is on record: a late one must not end a newer session. */
+export async function writeStates(
+	statements: Statements,
+	states: readonly (readonly [BoxId, State])[],
+	now: Millis,
+): Promise<void> {
+	if (states.length === 0) return;
+	await statements.query(
+		`UPDATE boxes SET session = r.session, online = r.online, since = r.since, power = r.power, reach = r.reach, version = r.version,
+			turned_at = CASE WHEN boxes.online = r.online THEN boxes.turned_at ELSE $2 END
+		FROM jsonb_to_recordset($1::jsonb) AS r(box text, session text, online boolean, since bigint, power text, reach text, version text)
+		WHERE boxes.id = r.box AND (r.online OR NOT boxes.online OR boxes.session = r.session)`,
+		[JSON.stringify(states.map(([box, state]) => ({ ...state, box }))), now],
+	);
+}
+
+export async function writeReports(
+	statements: Statements,
+	reports: readonly (readonly [BoxId, Reported])[],
+	now: Millis,
+): Promise<void> {
+	if (reports.length === 0) return;
+	await statements.query(
+		`INSERT INTO reports (box, epoch, rev, phase, code, detail, missing_bytes, received_at)
+		SELECT box, epoch, rev, phase, code, detail, "missingBytes", $2
+		FROM jsonb_to_recordset($1::jsonb)
+			AS r(box text, epoch bigint, rev bigint, phase text, code text, detail text, "missingBytes" bigint)
+		ON CONFLICT (box) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev, phase = excluded.phase, code = excluded.code,
+			detail = excluded.detail, missing_bytes = excluded.missing_bytes, received_at = excluded.received_at`,
+		[JSON.stringify(reports.map(([box, said]) => ({ ...said, box }))), now],
+	);
+}
+
+const COUNTERS = Object.keys(counters.shape);
+/** `{"a": 1}` and `{"a": 2}` to `{"a": 3}`, for every counter. */
+const SUM = `jsonb_build_object(${COUNTERS.map(
+	(name) =>
+		`'${name}', coalesce((fills.past->>'${name}')::bigint, 0) + coalesce((fills.counters->>'${name}')::bigint, 0)`,
+).join(", ")})`;
+
+/** A new session begins its counters at nothing; what the one before had counted goes to `past`. */
+export async function writeFills(
+	statements: Statements,
+	fills: readonly (readonly [BoxId, Fill])[],
+	now: Millis,
+): Promise<void> {
+	if (fills.length === 0) return;
+	await statements.query(
+		`INSERT INTO fills (box, session, received_at, capacity, streaming_share, used, transient, placed, held, neighbours, counters, past, titles)
+		SELECT box, session, $2, capacity, "streamingShare", "usedSpace", "transientBytes", "placedBytes", "heldBytes", neighbours, counters, '{}', titles
+		FROM jsonb_to_recordset($1::jsonb)
+			AS r(box text, session text, capacity bigint, "streamingShare" bigint, "usedSpace" bigint, "transientBytes" bigint,
+				"placedBytes" bigint, "heldBytes" bigint, neighbours integer, counters jsonb, titles jsonb)
+		ON CONFLICT (box) DO UPDATE SET session = excluded.session, received_at = excluded.received_at, capacity = excluded.capacity,
+			streaming_share = excluded.streaming_share, used = excluded.used, transient = excluded.transient, placed = excluded.placed,
+			held = excluded.held, neighbours = excluded.neighbours, counters = excluded.counters, titles = excluded.titles,
+			past = CASE WHEN fills.session = excluded.session THEN fills.past ELSE ${SUM} END`,
+		[JSON.stringify(fills.map(([box, fill]) => ({ ...fill, box }))), now],
+	);
+}

@@ -1,0 +1,114 @@
+import type { Bytes, Millis } from "../../base/units.ts";
+import type { BoxId, Region, TitleId } from "../../wire/ids.ts";
+import type { Counters, Reported, State } from "../../wire/reports.ts";
+import type { Statements } from "./database.ts";
+
+/** Where the bytes came from and went, over all sessions. */
+export type Traffic = Pick<
+	Counters,
+	| "fromNeighbours"
+	| "fromOrigin"
+	| "toNeighbours"
+	| "toPlayers"
+	| "playedFromDisk"
+	| "playedFromNeighbours"
+	| "playedFromOrigin"
+>;
+
+export interface RegionView extends Traffic {
+	readonly region: Region;
+	readonly boxes: number;
+	readonly online: number;
+	readonly standby: number;
+	readonly capacity: Bytes;
+	readonly used: Bytes;
+	readonly placed: Bytes;
+	readonly held: Bytes;
+}
+
+export interface BoxView {
+	readonly id: BoxId;
+	readonly serial: string;
+	readonly region: Region;
+	readonly online: boolean;
+	readonly revoked: boolean;
+	/** By the headend's clock: since when it is online, or away. */
+	readonly turnedAt: Millis;
+	readonly power: State["power"] | null;
+	readonly reach: State["reach"] | null;
+	readonly version: string | null;
+	/** Undefined parts until the box has reported its fill level. */
+	readonly capacity: Bytes | null;
+	readonly used: Bytes | null;
+	readonly placed: Bytes | null;
+	readonly held: Bytes | null;
+	readonly neighbours: number | null;
+	readonly fromNeighbours: Bytes;
+	readonly fromOrigin: Bytes;
+	readonly toNeighbours: Bytes;
+	/** What it was told, and what it last said of it. */
+	readonly rev: number | null;
+	readonly saidRev: number | null;
+	readonly phase: Reported["phase"] | null;
+	readonly code: string | null;
+}
+
+/** Fill of one title: in shards, over all boxes that it is placed on. */
+export interface TitleFill {
+	readonly title: TitleId;
+	readonly boxes: number;
+	/** Copies of shards that the plan asks for, fewest and all together. */
+	readonly fewest: number;
+	readonly placed: number;
+	/** Copies that boxes report to hold whole. */
+	readonly held: number;
+}
+
+const total = (name: keyof Traffic) =>
+	`coalesce((past->>'${name}')::bigint, 0) + coalesce((counters->>'${name}')::bigint, 0)`;
+const sum = (expression: string, name: string) =>
+	`coalesce(sum(${expression}), 0)::bigint AS "${name}"`;
+
+export async function regions(db: Statements): Promise<RegionView[]> {
+	const traffic = [
+		"fromNeighbours",
+		"fromOrigin",
+		"toNeighbours",
+		"toPlayers",
+		"playedFromDisk",
+		"playedFromNeighbours",
+		"playedFromOrigin",
+	] as const;
+	const { rows } = await db.query<RegionView>(
+		`SELECT region, count(*)::integer AS boxes, (count(*) FILTER (WHERE online))::integer AS online,
+			(count(*) FILTER (WHERE online AND power = 'standby'))::integer AS standby,
+			${["capacity", "used", "placed", "held"].map((name) => sum(name, name)).join(", ")},
+			${traffic.map((name) => sum(total(name), name)).join(", ")}
+		FROM boxes LEFT JOIN fills ON fills.box = id WHERE revoked_at IS NULL GROUP BY region ORDER BY region`,
+	);
+	return rows;
+}
+
+export async function boxes(db: Statements): Promise<BoxView[]> {
+	const { rows } = await db.query<BoxView>(
+		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, turned_at AS "turnedAt", power, reach, version,
+			capacity, used, placed, held, neighbours,
+			${total("fromNeighbours")} AS "fromNeighbours", ${total("fromOrigin")} AS "fromOrigin", ${total("toNeighbours")} AS "toNeighbours",
+			placements.rev, reports.rev AS "saidRev", phase, code
+		FROM boxes LEFT JOIN fills ON fills.box = id LEFT JOIN placements ON placements.box = id LEFT JOIN reports ON reports.box = id
+		ORDER BY serial, id`,
+	);
+	return rows;
+}
+
+export async function titleFills(db: Statements): Promise<TitleFill[]> {
+	const { rows } = await db.query<TitleFill>(
+		`WITH reported AS (
+			SELECT said->>'id' AS title, sum(least((said->>'held')::integer, (said->>'placed')::integer))::integer AS held
+			FROM fills, jsonb_array_elements(titles) AS said GROUP BY 1
+		)
+		SELECT title, jsonb_array_length(boxes)::integer AS boxes, fewest, copies AS placed, coalesce(held, 0)::integer AS held
+		FROM holders LEFT JOIN reported USING (title)`,
+	);
+	return rows;
+}

@@ -1,0 +1,161 @@
+import { createHash } from "node:crypto";
+import type { Millis } from "../../base/units.ts";
+import { holdersOf, tableOf } from "../../plan/assignment.ts";
+import type { Assignment } from "../../plan/placement.ts";
+import type { BoxId, Region, TitleId } from "../../wire/ids.ts";
+import type { HolderTable } from "../../wire/placement.ts";
+import type { Database } from "./database.ts";
+
+/** Rows that are written with one statement: some megabytes of JSON. */
+const BATCH = 50;
+
+/** What a box was told last. */
+export interface Told {
+	readonly box: BoxId;
+	readonly epoch: number;
+	readonly rev: number;
+	/** Of the body, so that the same wish is not told twice. */
+	readonly sha256: string;
+	readonly envelope: Buffer;
+}
+
+/** Who is to hold one title, as it was last signed. */
+export interface Table extends Pick<HolderTable, "boxes" | "shards"> {
+	readonly title: TitleId;
+	readonly epoch: number;
+	readonly version: number;
+	readonly envelope: Buffer;
+}
+
+interface TableRow extends Omit<Table, "envelope"> {
+	readonly envelope: Uint8Array;
+}
+
+/** The last plan as it is kept: holder tables of one region and the placements told to its boxes. */
+export class Wishes {
+	private readonly database: Database;
+	private readonly region: Region;
+
+	constructor(database: Database, region: Region) {
+		this.database = database;
+		this.region = region;
+	}
+
+	async tables(): Promise<ReadonlyMap<TitleId, Table>> {
+		const { rows } = await this.database.query<TableRow>(
+			"SELECT title, epoch, version, boxes, shards, envelope FROM holders WHERE region = $1",
+			[this.region],
+		);
+		return new Map(
+			rows.map((row) => [
+				row.title,
+				{ ...row, envelope: Buffer.from(row.envelope) },
+			]),
+		);
+	}
+
+	/** By box, without the envelopes. */
+	async told(): Promise<ReadonlyMap<BoxId, Omit<Told, "envelope">>> {
+		const { rows } = await this.database.query<Omit<Told, "envelope">>(
+			"SELECT box, epoch, rev, body_sha256 AS sha256 FROM placements",
+		);
+		return new Map(rows.map((row) => [row.box, row]));
+	}
+
+	/** What boxes were told in this epoch, one after the other: there may be thousands. */
+	async *envelopes(epoch: number): AsyncGenerator<readonly [BoxId, Buffer]> {
+		for (let after = ""; ; ) {
+			const { rows } = await this.database.query<{
+				box: BoxId;
+				envelope: Uint8Array;
+			}>(
+				"SELECT box, envelope FROM placements WHERE epoch = $1 AND box > $2 ORDER BY box LIMIT 100",
+				[epoch, after],
+			);
+			for (const { box, envelope } of rows) yield [box, Buffer.from(envelope)];
+			const last = rows.at(-1);
+			if (last === undefined) return;
+			after = last.box;
+		}
+	}
+
+	/** Keeps a new plan, all of it or nothing. Titles that are not in `titles` are forgotten. */
+	async keep(
+		titles: Iterable<TitleId>,
+		tables: readonly Table[],
+		told: readonly Told[],
+		now: Millis,
+	): Promise<void> {
+		await this.database.transaction(async (statements) => {
+			await statements.query(
+				"DELETE FROM holders WHERE region = $1 AND title NOT IN (SELECT jsonb_array_elements_text($2::jsonb))",
+				[this.region, JSON.stringify([...titles])],
+			);
+			for (const some of inBatches(tables.map(tableRow))) {
+				await statements.query(
+					`INSERT INTO holders (region, title, epoch, version, boxes, shards, fewest, copies, envelope)
+					SELECT $2, title, epoch, version, boxes, shards, fewest, copies, decode(envelope, 'base64')
+					FROM jsonb_to_recordset($1::jsonb) AS r(title text, epoch bigint, version bigint, boxes jsonb, shards jsonb,
+						fewest integer, copies integer, envelope text)
+					ON CONFLICT (region, title) DO UPDATE SET epoch = excluded.epoch, version = excluded.version, boxes = excluded.boxes,
+						shards = excluded.shards, fewest = excluded.fewest, copies = excluded.copies, envelope = excluded.envelope`,
+					[JSON.stringify(some), this.region],
+				);
+			}
+			for (const some of inBatches(told.map(toldRow))) {
+				await statements.query(
+					`INSERT INTO placements (box, epoch, rev, body_sha256, envelope, made_at)
+					SELECT box, epoch, rev, sha256, decode(envelope, 'base64'), $2
+					FROM jsonb_to_recordset($1::jsonb) AS r(box text, epoch bigint, rev bigint, sha256 text, envelope text)
+					ON CONFLICT (box) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev, body_sha256 = excluded.body_sha256,
+						envelope = excluded.envelope, made_at = excluded.made_at`,
+					[JSON.stringify(some), now],
+				);
+			}
+		});
+	}
+}
+
+function tableRow(table: Table) {
+	const copies = table.shards.map((row) => row.length);
+	return {
+		...table,
+		fewest: copies.reduce((a, b) => Math.min(a, b), copies[0] ?? 0),
+		copies: copies.reduce((a, b) => a + b, 0),
+		envelope: table.envelope.toString("base64"),
+	};
+}
+
+function toldRow(told: Told) {
+	return { ...told, envelope: told.envelope.toString("base64") };
+}
+
+function* inBatches<T>(rows: readonly T[]): Generator<readonly T[]> {
+	for (let at = 0; at < rows.length; at += BATCH)
+		yield rows.slice(at, at + BATCH);
+}
+
+/** The plan that the tables were made from. */
+export function assignmentOf(
+	tables: ReadonlyMap<TitleId, Pick<Table, "boxes" | "shards">>,
+): Assignment {
+	return new Map(
+		[...tables].map(([title, table]) => [title, holdersOf(table)]),
+	);
+}
+
+/** Whether a table says the same as these holders. */
+export function says(
+	table: Pick<Table, "boxes" | "shards">,
+	holders: readonly (readonly BoxId[])[],
+): boolean {
+	const { boxes, shards } = tableOf(holders);
+	return (
+		table.boxes.join() === boxes.join() &&
+		JSON.stringify(table.shards) === JSON.stringify(shards)
+	);
+}
+
+export function sha256(bytes: Uint8Array): string {
+	return createHash("sha256").update(bytes).digest("hex");
+}

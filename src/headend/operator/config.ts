@@ -1,0 +1,143 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import * as z from "zod/mini";
+import { LarderError, systemCode } from "../../base/errors.ts";
+import { LOG_LEVELS } from "../../base/log.ts";
+import { type Region, region } from "../../wire/ids.ts";
+import { explain } from "../../wire/json.ts";
+import { MAX_RANK } from "../../wire/placement.ts";
+
+const english = z.locales.en().localeError;
+
+const port = z.number().check(z.int(), z.minimum(0), z.maximum(65_535));
+const host = z.string().check(z.minLength(1));
+const url = z.url({
+	protocol: /^https?$/,
+	error: "must be an http:// or https:// address",
+});
+/** An address of a DHT node. */
+const node = z
+	.string()
+	.check(z.regex(/^[^\s:]+:\d{1,5}$/, "must look like 10.0.0.1:49737"));
+
+const schema = z.strictObject({
+	region,
+	copies: z.number().check(z.int(), z.minimum(1), z.maximum(MAX_RANK)),
+	log_level: z.enum(LOG_LEVELS),
+	swarm: z.strictObject({ bootstrap: z.array(node), host, port }),
+	broker: z.strictObject({
+		url: z.url({
+			protocol: /^(mqtts?|wss?)$/,
+			error: "must be an mqtt:// or mqtts:// address",
+		}),
+	}),
+	origin: z.strictObject({ host, port, url }),
+	api: z.strictObject({ host, port }),
+	ingest: z.strictObject({ quiet: z.number().check(z.minimum(0)) }),
+	policy: z.strictObject({ share_transient: z.enum(["now", "never"]) }),
+});
+
+/** operator.toml, as it is written there. */
+export type OperatorConfig = z.output<typeof schema>;
+
+/** What `larder init` may choose; the rest has defaults and can be edited later. */
+export interface OperatorSettings {
+	readonly region: Region;
+	readonly copies?: number;
+	readonly bootstrap?: readonly string[];
+	readonly swarmHost?: string;
+	readonly swarmPort?: number;
+	readonly brokerUrl?: string;
+	readonly originHost?: string;
+	readonly originPort?: number;
+	readonly originUrl?: string;
+	readonly apiPort?: number;
+}
+
+/** Reads operator.toml. Throws OPERATOR_MISSING without one, CONFIG_INVALID naming the file and each key that is wrong. */
+export async function readConfig(dir: string): Promise<OperatorConfig> {
+	const path = join(dir, "operator.toml");
+	let text: string;
+	try {
+		text = await readFile(path, "utf8");
+	} catch (cause) {
+		if (systemCode(cause) === "ENOENT") {
+			throw new LarderError(
+				"OPERATOR_MISSING",
+				`there is no operator in ${dir}`,
+				{ cause },
+			);
+		}
+		throw new LarderError("CONFIG_INVALID", `${path} cannot be read`, {
+			cause,
+		});
+	}
+	let value: unknown;
+	try {
+		value = parse(text);
+	} catch (cause) {
+		throw new LarderError("CONFIG_INVALID", `${path} is not TOML`, { cause });
+	}
+	const read = z.safeParse(schema, value, { error: english });
+	if (read.success) return read.data;
+	throw new LarderError(
+		"CONFIG_INVALID",
+		`${path}: ${read.error.issues.map(explain).join("; ")}`,
+	);
+}
+
+/** A fresh operator.toml, every key with what it means. */
+export function configText(settings: OperatorSettings): string {
+	const originPort = settings.originPort ?? 8480;
+	const swarmHost = settings.swarmHost ?? "127.0.0.1";
+	const swarmPort = settings.swarmPort ?? 49_737;
+	const bootstrap = settings.bootstrap ?? [`${swarmHost}:${swarmPort}`];
+	return `# Larder: this operator's headend. Restart the headend after a change.
+
+# Boxes of one region serve one another.
+region = ${text(settings.region)}
+
+# How many different boxes are to hold each shard.
+copies = ${settings.copies ?? 3}
+
+# trace, debug, info, warn, error or fatal.
+log_level = "info"
+
+[swarm]
+# The operator's own DHT nodes, as boxes reach them. The public network is never used.
+bootstrap = [${bootstrap.map(text).join(", ")}]
+# Where the headend's own node listens (UDP).
+host = ${text(swarmHost)}
+port = ${swarmPort}
+
+[broker]
+# The MQTT broker, as boxes and headend reach it: mqtt:// or mqtts://
+url = ${text(settings.brokerUrl ?? "mqtt://127.0.0.1:1883")}
+
+[origin]
+# The built-in static server for origin/. Any other HTTP server may serve that folder instead.
+host = ${text(settings.originHost ?? "127.0.0.1")}
+port = ${originPort}
+# How boxes reach the origin.
+url = ${text(settings.originUrl ?? `http://127.0.0.1:${originPort}`)}
+
+[api]
+# The operator's page. Keep it on loopback; put a proxy with logins in front of it to open it up.
+host = "127.0.0.1"
+port = ${settings.apiPort ?? 8490}
+
+[ingest]
+# A title in ingest/ is published once nothing in it has changed for this many seconds.
+quiet = 10
+
+[policy]
+# Whether boxes offer neighbours what they hold only because someone watched it: "now" or "never".
+share_transient = "now"
+`;
+}
+
+/** A TOML string; JSON's escapes are a subset of TOML's. */
+function text(value: string): string {
+	return JSON.stringify(value);
+}

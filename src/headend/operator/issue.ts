@@ -1,0 +1,249 @@
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import * as z from "zod/mini";
+import { LarderError } from "../../base/errors.ts";
+import { type Clock, DAY } from "../../base/time.ts";
+import { seal } from "../../wire/envelope.ts";
+import type { IdentityFile } from "../../wire/identity.ts";
+import { type BoxId, boxId, hex32, instant, region } from "../../wire/ids.ts";
+import { parseMessage } from "../../wire/json.ts";
+import {
+	generateKeyPair,
+	type KeyPair,
+	keyPairFromSeed,
+} from "../../wire/keys.ts";
+import type { Certificate, Role } from "../../wire/membership.ts";
+import { isVacant, PUBLIC, readIfThere, SECRET, writeWhole } from "./file.ts";
+import type { Operator } from "./operator.ts";
+
+const LIFE = 3653 * DAY;
+const LEAD = DAY;
+
+/** What a box's larder.toml starts out with; everything else is taken from operator.toml or has a default. */
+export interface BoxSettings {
+	readonly serial: string;
+	/** The new box's folder: absent or empty. */
+	readonly dir: string;
+	/** Where shards go; relative to the box's folder. */
+	readonly data?: string;
+	readonly logLevel?: string;
+	readonly swarmHost?: string;
+	readonly swarmPort?: number;
+	readonly reach?: "direct" | "nat";
+	readonly maxPeers?: number;
+	readonly tcp?: boolean;
+	readonly tcpPort?: number;
+	/** As in the file: `20 GiB`. */
+	readonly quota?: string;
+	/** Part of the quota, 0 to 0.9. */
+	readonly streamingShare?: number;
+	/** As in the file: `2 MiB/s`; `0` is no limit. */
+	readonly up?: string;
+	readonly down?: string;
+	readonly originRate?: string;
+	/** As in the file: `10 s`. */
+	readonly takeover?: string;
+	readonly gatewayHost?: string;
+	readonly gatewayPort?: number;
+	readonly socket?: string;
+}
+
+const issued = z.object({
+	box: boxId,
+	serial: z.string(),
+	region,
+	issuedAt: instant,
+});
+/** The record that the operator keeps of a box; no secrets in it. */
+export type Issued = z.output<typeof issued>;
+
+/** A key pair with the certificate that lets it into the region. */
+export interface Membership {
+	readonly box: BoxId;
+	readonly pair: KeyPair;
+	/** The sealed certificate, exactly as it is to be shown. */
+	readonly certificate: Buffer;
+}
+
+/**
+ * Makes a box's folder: identity.json (its key, its certificate; only for that box) and larder.toml.
+ * Throws CONFIG_INVALID when the folder is not empty or the serial is not 1 to 64 characters.
+ */
+export async function issueBox(
+	operator: Operator,
+	settings: BoxSettings,
+	now: Clock = Date.now,
+): Promise<BoxId> {
+	const dir = resolve(settings.dir);
+	if (!(await isVacant(dir))) {
+		throw new LarderError(
+			"CONFIG_INVALID",
+			`${dir} is not empty: a box is issued into a new folder`,
+		);
+	}
+	const member = makeMember(operator, settings.serial, "box", now());
+	await mkdir(dirname(dir), { recursive: true });
+	const draft = await mkdtemp(join(dirname(dir), `.${basename(dir)}-issue-`));
+	try {
+		await writeWhole(
+			join(draft, "identity.json"),
+			identityText(operator, member),
+			SECRET,
+		);
+		await writeWhole(
+			join(draft, "larder.toml"),
+			boxConfig(operator, settings),
+			PUBLIC,
+		);
+		// Recorded first: a box that is known and never shipped does no harm, the other way round it would be a stranger.
+		await writeWhole(
+			issuedPath(operator.dir, member.box),
+			`${JSON.stringify({
+				box: member.box,
+				serial: settings.serial,
+				region: operator.region,
+				issuedAt: now(),
+			} satisfies Issued)}\n`,
+			PUBLIC,
+		);
+		await rename(draft, dir);
+	} finally {
+		await rm(draft, { recursive: true, force: true });
+	}
+	return member.box;
+}
+
+/** The record of a box; undefined for one that this operator never issued. */
+export async function readIssued(
+	operatorDir: string,
+	box: BoxId,
+): Promise<Issued | undefined> {
+	const bytes = await readIfThere(issuedPath(operatorDir, box));
+	if (bytes === undefined) return undefined;
+	const read = parseMessage(issued, bytes);
+	return read.ok && read.value.box === box ? read.value : undefined;
+}
+
+/** The headend's own membership, made at the first call and kept in keys/headend.json. */
+export async function issueHeadend(
+	operator: Operator,
+	now: Clock = Date.now,
+): Promise<Membership> {
+	const path = join(operator.dir, "keys", "headend.json");
+	const kept = await readIfThere(path);
+	if (kept === undefined) {
+		const member = makeMember(operator, "headend", "headend", now());
+		await writeWhole(path, identityText(operator, member), SECRET);
+		return member;
+	}
+	const read = parseMessage(
+		z.object({ seed: hex32, certificate: z.unknown() }),
+		kept,
+	);
+	if (!read.ok)
+		throw new LarderError("OPERATOR_INVALID", `${path}: ${read.detail}`);
+	const pair = keyPairFromSeed(Buffer.from(read.value.seed, "hex"));
+	return {
+		box: pair.publicKey.toString("hex") as BoxId,
+		pair,
+		certificate: Buffer.from(JSON.stringify(read.value.certificate)),
+	};
+}
+
+function makeMember(
+	operator: Operator,
+	serial: string,
+	role: Role,
+	at: number,
+): Membership {
+	if (serial.length < 1 || serial.length > 64) {
+		throw new LarderError("CONFIG_INVALID", "a serial has 1 to 64 characters");
+	}
+	const pair = generateKeyPair();
+	const box = pair.publicKey.toString("hex") as BoxId;
+	const certificate = seal(operator.signers.issuer, {
+		network: operator.network,
+		region: operator.region,
+		box,
+		role,
+		serial,
+		notBefore: Math.max(0, at - LEAD),
+		notAfter: at + LIFE,
+	} satisfies Certificate);
+	return { box, pair, certificate };
+}
+
+function identityText(operator: Operator, member: Membership): string {
+	return `${JSON.stringify(
+		{
+			v: 1,
+			seed: member.pair.seed.toString("hex"),
+			network: operator.network,
+			region: operator.region,
+			rootKey: operator.rootKey.toString("hex"),
+			networkSecret: operator.networkSecret.toString("hex"),
+			certificate: JSON.parse(member.certificate.toString("utf8")),
+		} satisfies IdentityFile,
+		undefined,
+		"\t",
+	)}\n`;
+}
+
+function issuedPath(operatorDir: string, box: BoxId): string {
+	return join(operatorDir, "issued", `${box}.json`);
+}
+
+function boxConfig({ config }: Operator, settings: BoxSettings): string {
+	return `# Larder on this box. Paths are relative to this file.
+data = ${text(settings.data ?? "data")}
+log_level = ${text(settings.logLevel ?? "info")}
+identity = "identity.json"
+
+[swarm]
+# The operator's DHT nodes.
+bootstrap = [${config.swarm.bootstrap.map(text).join(", ")}]
+host = ${text(settings.swarmHost ?? "0.0.0.0")}
+# 0 lets the system choose; pin it where a firewall needs to know.
+port = ${settings.swarmPort ?? 0}
+# "direct" on a routed network, "nat" behind a home gateway.
+reach = ${text(settings.reach ?? "direct")}
+max_peers = ${settings.maxPeers ?? 64}
+# Bulk over TCP where it opens: twice the speed at half the CPU.
+tcp = ${settings.tcp ?? true}
+tcp_port = ${settings.tcpPort ?? 0}
+
+[broker]
+url = ${text(config.broker.url)}
+
+[origin]
+url = ${text(config.origin.url)}
+
+[store]
+# How much of the disk Larder may use, and the part of that (0 to 0.9) kept for what is watched without being placed.
+quota = ${text(settings.quota ?? "20 GiB")}
+streaming_share = ${settings.streamingShare ?? 0.1}
+
+[rates]
+# As "2 MiB/s" or "5 Mbit/s"; "0" is no limit. up serves neighbours, origin fills from the datacenter.
+up = ${text(settings.up ?? "0")}
+down = ${text(settings.down ?? "0")}
+origin = ${text(settings.originRate ?? "0")}
+
+[fill]
+# How long each rank waits for those before it until it fetches from the origin what they have not.
+takeover = ${text(settings.takeover ?? "10 s")}
+
+[gateway]
+# Where players find titles; loopback only.
+host = ${text(settings.gatewayHost ?? "127.0.0.1")}
+port = ${settings.gatewayPort ?? 8090}
+
+[ipc]
+socket = ${text(settings.socket ?? "larder.sock")}
+`;
+}
+
+/** A TOML string; JSON's escapes are a subset of TOML's. */
+function text(value: string): string {
+	return JSON.stringify(value);
+}

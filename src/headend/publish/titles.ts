@@ -1,0 +1,102 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod/mini";
+import { LarderError } from "../../base/errors.ts";
+import { NONCE_SIZE } from "../../content/cipher.ts";
+import { type CatalogEntry, catalogEntry } from "../../wire/catalog.ts";
+import { hex32, instant, isTitleId, type TitleId } from "../../wire/ids.ts";
+import { parseMessage } from "../../wire/json.ts";
+import { readIfThere, SECRET, writeWhole } from "../operator/file.ts";
+
+/** What the headend knows of one published title: all of its catalog entry, and the key that opens it. */
+export const titleRecord = z.object({
+	...catalogEntry.shape,
+	/** 32 bytes. */
+	key: hex32,
+	nonce: z.string().check(z.length(2 * NONCE_SIZE), z.regex(/^[0-9a-f]+$/)),
+	publishedAt: instant,
+	source: z.object({
+		/** Where it was published from. */
+		path: z.string(),
+		/** Of all files' paths, sizes and times: tells whether the source is still the one that was published. */
+		fingerprint: hex32,
+	}),
+});
+export type TitleRecord = z.output<typeof titleRecord>;
+
+export interface TitleList {
+	/** Oldest first. */
+	readonly titles: readonly TitleRecord[];
+	/** Records that cannot be read, for a person to look at. */
+	readonly damaged: readonly { readonly path: string; readonly why: string }[];
+}
+
+/** The folder of the title records: one `<title id>.json` each, readable by the operator only. */
+export function titlesDir(operatorDir: string): string {
+	return join(operatorDir, "titles");
+}
+
+/** Throws TITLE_UNKNOWN, or OPERATOR_INVALID when the record is damaged. */
+export async function readTitle(
+	operatorDir: string,
+	id: TitleId,
+): Promise<TitleRecord> {
+	const path = recordPath(operatorDir, id);
+	const record = await readRecord(path, id);
+	if (record === undefined)
+		throw new LarderError("TITLE_UNKNOWN", `no title ${id} was published here`);
+	if ("why" in record)
+		throw new LarderError("OPERATOR_INVALID", `${path}: ${record.why}`);
+	return record;
+}
+
+/** All titles that were published here. */
+export async function listTitles(operatorDir: string): Promise<TitleList> {
+	const titles: TitleRecord[] = [];
+	const damaged: { path: string; why: string }[] = [];
+	for (const name of await readdir(titlesDir(operatorDir))) {
+		const id = name.replace(/\.json$/, "");
+		if (!isTitleId(id) || id === name) continue;
+		const path = recordPath(operatorDir, id);
+		const record = await readRecord(path, id);
+		if (record === undefined) continue;
+		if ("why" in record) damaged.push({ path, why: record.why });
+		else titles.push(record);
+	}
+	titles.sort((a, b) => a.publishedAt - b.publishedAt || a.version - b.version);
+	return { titles, damaged };
+}
+
+/** Puts a record there, whole or not at all: a watcher of the folder sees one `add` (or `change`) of the final name. */
+export async function writeTitle(
+	operatorDir: string,
+	record: TitleRecord,
+): Promise<void> {
+	await writeWhole(
+		recordPath(operatorDir, record.id),
+		`${JSON.stringify(record, undefined, "\t")}\n`,
+		SECRET,
+	);
+}
+
+/** The part of a record that everybody may know. */
+export function entryOf(record: TitleRecord): CatalogEntry {
+	return catalogEntry.parse(record);
+}
+
+function recordPath(operatorDir: string, id: TitleId): string {
+	return join(titlesDir(operatorDir), `${id}.json`);
+}
+
+async function readRecord(
+	path: string,
+	id: TitleId,
+): Promise<TitleRecord | { why: string } | undefined> {
+	const bytes = await readIfThere(path);
+	if (bytes === undefined) return undefined;
+	const read = parseMessage(titleRecord, bytes);
+	if (!read.ok) return { why: read.detail };
+	return read.value.id === id
+		? read.value
+		: { why: `it is the record of ${read.value.id}` };
+}
