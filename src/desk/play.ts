@@ -11,6 +11,8 @@ export interface Played {
 	bytes: Bytes;
 	/** From the request of the first file to its first byte. */
 	firstByteMs: Millis;
+	/** The longest that the player waited for anything, the first byte included. */
+	longestWaitMs: Millis;
 	/** Bytes that differ from the source, missing and surplus ones included. */
 	mismatches: number;
 }
@@ -32,11 +34,17 @@ export async function playAll(
 	);
 	if (!read.ok) throw new LarderError("MANIFEST_INVALID", read.detail);
 	const isFolder = (await stat(source)).isDirectory();
-	const played: Played = { bytes: 0, firstByteMs: 0, mismatches: 0 };
+	const played: Played = {
+		bytes: 0,
+		firstByteMs: 0,
+		longestWaitMs: 0,
+		mismatches: 0,
+	};
 	for (const file of read.value.files) {
 		const path = isFolder ? join(source, file.path) : source;
 		const url = `${gateway}/titles/${id}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
 		const started = monotonic();
+		let asked = started;
 		const response = await fetch(url);
 		if (!response.ok || response.body === null) {
 			const why = await response.text();
@@ -50,6 +58,8 @@ export async function playAll(
 		]();
 		let have = Buffer.alloc(0);
 		for await (const chunk of response.body) {
+			const waited = Math.round(monotonic() - asked);
+			played.longestWaitMs = Math.max(played.longestWaitMs, waited);
 			if (played.bytes === 0)
 				played.firstByteMs = Math.round(monotonic() - started);
 			played.bytes += chunk.length;
@@ -61,6 +71,7 @@ export async function playAll(
 			played.mismatches += differing(chunk, have.subarray(0, chunk.length));
 			have = have.subarray(chunk.length);
 			onProgress(played.bytes, read.value.size);
+			asked = monotonic();
 		}
 		for await (const rest of { [Symbol.asyncIterator]: () => expected }) {
 			have = Buffer.concat([have, rest as Buffer]);
