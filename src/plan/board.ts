@@ -9,13 +9,13 @@ const CROWDING = 4;
  * Invariants: a shard's holders are distinct; `load[box]` is the sum of the sizes of its copies.
  */
 export class Board {
-	/** Bytes by shard. */
+	/** Bytes by shard, and the number of its title. */
 	readonly sizes: Float64Array;
+	readonly titleOf: Int32Array;
 	/** Bytes by box: what it may hold at most, what would be fair, what it has. */
 	readonly capacity: Float64Array;
 	readonly share: Float64Array;
 	readonly load: Float64Array;
-	private readonly titleOf: Int32Array;
 	private readonly width: number;
 	private readonly span: number;
 	private readonly holders: Int32Array;
