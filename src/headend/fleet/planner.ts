@@ -1,38 +1,19 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { describe } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import { type Clock, DAY, MINUTE, SECOND } from "../../base/time.ts";
-import { KiB, type Millis } from "../../base/units.ts";
-import { placedTitles, tableOf } from "../../plan/assignment.ts";
+import type { Millis } from "../../base/units.ts";
 import {
-	type Assignment,
 	type PlannedBox,
 	type PlannedTitle,
 	planPlacement,
 } from "../../plan/placement.ts";
-import { seal } from "../../wire/envelope.ts";
-import type { BoxId, TitleId } from "../../wire/ids.ts";
-import { encodeMessage } from "../../wire/json.ts";
-import type {
-	HolderTable,
-	PlacedTitle,
-	Placement,
-} from "../../wire/placement.ts";
-import { PUBLIC, readIfThere, writeWhole } from "../operator/file.ts";
+import type { BoxId } from "../../wire/ids.ts";
 import type { Operator } from "../operator/operator.ts";
+import { Depot } from "./depot.ts";
 import type { Fleet } from "./fleet.ts";
-import {
-	assignmentOf,
-	says,
-	sha256,
-	type Table,
-	type Told,
-	type Wishes,
-} from "./wishes.ts";
+import { signPlacements, signTables } from "./papers.ts";
+import { assignmentOf, type Wishes } from "./wishes.ts";
 
-/** A larger body is a file at the origin: brokers and small boxes choke on long messages. */
-const MAX_INLINE = 128 * KiB;
 /** A plan waits for this long a silence, but not for ever. */
 const QUIET: Millis = 2 * SECOND;
 const LONGEST_QUIET: Millis = 15 * SECOND;
@@ -72,6 +53,7 @@ export interface PlanOutcome {
  */
 export class Planner {
 	private readonly options: PlannerOptions;
+	private readonly depot: Depot;
 	private readonly now: Clock;
 	private running: Promise<unknown> = Promise.resolve();
 	private timer: NodeJS.Timeout | undefined;
@@ -85,6 +67,7 @@ export class Planner {
 
 	constructor(options: PlannerOptions) {
 		this.options = options;
+		this.depot = new Depot(options.operator);
 		this.now = options.now ?? Date.now;
 	}
 
@@ -95,10 +78,13 @@ export class Planner {
 		const tables = await wishes.tables();
 		for (const { id } of titles) {
 			const table = tables.get(id);
-			if (table !== undefined) await this.putTable(table);
+			if (table !== undefined) await this.depot.putTable(table);
 		}
 		await this.plan();
-		await this.clearBodies();
+		const told = await wishes.told();
+		await this.depot.clearBodies(
+			new Set([...told.values()].map(({ sha256 }) => sha256)),
+		);
 		this.stopListening = fleet.onChange(() => this.trigger("fleet"));
 		this.rounds = setInterval(() => this.trigger("time"), ROUND).unref();
 	}
@@ -181,10 +167,16 @@ export class Planner {
 			copies: operator.config.copies,
 			current: assignmentOf(tables),
 		});
-		const newTables = this.newTables(holders, tables);
-		const told = await this.newlyTold(holders);
+		const newTables = signTables(operator, holders, tables, this.now);
+		const told = signPlacements(
+			operator,
+			holders,
+			await wishes.told(),
+			this.now,
+		);
+		for (const one of told) await this.depot.putBody(one);
 		await wishes.keep(holders.keys(), newTables, told, this.now());
-		for (const table of newTables) await this.putTable(table);
+		for (const table of newTables) await this.depot.putTable(table);
 		for (const { box, envelope } of told) {
 			try {
 				await this.options.publishDesired(box, envelope);
@@ -207,103 +199,6 @@ export class Planner {
 		);
 		for (const listener of this.listeners) listener(outcome);
 		return outcome;
-	}
-
-	private newTables(
-		holders: Assignment,
-		before: ReadonlyMap<TitleId, Table>,
-	): Table[] {
-		const { network, region, epoch, signers } = this.options.operator;
-		const tables: Table[] = [];
-		for (const [title, rows] of holders) {
-			const last = before.get(title);
-			if (last !== undefined && last.epoch === epoch && says(last, rows))
-				continue;
-			const version = this.next(last?.epoch === epoch ? last.version : 0);
-			const table = { ...tableOf(rows), title, epoch, version };
-			const envelope = seal(signers.placement, {
-				network,
-				region,
-				...table,
-			} satisfies HolderTable);
-			tables.push({ ...table, envelope });
-		}
-		return tables;
-	}
-
-	private async newlyTold(holders: Assignment): Promise<Told[]> {
-		const { epoch } = this.options.operator;
-		const before = await this.options.wishes.told();
-		const placed = placedTitles(holders);
-		const told: Told[] = [];
-		for (const box of new Set([...placed.keys(), ...before.keys()])) {
-			const titles = placed.get(box) ?? [];
-			const bytes = encodeMessage({ titles } satisfies {
-				titles: readonly PlacedTitle[];
-			});
-			const last = before.get(box);
-			const digest = sha256(bytes);
-			if (last?.epoch === epoch && last.sha256 === digest) continue;
-			const rev = this.next(last?.epoch === epoch ? last.rev : 0);
-			const body =
-				bytes.byteLength <= MAX_INLINE
-					? { titles: [...titles] }
-					: await this.putBody(bytes, digest);
-			told.push({
-				box,
-				epoch,
-				rev,
-				sha256: digest,
-				envelope: this.sealPlacement(box, rev, body),
-			});
-		}
-		return told;
-	}
-
-	private sealPlacement(
-		box: BoxId,
-		rev: number,
-		body: Placement["body"],
-	): Buffer {
-		const { network, region, epoch, signers } = this.options.operator;
-		return seal(signers.placement, {
-			network,
-			box,
-			region,
-			epoch,
-			rev,
-			body,
-		} satisfies Placement);
-	}
-
-	/** A number above the last. It follows the clock in seconds, so that a lost database does not fall behind what boxes know. */
-	private next(last: number): number {
-		return Math.max(last + 1, Math.floor(this.now() / SECOND));
-	}
-
-	private async putBody(bytes: Buffer, digest: string) {
-		const ref = `placement/${digest}`;
-		const path = join(this.options.operator.dir, "origin", ref);
-		if (!(await readIfThere(path))?.equals(bytes))
-			await writeWhole(path, bytes, PUBLIC);
-		return { ref, sha256: digest, size: bytes.byteLength };
-	}
-
-	private async putTable({ title, envelope }: Table): Promise<void> {
-		const { dir, region } = this.options.operator;
-		const path = join(dir, "origin", title, "holders", region);
-		if (!(await readIfThere(path))?.equals(envelope))
-			await writeWhole(path, envelope, PUBLIC);
-	}
-
-	/** Removes bodies at the origin that no box is told any more. */
-	private async clearBodies(): Promise<void> {
-		const folder = join(this.options.operator.dir, "origin", "placement");
-		const told = await this.options.wishes.told();
-		const used = new Set([...told.values()].map(({ sha256 }) => sha256));
-		await mkdir(folder, { recursive: true });
-		for (const name of await readdir(folder))
-			if (!used.has(name)) await rm(join(folder, name), { force: true });
 	}
 }
 
