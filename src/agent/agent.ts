@@ -9,12 +9,13 @@ import { Reconciler } from "../act/reconcile.ts";
 import { Room } from "../act/room.ts";
 import { LarderError } from "../base/errors.ts";
 import { ServiceGroup } from "../base/group.ts";
+import { lockFolder } from "../base/lock.ts";
 import type { Log } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
+import type { BrokerAccess } from "../control/connection.ts";
 import { Control, type Order } from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
 import type { SignedHead } from "../control/heads.ts";
-import type { BrokerAccess } from "../control/connection.ts";
 import { startGateway } from "../gateway/server.ts";
 import { startIpc } from "../ipc/server.ts";
 import { openCatalogReader } from "../logs/reader.ts";
@@ -46,7 +47,7 @@ export interface Agent {
 
 /**
  * Starts a box: opens every part in order and wires them. Nothing here decides anything about titles.
- * Throws CONFIG_INVALID, IDENTITY_*, NO_BOOTSTRAP, PORT_TAKEN, STORE_UNUSABLE or NOTIFY_FAILED.
+ * Throws CONFIG_INVALID, IDENTITY_*, NO_BOOTSTRAP, BOX_BUSY, PORT_TAKEN, STORE_UNUSABLE or NOTIFY_FAILED.
  * @param onFatal the agent cannot go on and should be ended loudly
  */
 export async function startAgent(
@@ -66,6 +67,8 @@ export async function startAgent(
 	const { counters } = ledger;
 	try {
 		const quota = await resolveQuota(config);
+		// Before anything is looked at: taking stock clears away what is being written.
+		parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
 		const folder = join(config.data, "shards");
 		const store = await ShardStore.open({ folder, ...quota, log });
 		parts.add("store", store);

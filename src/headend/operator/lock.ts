@@ -1,40 +1,8 @@
-import { createHash } from "node:crypto";
-import { realpath } from "node:fs/promises";
-import { createServer } from "node:net";
-import { LarderError, systemCode } from "../../base/errors.ts";
+import { type Lock, lockFolder } from "../../base/lock.ts";
 
-/** Holding it means being the only process that writes to an operator's folder. */
-export interface Lock {
-	close(): Promise<void>;
-}
+export type { Lock };
 
-/**
- * Takes the operator's folder for this process. The lock is an abstract Unix socket named after the folder's real path:
- * the kernel hands it to one process and takes it back when that process dies, so it can never be left behind.
- * Throws OPERATOR_BUSY.
- */
-export async function lockOperator(dir: string): Promise<Lock> {
-	const path = await realpath(dir);
-	const name = createHash("sha256").update(path).digest("hex").slice(0, 32);
-	const server = createServer((socket) => socket.destroy());
-	try {
-		await new Promise<void>((resolve, reject) => {
-			server.once("error", reject);
-			server.listen(`\0larder-operator-${name}`, resolve);
-		});
-	} catch (cause) {
-		if (systemCode(cause) !== "EADDRINUSE") throw cause;
-		throw new LarderError("OPERATOR_BUSY", `another process works on ${path}`, {
-			cause,
-		});
-	}
-	server.unref();
-	return {
-		close: () =>
-			new Promise((resolve, reject) => {
-				server.close((error) =>
-					error === undefined ? resolve() : reject(error),
-				);
-			}),
-	};
+/** Takes the operator's folder for this process. Throws OPERATOR_BUSY. */
+export function lockOperator(dir: string): Promise<Lock> {
+	return lockFolder(dir, "OPERATOR_BUSY");
 }
