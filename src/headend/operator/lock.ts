@@ -1,4 +1,4 @@
-import { type Lock, lockFolder } from "../../base/lock.ts";
+import { type Lock, lockFolder } from "../../store/lock.ts";
 
 export type { Lock };
 

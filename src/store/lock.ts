@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
 import { createServer } from "node:net";
-import { type ErrorCode, LarderError, systemCode } from "./errors.ts";
+import { type ErrorCode, LarderError, systemCode } from "../base/errors.ts";
 
 /** Holding it means being the only process that writes to a folder. */
 export interface Lock {
@@ -24,7 +24,8 @@ export async function lockFolder(dir: string, busy: ErrorCode): Promise<Lock> {
 		});
 	} catch (cause) {
 		if (systemCode(cause) !== "EADDRINUSE") throw cause;
-		throw new LarderError(busy, `another process works on ${path}`, { cause });
+		// Without its cause, which a NUL byte stands in: the name of the socket.
+		throw new LarderError(busy, `another process works on ${path}`);
 	}
 	server.unref();
 	return {
