@@ -50,7 +50,7 @@ export interface Config {
 	readonly origin: { readonly url: string };
 	readonly store: {
 		readonly quota: Quota;
-		/** Part of the quota (0..0.9) kept for what is watched without being placed. */
+		/** Part of the quota (0..1) kept for what is watched without being placed; with 1, nothing is placed on the box. */
 		readonly streamingShare: number;
 	};
 	readonly rates: {
@@ -100,7 +100,7 @@ const KEYS = {
 	"broker.password_file": free(text),
 	"origin.url": must(url("http", "https")),
 	"store.quota": may(quota, { kind: "share", share: 0.5 }),
-	"store.streaming_share": may(figure(0, 0.9), 0.1),
+	"store.streaming_share": may(figure(0, 1), 0.1),
 	"rates.up": may(rate, 0),
 	"rates.down": may(rate, 0),
 	"rates.origin": may(rate, 0),

@@ -126,7 +126,7 @@ max_peers = "many"
 reach = "nat"
 [store]
 quota = "0"
-streaming_share = 0.95
+streaming_share = 1.05
 [rates]
 up = 5
 down = "0.5 bit/s"
@@ -151,7 +151,7 @@ foreign = true
 		"larder.toml:broker.url: is not set; it takes a URL that starts with mqtt:// or mqtts://",
 		"larder.toml:origin.url: is not set; it takes a URL that starts with http:// or https://",
 		"larder.toml:store.quota: takes a size",
-		"larder.toml:store.streaming_share: takes a number from 0 to 0.9",
+		"larder.toml:store.streaming_share: takes a number from 0 to 1",
 		'larder.toml:rates.up: takes "5 Mbit/s"',
 		"larder.toml:rates.down: takes",
 		"larder.toml.d/a.toml:rates.origin: takes",
