@@ -1,31 +1,33 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
+import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { LarderError } from "../base/errors.ts";
-import { monotonic, SECOND } from "../base/time.ts";
-import { formatBytes } from "../base/units.ts";
-import { shardCount } from "../content/geometry.ts";
-import { type DeskBox, Neighbourhood } from "../desk/neighbourhood.ts";
-import { playAll } from "../desk/play.ts";
+import { describe, LarderError } from "../base/errors.ts";
+import { type Bytes, formatBytes, GiB, MiB } from "../base/units.ts";
+import { readManifest } from "../content/manifest.ts";
+import { Neighbourhood } from "../desk/neighbourhood.ts";
+import { look } from "../desk/play.ts";
+import type { Package } from "../headend/package/inspect.ts";
 import { publish } from "../headend/publish/publish.ts";
-import { readGeometry } from "../headend/publish/shelf.ts";
-import type { TitleRecord } from "../headend/publish/titles.ts";
 import { short } from "../wire/ids.ts";
-import { LiveTable } from "./live.ts";
+import { MAX_RANK } from "../wire/placement.ts";
+import { whole } from "./argument.ts";
 import { print } from "./output.ts";
-import { ProgressBar } from "./progress.ts";
+import { Narration, ProgressBar } from "./progress.ts";
+import { count, fill, play, stay, type Title } from "./scenes.ts";
 
 const CLIP = join(import.meta.dirname, "..", "..", "test", "media", "clip");
 /** Small shards, so that a clip of a few megabytes is striped over every box. */
 const SMALL = { blockSize: 16 * 1024, shardBlocks: 16 };
-const LARGE_ENOUGH = 64e6;
-const FILL_LIMIT = 600 * SECOND;
+const LARGE: Bytes = 64 * MiB;
+/** A few at a time: starting is the heaviest thing that boxes do. */
+const AT_ONCE = 3;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 interface DemoOptions {
-	readonly boxes: string;
+	readonly boxes: number;
 	readonly source: string;
-	readonly copies: string;
+	readonly copies: number;
 	readonly broker?: string;
 	readonly keep?: string;
 	readonly exit?: true;
@@ -38,14 +40,14 @@ export function addDemoCommand(program: Command): void {
 		.description(
 			"run a whole neighbourhood on this machine: publish, fill, play",
 		)
-		.option("--boxes <n>", "boxes that hold titles", "6")
+		.option("--boxes <n>", "boxes that hold titles", whole(1, 200), 6)
 		.option("--source <path>", "a package's folder or an MP4 of your own", CLIP)
-		.option("--copies <n>", "copies of each shard", "3")
+		.option("--copies <n>", "copies of each shard", whole(1, MAX_RANK), 3)
 		.option("--broker <url>", "an MQTT broker that runs already")
 		.option("--keep <folder>", "leave everything that was written there")
 		.option(
 			"--exit",
-			"play the whole title through one more box, compare every byte, and end",
+			"play the whole title through one more box, compare every byte, end with one line of JSON",
 		)
 		.option("--stop-origin", "stop the origin once the boxes are filled")
 		.action(async (options: DemoOptions) => {
@@ -53,108 +55,190 @@ export function addDemoCommand(program: Command): void {
 		});
 }
 
+/** Runs the demo, and ends every process and removes what was written however it went. Gives the exit code. */
 async function demo(options: DemoOptions): Promise<number> {
-	const started = monotonic();
-	const count = positive(options.boxes, "--boxes");
-	const copies = positive(options.copies, "--copies");
-	const source = resolve(options.source);
-	const dir = options.keep
-		? resolve(options.keep)
-		: await mkdtemp(join(tmpdir(), "larder-demo-"));
 	const stop = new AbortController();
-	const interrupt = () => stop.abort(new Error("interrupted"));
-	process.once("SIGINT", interrupt);
-	process.once("SIGTERM", interrupt);
-	let neighbourhood: Neighbourhood | undefined;
+	let code = 1;
+	const interrupt = (signal: NodeJS.Signals) => {
+		code = 128 + constants.signals[signal];
+		stop.abort(new DOMException(signal, "AbortError"));
+	};
+	for (const signal of SIGNALS) process.on(signal, interrupt);
+	// The terminal may go away first; what was begun is ended all the same.
+	for (const stream of [process.stdout, process.stderr])
+		stream.on("error", () => stop.abort(new DOMException("", "AbortError")));
 	try {
-		say("starting broker, DHT nodes, origin and headend");
-		neighbourhood = await Neighbourhood.start({
-			dir,
-			copies,
-			...(options.broker !== undefined && { broker: options.broker }),
-		});
-		const title = await publishSource(neighbourhood, source, stop.signal);
-		say(`starting ${count} boxes`);
-		await startBoxes(neighbourhood, count, stop.signal);
-		const geometry = await readGeometry(neighbourhood.operator.dir, title.id);
-		const shards = shardCount(geometry) * Math.min(copies, count);
-		await fill(neighbourhood, shards, stop.signal);
-		const filled = await figures(neighbourhood);
-		if (options.stopOrigin) {
-			await neighbourhood.origin?.stop();
-			say("the origin is stopped");
-		}
-		say("one more box joins; nothing is placed on it");
-		const viewer = await neighbourhood.addBox();
-		if (!options.exit) {
-			await stay(neighbourhood, viewer, title, stop.signal);
-			return 0;
-		}
-		const bar = new ProgressBar();
-		const played = await play(
-			neighbourhood,
-			viewer,
-			title,
-			source,
-			(done, total) => bar.show("playing", done, total),
-		);
-		bar.clear();
-		const { counters } = await neighbourhood.statusOf(viewer);
-		const ok =
-			played.mismatches === 0 &&
-			played.bytes === title.size &&
-			filled.heldBytes === filled.placedBytes &&
-			(!options.stopOrigin || counters.playedFromOrigin === 0);
-		print(
-			JSON.stringify({
-				ok,
-				boxes: count,
-				titles: 1,
-				shards: shardCount(geometry),
-				placedBytes: filled.placedBytes,
-				heldBytes: filled.heldBytes,
-				played: {
-					bytes: played.bytes,
-					fromDisk: counters.playedFromDisk,
-					fromNeighbours: counters.playedFromNeighbours,
-					fromOrigin: counters.playedFromOrigin,
-					firstByteMs: played.firstByteMs,
-					mismatches: played.mismatches,
-				},
-				originBytesDuringFill: filled.fromOrigin,
-				fillReports: neighbourhood.observer.heard,
-				seconds: Math.round((monotonic() - started) / 100) / 10,
-			}),
-		);
-		return ok ? 0 : 1;
+		return await perform(options, stop.signal);
 	} catch (error) {
-		if (stop.signal.aborted) return 130;
+		if (stop.signal.aborted) return code;
+		if (options.exit)
+			print(JSON.stringify({ ok: false, error: describe(error) }));
 		throw error;
 	} finally {
-		process.off("SIGINT", interrupt);
-		process.off("SIGTERM", interrupt);
-		say("ending every process");
-		await neighbourhood?.close();
-		if (options.keep === undefined)
-			await rm(dir, { recursive: true, force: true });
-		else say(`everything is in ${dir}`);
+		for (const signal of SIGNALS) process.off(signal, interrupt);
 	}
 }
 
-async function publishSource(
+async function perform(
+	options: DemoOptions,
+	interrupted: AbortSignal,
+): Promise<number> {
+	const source = resolve(options.source);
+	const pack = await look(source, interrupted);
+	const { dir, remove } = await workplace(options.keep);
+	const story = new Narration();
+	let neighbourhood: Neighbourhood | undefined;
+	try {
+		await checkRoom(dir, pack.size, options.copies);
+		story.say("starting broker, DHT nodes, origin and headend");
+		neighbourhood = await Neighbourhood.start(
+			{
+				dir,
+				copies: options.copies,
+				quota: `${Math.ceil(4 + (2 * pack.size) / GiB)} GiB`,
+				...(options.broker !== undefined && { broker: options.broker }),
+			},
+			interrupted,
+		);
+		const signal = AbortSignal.any([interrupted, neighbourhood.broken]);
+		return await tell(options, neighbourhood, pack, source, story, signal);
+	} catch (error) {
+		// Rather than what came of it: a process that ended unasked.
+		if (neighbourhood?.broken.aborted) throw neighbourhood.broken.reason;
+		throw error;
+	} finally {
+		story.say("ending every process");
+		await neighbourhood?.close();
+		await remove();
+	}
+}
+
+/** The story itself. */
+async function tell(
+	options: DemoOptions,
 	neighbourhood: Neighbourhood,
+	pack: Package,
+	source: string,
+	story: Narration,
+	signal: AbortSignal,
+): Promise<number> {
+	const { boxes, copies } = options;
+	story.say(`starting ${boxes === 1 ? "a box" : `${boxes} boxes`}`);
+	await startBoxes(neighbourhood, boxes);
+	const title = await publishTitle(neighbourhood, pack, source, signal);
+	story.say(
+		`published "${title.name}": ${formatBytes(title.size)} in ${title.shards} shards, title ${short(title.id)}`,
+	);
+	const wanted = title.shards * Math.min(copies, boxes);
+	await fill(neighbourhood, wanted, signal);
+	const filled = await count(neighbourhood);
+	story.say(
+		`filled: ${wanted} copies of shards are on disk and verified; ${formatBytes(filled.fromOrigin)} came from the origin`,
+	);
+	if (options.stopOrigin) {
+		await neighbourhood.origin?.stop();
+		story.say("the origin is stopped");
+	}
+	story.say("one more box joins; nothing is placed on it");
+	const viewer = await neighbourhood.addBox({
+		serial: "viewer",
+		streamingShare: 1,
+	});
+	await neighbourhood.listed(viewer, title.id, signal);
+	if (!options.exit) {
+		await stay(neighbourhood, viewer, title, signal);
+		return 0;
+	}
+	const bar = new ProgressBar();
+	const played = await play(neighbourhood, viewer, title, source, bar, signal);
+	const { placedBytes, heldBytes } = filled;
+	const ok =
+		played.mismatches === 0 &&
+		played.bytes === title.size &&
+		placedBytes > 0 &&
+		heldBytes === placedBytes &&
+		(!options.stopOrigin || played.fromOrigin === 0);
+	print(
+		JSON.stringify({
+			ok,
+			boxes,
+			titles: 1,
+			shards: title.shards,
+			placedBytes,
+			heldBytes,
+			played,
+			originBytesDuringFill: filled.fromOrigin,
+			fillReports: neighbourhood.observer.heard,
+			seconds: story.seconds,
+		}),
+	);
+	return ok ? 0 : 1;
+}
+
+/** Where everything is written: a temporary folder that is removed in the end, or the one to keep. */
+async function workplace(
+	keep: string | undefined,
+): Promise<{ dir: string; remove: () => Promise<void> }> {
+	if (keep === undefined) {
+		const dir = await mkdtemp(join(tmpdir(), "larder-demo-"));
+		const options = { recursive: true, force: true, maxRetries: 3 };
+		return { dir, remove: () => rm(dir, options) };
+	}
+	const dir = resolve(keep);
+	await mkdir(dir, { recursive: true });
+	return {
+		dir,
+		remove: async () => {
+			process.stderr.write(`everything is in ${dir}\n`);
+		},
+	};
+}
+
+/** The origin's and every box's copies all lie on this one disk. */
+async function checkRoom(
+	dir: string,
+	size: Bytes,
+	copies: number,
+): Promise<void> {
+	const needed = size * (copies + 2) + 256 * MiB;
+	const { bavail, bsize } = await statfs(dir);
+	if (bavail * bsize >= needed) return;
+	throw new LarderError(
+		"STORE_FULL",
+		`the demo needs ${formatBytes(needed)} in ${dir}, and ${formatBytes(bavail * bsize)} are free; --keep names another folder`,
+	);
+}
+
+async function startBoxes(
+	neighbourhood: Neighbourhood,
+	boxes: number,
+): Promise<void> {
+	for (let left = boxes; left > 0; left -= AT_ONCE) {
+		const starts = await Promise.allSettled(
+			Array.from({ length: Math.min(AT_ONCE, left) }, () =>
+				neighbourhood.addBox(),
+			),
+		);
+		for (const start of starts)
+			if (start.status === "rejected") throw start.reason;
+	}
+}
+
+async function publishTitle(
+	neighbourhood: Neighbourhood,
+	{ size }: Package,
 	source: string,
 	signal: AbortSignal,
-): Promise<TitleRecord> {
+): Promise<Title> {
 	const bar = new ProgressBar();
-	const cut = (await sizeOf(source)) < LARGE_ENOUGH ? SMALL : {};
+	const operatorDir = neighbourhood.operator.dir;
 	try {
 		const { title, warnings } = await publish(
 			{
-				operatorDir: neighbourhood.operator.dir,
+				operatorDir,
 				source,
 				kind: "title",
-				...cut,
+				...(size < LARGE && SMALL),
 				onProgress: ({ phase, bytesDone, bytesTotal }) =>
 					bar.show(phase, bytesDone, bytesTotal),
 			},
@@ -162,126 +246,13 @@ async function publishSource(
 		);
 		bar.clear();
 		for (const { file, what, remedy } of warnings)
-			say(`warning: ${file}: ${what}. ${remedy}`);
-		say(
-			`published "${title.name}", ${formatBytes(title.size)}, title ${short(title.id)}`,
-		);
-		return title;
+			process.stderr.write(`warning: ${file}: ${what}. ${remedy}\n`);
+		const path = join(operatorDir, "origin", title.id, "manifest");
+		const manifest = readManifest(title.id, await readFile(path));
+		if (!manifest.ok)
+			throw new LarderError("MANIFEST_INVALID", manifest.detail);
+		return { ...title, shards: manifest.value.shards.length };
 	} finally {
 		bar.clear();
 	}
-}
-
-/** A few at a time: starting is the heaviest thing that they do. */
-async function startBoxes(
-	neighbourhood: Neighbourhood,
-	count: number,
-	signal: AbortSignal,
-): Promise<void> {
-	for (let started = 0; started < count; started += 3) {
-		signal.throwIfAborted();
-		const batch = Math.min(3, count - started);
-		await Promise.all(
-			Array.from({ length: batch }, () => neighbourhood.addBox()),
-		);
-	}
-}
-
-async function fill(
-	neighbourhood: Neighbourhood,
-	shards: number,
-	signal: AbortSignal,
-): Promise<void> {
-	const table = new LiveTable(neighbourhood);
-	const limit = AbortSignal.timeout(FILL_LIMIT);
-	const end = neighbourhood.observer.onChange(() => table.draw());
-	try {
-		await neighbourhood.filled(shards, AbortSignal.any([signal, limit]));
-	} catch (cause) {
-		if (!limit.aborted) throw cause;
-		throw new LarderError(
-			"COMMAND_FAILED",
-			"the boxes were not filled in time",
-			{ cause },
-		);
-	} finally {
-		end();
-		table.end();
-	}
-	const { held } = neighbourhood.levels();
-	say(`filled: ${held} copies of shards are held, verified, on disk`);
-}
-
-/** Bytes where they were counted: at the boxes. */
-async function figures(neighbourhood: Neighbourhood) {
-	const sum = { placedBytes: 0, heldBytes: 0, fromOrigin: 0 };
-	for (const box of neighbourhood.boxes) {
-		const { store, counters } = await neighbourhood.statusOf(box);
-		sum.placedBytes += store.placedBytes;
-		sum.heldBytes += store.heldBytes;
-		sum.fromOrigin += counters.fromOrigin;
-	}
-	return sum;
-}
-
-async function play(
-	neighbourhood: Neighbourhood,
-	viewer: DeskBox,
-	title: TitleRecord,
-	source: string,
-	onProgress: (done: number, total: number) => void,
-) {
-	const originDir = join(neighbourhood.operator.dir, "origin");
-	const gateway = neighbourhood.gatewayOf(viewer);
-	return await playAll(gateway, originDir, title.id, source, onProgress);
-}
-
-async function stay(
-	neighbourhood: Neighbourhood,
-	viewer: DeskBox,
-	title: TitleRecord,
-	signal: AbortSignal,
-): Promise<void> {
-	print("");
-	print(`  operator's page   ${await neighbourhood.pageUrl}`);
-	print(`  player page       ${neighbourhood.gatewayOf(viewer)}/`);
-	print(`  drop titles into  ${join(neighbourhood.operator.dir, "ingest")}`);
-	print(
-		`  a box's status    npm run -s larder -- status -c ${join(viewer.dir, "larder.toml")}`,
-	);
-	print(
-		`  this title        ${neighbourhood.gatewayOf(viewer)}/titles/${title.id}/`,
-	);
-	print("");
-	print("Ctrl-C ends everything.");
-	const table = new LiveTable(neighbourhood);
-	const timer = setInterval(() => table.draw(), SECOND);
-	await new Promise<void>((done) =>
-		signal.addEventListener("abort", () => done()),
-	);
-	clearInterval(timer);
-	table.end();
-}
-
-async function sizeOf(source: string): Promise<number> {
-	const info = await stat(source).catch((cause: unknown) => {
-		throw new LarderError("PACKAGE_INVALID", `${source} cannot be read`, {
-			cause,
-		});
-	});
-	// A folder of media in small pieces is cut small; size decides only for single files.
-	return info.isDirectory() ? 0 : info.size;
-}
-
-function positive(text: string, option: string): number {
-	const value = Number(text);
-	if (Number.isInteger(value) && value > 0) return value;
-	throw new LarderError(
-		"CONFIG_INVALID",
-		`${option} takes a number of at least 1, not ${text}`,
-	);
-}
-
-function say(line: string): void {
-	process.stderr.write(`${line}\n`);
 }

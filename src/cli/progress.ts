@@ -1,4 +1,4 @@
-import { monotonic } from "../base/time.ts";
+import { monotonic, SECOND } from "../base/time.ts";
 import { type Bytes, formatBytes, type Millis } from "../base/units.ts";
 
 const WIDTH = 30;
@@ -32,5 +32,18 @@ export class ProgressBar {
 	clear(): void {
 		if (this.terminal && this.drawn > 0) process.stderr.write("\r\x1b[2K");
 		this.drawn = 0;
+	}
+}
+
+/** Lines on standard error, each with the seconds since the first. */
+export class Narration {
+	private readonly began = monotonic();
+
+	get seconds(): number {
+		return Math.round((10 * (monotonic() - this.began)) / SECOND) / 10;
+	}
+
+	say(line: string): void {
+		process.stderr.write(`${this.seconds.toFixed(1).padStart(5)} s  ${line}\n`);
 	}
 }

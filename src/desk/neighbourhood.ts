@@ -1,27 +1,23 @@
+import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LarderError } from "../base/errors.ts";
-import { SECOND } from "../base/time.ts";
+import { SECOND, sleep } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import { apiToken } from "../headend/api/door.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, type Operator } from "../headend/operator/operator.ts";
 import { callIpc } from "../ipc/client.ts";
-import type { BoxId, Region } from "../wire/ids.ts";
+import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import { type Status, status } from "../wire/ipc.ts";
 import { parseValue } from "../wire/json.ts";
+import { Crew } from "./crew.ts";
 import { Observer } from "./observer.ts";
 import { freeTcpPort, freeUdpPort } from "./ports.ts";
-import { DeskProcess } from "./process.ts";
+import type { DeskProcess } from "./process.ts";
 
-const ROOT = join(import.meta.dirname, "..", "..");
-const MAIN = join(ROOT, "src", "cli", "main.ts");
-const BUNDLE = join(
-	ROOT,
-	"dist",
-	"agent",
-	`linux-${process.arch}`,
-	"larder.mjs",
-);
+const CATALOG_LIMIT: Millis = 20 * SECOND;
+const CATALOG_POLL: Millis = 50;
 
 export interface NeighbourhoodOptions {
 	/** An empty or absent folder for everything that the neighbourhood writes. */
@@ -63,73 +59,68 @@ export class Neighbourhood {
 	origin: DeskProcess | undefined;
 	headend: DeskProcess | undefined;
 	private readonly options: NeighbourhoodOptions;
-	/** Every process that was started or is about to be. */
-	private readonly started = new Set<Promise<DeskProcess>>();
+	private readonly crew: Crew;
+	private closing: Promise<void> | undefined;
 	private named = 0;
 
 	private constructor(
 		options: NeighbourhoodOptions,
 		operator: Operator,
-		brokerUrl: string,
-		apiPort: number,
+		observer: Observer,
+		crew: Crew,
 	) {
 		this.options = options;
 		this.dir = options.dir;
 		this.operator = operator;
-		this.brokerUrl = brokerUrl;
-		this.apiPort = apiPort;
-		this.observer = new Observer(brokerUrl);
+		this.brokerUrl = operator.config.broker.url;
+		this.apiPort = operator.config.api.port;
+		this.observer = observer;
+		this.crew = crew;
 	}
 
-	/** Starts everything but the boxes. */
-	static async start(options: NeighbourhoodOptions): Promise<Neighbourhood> {
-		const { dir, copies } = options;
-		await mkdir(join(dir, "logs"), { recursive: true });
-		const brokerPort = await freeTcpPort();
-		const brokerUrl = options.broker ?? `mqtt://127.0.0.1:${brokerPort}`;
-		const dhtPorts = [await freeUdpPort(), await freeUdpPort()];
-		const bootstrap = dhtPorts.map((port) => `127.0.0.1:${port}`);
-		const apiPort = await freeTcpPort();
-		const operator = await initOperator(join(dir, "operator"), {
-			region: "desk-1" as Region,
-			copies,
-			bootstrap,
-			swarmPort: await freeUdpPort(),
-			brokerUrl,
-			originPort: options.originPort ?? (await freeTcpPort()),
-			apiPort,
-		});
-		const neighbourhood = new Neighbourhood(
-			options,
-			operator,
-			brokerUrl,
-			apiPort,
-		);
+	/**
+	 * Starts everything but the boxes. Throws BROKER_FAILED when there is no way into the broker named, and COMMAND_FAILED
+	 * when a process does not start.
+	 * @param signal once it is aborted, nothing more is started, here and later
+	 */
+	static async start(
+		options: NeighbourhoodOptions,
+		signal: AbortSignal = new AbortController().signal,
+	): Promise<Neighbourhood> {
+		const { dir, copies, broker } = options;
+		const brokerUrl = broker ?? `mqtt://127.0.0.1:${await freeTcpPort()}`;
+		const observer = new Observer(brokerUrl);
+		let neighbourhood: Neighbourhood | undefined;
 		try {
-			if (options.broker === undefined) await neighbourhood.startBroker();
-			for (const [index, port] of dhtPorts.entries()) {
-				const others = bootstrap
-					.slice(0, index)
-					.flatMap((node) => ["--join", node]);
-				const args = [
-					"bootstrap",
-					"--host",
-					"127.0.0.1",
-					"--port",
-					`${port}`,
-					...others,
-				];
-				neighbourhood.dhtNodes.push(
-					await neighbourhood.run(`dht-${index + 1}`, args),
-				);
-			}
-			if (options.origin !== false) await neighbourhood.startOrigin();
-			await neighbourhood.startHeadend();
+			// A broker that runs already is tried before anything is made.
+			if (broker !== undefined) await observer.open();
+			const dhtPorts = [await freeUdpPort(), await freeUdpPort()];
+			const operator = await initOperator(join(dir, "operator"), {
+				// At a broker that runs already there may be other desks.
+				region:
+					`desk-${broker === undefined ? 1 : randomBytes(4).toString("hex")}` as Region,
+				copies,
+				bootstrap: dhtPorts.map((port) => `127.0.0.1:${port}`),
+				swarmPort: await freeUdpPort(),
+				brokerUrl,
+				originPort: options.originPort ?? (await freeTcpPort()),
+				apiPort: await freeTcpPort(),
+			});
+			const logs = join(dir, "logs");
+			await mkdir(logs, { recursive: true });
+			const crew = new Crew(logs, signal);
+			neighbourhood = new Neighbourhood(options, operator, observer, crew);
+			await neighbourhood.startServices(dhtPorts);
+			return neighbourhood;
 		} catch (error) {
-			await neighbourhood.close();
+			await (neighbourhood ?? observer).close();
 			throw error;
 		}
-		return neighbourhood;
+	}
+
+	/** Aborted, with a LarderError that says which and why, when a process ends that nobody stopped. */
+	get broken(): AbortSignal {
+		return this.crew.broken;
 	}
 
 	get pageUrl(): Promise<string> {
@@ -140,30 +131,29 @@ export class Neighbourhood {
 
 	async startBroker(): Promise<void> {
 		const port = new URL(this.brokerUrl).port;
-		this.broker = await this.run("broker", ["broker", "--port", port]);
+		const args = ["broker", "--port", port];
+		this.broker = await this.crew.start("broker", "larder", args);
 	}
 
 	async startOrigin(): Promise<void> {
-		this.origin = await this.run("origin", ["origin", "-d", this.operator.dir]);
+		const args = ["origin", "-d", this.operator.dir];
+		this.origin = await this.crew.start("origin", "larder", args);
 	}
 
 	async startHeadend(): Promise<void> {
-		const args = [
-			"headend",
-			"-d",
-			this.operator.dir,
-			"--no-origin",
-			"--plan-after",
-			"500",
-		];
-		this.headend = await this.run("headend", args);
+		const args = ["headend", "-d", this.operator.dir, "--no-origin"];
+		const soon = ["--plan-after", "500"];
+		this.headend = await this.crew.start("headend", "larder", [
+			...args,
+			...soon,
+		]);
 	}
 
-	/** Issues a box and starts it. */
+	/** Issues a box and starts it. Its serial number is its name. */
 	async addBox(
 		settings: Partial<Parameters<typeof issueBox>[1]> = {},
 	): Promise<DeskBox> {
-		const name = `box-${++this.named}`;
+		const name = settings.serial ?? `box-${++this.named}`;
 		const dir = join(this.dir, name);
 		const { quota = "4 GiB", maxPeers, tcp, takeover = "5 s" } = this.options;
 		const id = await issueBox(this.operator, {
@@ -183,13 +173,14 @@ export class Neighbourhood {
 		});
 		const box: DeskBox = { id, name, dir, process: undefined };
 		this.boxes.push(box);
+		this.observer.follow(id);
 		await this.startBox(box);
 		return box;
 	}
 
 	async startBox(box: DeskBox): Promise<void> {
-		const args = [BUNDLE, "agent", "-c", join(box.dir, "larder.toml")];
-		box.process = await this.launch(box.name, args);
+		const args = ["agent", "-c", join(box.dir, "larder.toml")];
+		box.process = await this.crew.start(box.name, "box", args);
 	}
 
 	/** Where the box's player page and titles are. */
@@ -205,6 +196,21 @@ export class Neighbourhood {
 		);
 		if (!read.ok) throw new LarderError("COMMAND_FAILED", read.detail);
 		return read.value;
+	}
+
+	/** Resolves when the box lists the title to viewers. Throws TITLE_UNKNOWN when its catalog does not bring it. */
+	async listed(box: DeskBox, id: TitleId, signal: AbortSignal): Promise<void> {
+		const end = Date.now() + CATALOG_LIMIT;
+		while (Date.now() < end) {
+			const answer = await fetch(`${this.gatewayOf(box)}/titles`, { signal });
+			const titles = (await answer.json()) as { id: TitleId }[];
+			if (titles.some((title) => title.id === id)) return;
+			await sleep(CATALOG_POLL, signal);
+		}
+		throw new LarderError(
+			"TITLE_UNKNOWN",
+			`${box.name} does not list the title after ${CATALOG_LIMIT / SECOND} s`,
+		);
 	}
 
 	/**
@@ -236,37 +242,45 @@ export class Neighbourhood {
 	}
 
 	/** Ends every process, boxes first; the folder stays. */
-	async close(): Promise<void> {
+	close(): Promise<void> {
+		this.closing ??= this.end();
+		return this.closing;
+	}
+
+	private async end(): Promise<void> {
+		const { headend, origin, broker, dhtNodes } = this;
+		const below = [origin, broker, ...dhtNodes];
+		await this.crew.stopAllBut([headend, ...below]);
+		await this.crew.stopAllBut(below);
+		if (this.options.broker !== undefined)
+			await this.observer.forget(this.operator.region);
 		await this.observer.close();
-		const all = (await Promise.allSettled(this.started)).flatMap((start) =>
-			start.status === "fulfilled" ? [start.value] : [],
-		);
-		const services = new Set([this.headend, this.origin, this.broker]);
-		const isService = (process: DeskProcess) =>
-			services.has(process) || this.dhtNodes.includes(process);
-		const boxes = all.filter((process) => !isService(process));
-		await Promise.all(boxes.map((process) => process.stop()));
-		await this.headend?.stop();
-		await Promise.all(all.map((process) => process.stop()));
+		await this.crew.stopAllBut([]);
 	}
 
-	private async run(
-		name: string,
-		args: readonly string[],
-	): Promise<DeskProcess> {
-		return await this.launch(name, [MAIN, ...args]);
+	private async startServices(dhtPorts: readonly number[]): Promise<void> {
+		const { broker, origin } = this.options;
+		const starts = await Promise.allSettled([
+			broker === undefined &&
+				this.startBroker().then(() => this.observer.open()),
+			this.startDht(dhtPorts),
+			origin !== false && this.startOrigin(),
+		]);
+		for (const start of starts)
+			if (start.status === "rejected") throw start.reason;
+		// Last: it counts on all of them.
+		await this.startHeadend();
 	}
 
-	private async launch(
-		name: string,
-		args: readonly string[],
-	): Promise<DeskProcess> {
-		const start = DeskProcess.start(name, args, this.logOf(name));
-		this.started.add(start);
-		return await start;
-	}
-
-	private logOf(name: string): string {
-		return join(this.dir, "logs", `${name}.log`);
+	private async startDht(ports: readonly number[]): Promise<void> {
+		const host = "127.0.0.1";
+		const joined: string[] = [];
+		for (const [index, port] of ports.entries()) {
+			const args = ["bootstrap", "--host", host, "--port", `${port}`];
+			args.push(...joined);
+			const name = `dht-${index + 1}`;
+			this.dhtNodes.push(await this.crew.start(name, "box", args));
+			joined.push("--join", `${host}:${port}`);
+		}
 	}
 }

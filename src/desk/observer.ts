@@ -1,29 +1,63 @@
+import { LarderError } from "../base/errors.ts";
 import { silent } from "../base/log.ts";
+import { SECOND, within } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import { MqttSession } from "../control/client.ts";
 import { HEADEND } from "../headend/control/broker.ts";
-import type { BoxId } from "../wire/ids.ts";
+import type { BoxId, Region } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { type Fill, fill, type Reported, reported } from "../wire/reports.ts";
-import { ALL_UP, parseTopic } from "../wire/topics.ts";
+import {
+	ALL_UP,
+	downTopic,
+	headTopic,
+	parseTopic,
+	upTopic,
+} from "../wire/topics.ts";
 
-/** Listens at the broker to what boxes say, as the headend does: what the desk shows went the whole way. */
+const BROKER_LIMIT: Millis = 5 * SECOND;
+
+/**
+ * Listens at the broker to what the desk's boxes say, as the headend does: what the desk shows went the whole way.
+ * A broker that others use too brings boxes of other operators; they are passed over.
+ */
 export class Observer {
 	readonly fills = new Map<BoxId, Fill>();
 	readonly reports = new Map<BoxId, Reported>();
 	/** Fill reports heard so far. */
 	heard = 0;
+	private readonly brokerUrl: string;
 	private readonly session: MqttSession;
+	private readonly connected = Promise.withResolvers<true>();
+	private readonly boxes = new Set<BoxId>();
 	private readonly listeners = new Set<() => void>();
 
 	constructor(brokerUrl: string) {
+		this.brokerUrl = brokerUrl;
 		this.session = new MqttSession({
 			url: brokerUrl,
 			clientId: `${HEADEND}observer-${process.pid}`,
 			subscriptions: [ALL_UP],
+			onUp: () => this.connected.resolve(true),
 			onMessage: async (topic, payload) => this.receive(topic, payload),
 			log: silent,
 		});
+	}
+
+	/** Connects. Throws BROKER_FAILED when the broker does not let it in within seconds. */
+	async open(): Promise<void> {
 		this.session.start();
+		if (await within(BROKER_LIMIT, this.connected.promise, false)) return;
+		const why = this.session.trouble ?? "it does not answer";
+		throw new LarderError(
+			"BROKER_FAILED",
+			`no way into the broker ${this.brokerUrl}: ${why}`,
+		);
+	}
+
+	/** Listens to this box from now on. */
+	follow(box: BoxId): void {
+		this.boxes.add(box);
 	}
 
 	onChange(listener: () => void): () => void {
@@ -50,13 +84,26 @@ export class Observer {
 		});
 	}
 
+	/** Takes back what a broker that goes on running would keep of the boxes and their region. */
+	async forget(region: Region): Promise<void> {
+		if (!this.session.connected) return;
+		const topics = [...this.boxes].flatMap((box) => [
+			downTopic(box, "desired"),
+			upTopic(box, "state"),
+			upTopic(box, "reported"),
+		]);
+		const nothing = Buffer.alloc(0);
+		for (const topic of [...topics, headTopic(region)])
+			await this.session.publish(topic, nothing, { retain: true });
+	}
+
 	async close(): Promise<void> {
 		await this.session.close();
 	}
 
 	private receive(name: string, payload: Buffer): void {
 		const topic = parseTopic(name);
-		if (topic?.to !== "headend") return;
+		if (topic?.to !== "headend" || !this.boxes.has(topic.box)) return;
 		if (topic.kind === "fill") {
 			const read = parseMessage(fill, payload);
 			if (!read.ok) return;

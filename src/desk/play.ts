@@ -1,90 +1,81 @@
-import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { monotonic } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
-import { readManifest } from "../content/manifest.ts";
+import { inspect, type Package } from "../headend/package/inspect.ts";
+import { formatRemarks } from "../headend/package/report.ts";
 import type { TitleId } from "../wire/ids.ts";
 
 export interface Played {
 	bytes: Bytes;
 	/** From the request of the first file to its first byte. */
 	firstByteMs: Millis;
-	/** The longest that the player waited for anything, the first byte included. */
-	longestWaitMs: Millis;
 	/** Bytes that differ from the source, missing and surplus ones included. */
 	mismatches: number;
 }
 
+/** What a source is made of. Throws PACKAGE_INVALID with every fault. */
+export async function look(
+	source: string,
+	signal: AbortSignal,
+): Promise<Package> {
+	const found = await inspect(source, signal);
+	if (found.ok) return found.value;
+	throw new LarderError(
+		"PACKAGE_INVALID",
+		`${source} cannot be published:\n${formatRemarks(found.faults)}`,
+	);
+}
+
 /**
  * Plays a whole title through a box's gateway, file by file as a player would, and compares every byte with the source.
+ * Throws TITLE_UNAVAILABLE when the gateway refuses a file.
  * @param source what was published: a folder, or one file
  */
 export async function playAll(
 	gateway: string,
-	originDir: string,
 	id: TitleId,
 	source: string,
 	onProgress: (done: Bytes, total: Bytes) => void = () => undefined,
+	signal: AbortSignal = new AbortController().signal,
 ): Promise<Played> {
-	const read = readManifest(
-		id,
-		await readFile(join(originDir, id, "manifest")),
-	);
-	if (!read.ok) throw new LarderError("MANIFEST_INVALID", read.detail);
-	const isFolder = (await stat(source)).isDirectory();
-	const played: Played = {
-		bytes: 0,
-		firstByteMs: 0,
-		longestWaitMs: 0,
-		mismatches: 0,
-	};
-	for (const file of read.value.files) {
-		const path = isFolder ? join(source, file.path) : source;
-		const url = `${gateway}/titles/${id}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
-		const started = monotonic();
-		let asked = started;
-		const response = await fetch(url);
+	const { root, files, size } = await look(source, signal);
+	const played: Played = { bytes: 0, firstByteMs: 0, mismatches: 0 };
+	for (const { path } of files) {
+		const began = monotonic();
+		const url = `${gateway}/titles/${id}/${path.split("/").map(encodeURIComponent).join("/")}`;
+		const response = await fetch(url, { signal });
 		if (!response.ok || response.body === null) {
-			const why = await response.text();
-			throw new LarderError(
-				"TITLE_UNAVAILABLE",
-				`${file.path}: ${response.status} ${why}`,
-			);
+			const why = `${path}: ${response.status} ${await response.text()}`;
+			throw new LarderError("TITLE_UNAVAILABLE", why);
 		}
-		const expected = createReadStream(path, { highWaterMark: 1 << 20 })[
-			Symbol.asyncIterator
-		]();
-		let have = Buffer.alloc(0);
+		await using original = await open(join(root, path));
+		let at = 0;
 		for await (const chunk of response.body) {
-			const waited = Math.round(monotonic() - asked);
-			played.longestWaitMs = Math.max(played.longestWaitMs, waited);
 			if (played.bytes === 0)
-				played.firstByteMs = Math.round(monotonic() - started);
+				played.firstByteMs = Math.round(monotonic() - began);
+			played.mismatches += await compare(original, at, chunk);
 			played.bytes += chunk.length;
-			while (have.length < chunk.length) {
-				const next = await expected.next();
-				if (next.done) break;
-				have = Buffer.concat([have, next.value as Buffer]);
-			}
-			played.mismatches += differing(chunk, have.subarray(0, chunk.length));
-			have = have.subarray(chunk.length);
-			onProgress(played.bytes, read.value.size);
-			asked = monotonic();
+			at += chunk.length;
+			onProgress(played.bytes, size);
 		}
-		for await (const rest of { [Symbol.asyncIterator]: () => expected }) {
-			have = Buffer.concat([have, rest as Buffer]);
-		}
-		played.mismatches += have.length;
+		const { size: whole } = await original.stat();
+		played.mismatches += Math.max(0, whole - at);
 	}
 	return played;
 }
 
-function differing(a: Uint8Array, b: Uint8Array): number {
-	if (Buffer.compare(a, b) === 0) return 0;
-	let count = Math.abs(a.length - b.length);
-	for (let i = 0; i < Math.min(a.length, b.length); i++)
-		if (a[i] !== b[i]) count++;
-	return count;
+/** Bytes of `got` that are not what the file has at `at`. */
+async function compare(
+	file: FileHandle,
+	at: Bytes,
+	got: Uint8Array,
+): Promise<number> {
+	const want = Buffer.alloc(got.length);
+	const { bytesRead } = await file.read(want, 0, got.length, at);
+	if (bytesRead === got.length && want.equals(got)) return 0;
+	let wrong = got.length - bytesRead;
+	for (let i = 0; i < bytesRead; i++) if (want[i] !== got[i]) wrong++;
+	return wrong;
 }

@@ -8,6 +8,7 @@ import type { Millis } from "../base/units.ts";
 
 const START_LIMIT: Millis = 30 * SECOND;
 const STOP_LIMIT: Millis = 6 * SECOND;
+const TETHER = new URL("./tether.ts", import.meta.url).href;
 
 /** The fields of the log line with which a service says that it is ready. */
 export type ReadyLine = Readonly<Record<string, unknown>>;
@@ -18,74 +19,68 @@ export interface Exit {
 	readonly signal: NodeJS.Signals | null;
 }
 
-/** One process of the neighbourhood. Its log goes into a file; it is ended by its own id and nothing else. */
+/**
+ * One process of the neighbourhood. Its log goes into a file; it is ended by its own id and nothing else, and ends by
+ * itself when the process that started it does.
+ */
 export class DeskProcess {
 	readonly name: string;
-	readonly ready: ReadyLine;
 	/** What it wrote to standard error, runs before this one included. */
 	readonly logFile: string;
 	/** Resolves when it is gone and its log is whole. */
 	readonly exited: Promise<Exit>;
 	private readonly child: ChildProcess;
+	private readonly tail: string[] = [];
+	private readonly started = Promise.withResolvers<ReadyLine>();
+	private line: ReadyLine = {};
+	private stopping = false;
 
-	private constructor(
-		name: string,
-		child: ChildProcess,
-		logFile: string,
-		exited: Promise<Exit>,
-		ready: ReadyLine,
-	) {
+	/** Starts a Node program. */
+	constructor(name: string, args: readonly string[], logFile: string) {
 		this.name = name;
-		this.child = child;
 		this.logFile = logFile;
-		this.exited = exited;
-		this.ready = ready;
-	}
-
-	/** Starts a Node program and waits for its "ready" line. Throws COMMAND_FAILED with the end of its log when it dies first. */
-	static async start(
-		name: string,
-		args: readonly string[],
-		logFile: string,
-	): Promise<DeskProcess> {
-		const child = spawn(process.execPath, args, {
-			stdio: ["ignore", "ignore", "pipe"],
+		const child = spawn(process.execPath, ["--import", TETHER, ...args], {
+			stdio: ["pipe", "ignore", "pipe"],
+			// Ctrl-C is for the desk alone: it ends its processes in order.
+			detached: true,
 		});
+		this.child = child;
 		const log = createWriteStream(logFile, { flags: "a" });
 		const logged = once(log, "close");
-		const exited = once(child, "exit").then(async ([code, signal]) => {
+		this.exited = once(child, "close").then(async ([code, signal]) => {
 			await logged;
 			return { code, signal } as Exit;
 		});
-		const tail: string[] = [];
-		const started = Promise.withResolvers<ReadyLine>();
 		const lines = createInterface({ input: child.stderr });
 		lines.on("line", (line) => {
 			log.write(`${line}\n`);
-			tail.push(line);
-			if (tail.length > 20) tail.shift();
+			this.tail.push(line);
+			if (this.tail.length > 20) this.tail.shift();
 			const ready = readyIn(line);
-			if (ready !== undefined) started.resolve(ready);
+			if (ready !== undefined) this.started.resolve(ready);
 		});
 		lines.once("close", () => log.end());
-		child.once("error", (cause) => started.reject(cause));
-		child.once("exit", (code) => {
-			started.reject(
-				new LarderError(
-					"COMMAND_FAILED",
-					`${name} ended with ${code} before it was ready:\n${tail.join("\n")}`,
-				),
-			);
+		child.once("error", this.started.reject);
+		child.once("close", (code, signal) => {
+			this.started.reject(this.failure({ code, signal }));
 		});
-		const ready = await within(START_LIMIT, started.promise, undefined);
-		if (ready === undefined) {
-			child.kill("SIGKILL");
-			throw new LarderError(
-				"COMMAND_FAILED",
-				`${name} was not ready in time; its log is ${logFile}`,
-			);
+		this.started.promise.catch(() => undefined);
+	}
+
+	/** Waits for its "ready" line. Rejects with COMMAND_FAILED and its last words when it dies first or is not ready in time. */
+	async untilReady(): Promise<void> {
+		const ready = await within(START_LIMIT, this.started.promise, undefined);
+		if (ready !== undefined) {
+			this.line = ready;
+			return;
 		}
-		return new DeskProcess(name, child, logFile, exited, ready);
+		await this.stop("SIGKILL");
+		throw this.failure(`was not ready in ${START_LIMIT / SECOND} s`);
+	}
+
+	/** What it said when it was ready. */
+	get ready(): ReadyLine {
+		return this.line;
 	}
 
 	get pid(): number | undefined {
@@ -96,8 +91,14 @@ export class DeskProcess {
 		return this.child.exitCode === null && this.child.signalCode === null;
 	}
 
+	/** Whether somebody meant it to end. */
+	get isStopped(): boolean {
+		return this.stopping;
+	}
+
 	/** Ends it as an operator would, and by force when that takes too long; resolves when it is gone. */
 	async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<Exit> {
+		this.stopping = true;
 		if (this.running) {
 			this.child.kill(signal);
 			await within(STOP_LIMIT, this.exited, undefined);
@@ -109,6 +110,16 @@ export class DeskProcess {
 	/** Stops it from running at all, or lets it go on. */
 	freeze(frozen: boolean): void {
 		this.child.kill(frozen ? "SIGSTOP" : "SIGCONT");
+	}
+
+	/** COMMAND_FAILED: how it ended, and its last words, those to a person if there are any. */
+	failure(how: Exit | string): LarderError {
+		const what =
+			typeof how === "string" ? how : `ended with ${how.signal ?? how.code}`;
+		const words = this.tail.filter((line) => !line.startsWith("{"));
+		const last = words.length > 0 ? words : this.tail.slice(-5);
+		const lines = [`${this.name} ${what}`, ...last];
+		return new LarderError("COMMAND_FAILED", lines.join("\n"));
 	}
 }
 
