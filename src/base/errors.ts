@@ -50,6 +50,11 @@ export const ERRORS = {
 		"Check that the agent runs and that you may open its socket.",
 	NOTIFY_FAILED:
 		"Set NotifyAccess=all in the unit and have systemd-notify on the PATH.",
+	HEADEND_UNREACHABLE:
+		"Start it with `larder headend`; if it runs, check [api] in operator.toml.",
+	BOX_UNKNOWN: "List the boxes with `larder boxes`, or issue a new one.",
+	BOX_SILENT:
+		"See with `larder boxes` whether the box is online, then ask again.",
 	BACKUP_INVALID:
 		"Choose another backup file; this one is not a whole Larder backup.",
 	INTERNAL_FAULT: "This is a fault in Larder: report it with the log.",

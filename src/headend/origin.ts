@@ -17,6 +17,7 @@ import type { Bytes } from "../base/units.ts";
 import { precondition, rangeApplies } from "../gateway/condition.ts";
 import { selectRange } from "../gateway/range.ts";
 import { isTitleId, type TitleId } from "../wire/ids.ts";
+import { Metrics } from "./metrics.ts";
 
 /** What lies below an origin; anything else, half-published titles too, is not there. */
 const SHAPE =
@@ -36,14 +37,14 @@ export interface OriginServerOptions {
 	/** The operator's `origin` folder. */
 	readonly dir: string;
 	readonly log: Log;
-	/** Called as bytes of files go out; the title is undefined for placements. */
-	readonly onSent?: (title: TitleId | undefined, bytes: Bytes) => void;
 }
 
 export interface OriginServer {
 	readonly port: number;
 	/** Bytes of files sent since the start, headers not counted. */
 	readonly bytesSent: Bytes;
+	/** Of these, those of titles. */
+	readonly bytesByTitle: ReadonlyMap<TitleId, Bytes>;
 	close(): Promise<void>;
 }
 
@@ -54,17 +55,23 @@ export interface OriginServer {
 export async function startOrigin(
 	options: OriginServerOptions,
 ): Promise<OriginServer> {
-	const { host, port, dir, log, onSent } = options;
+	const { host, port, dir, log } = options;
 	let bytesSent = 0;
+	const bytesByTitle = new Map<TitleId, Bytes>();
 	const server = createServer({ keepAliveTimeout: 30 * SECOND });
 	// A reader that takes nothing for so long is gone.
 	server.setTimeout(MINUTE);
+	const metrics = new Metrics(() => bytesSent);
 	server.on("request", (request, response) => {
 		const count = (title: TitleId | undefined, bytes: Bytes) => {
 			bytesSent += bytes;
-			onSent?.(title, bytes);
+			if (title !== undefined)
+				bytesByTitle.set(title, (bytesByTitle.get(title) ?? 0) + bytes);
 		};
-		serve(dir, request, response, count).catch((error: unknown) => {
+		const answered = metrics.isFor(request)
+			? metrics.send(response)
+			: serve(dir, request, response, count);
+		answered.catch((error: unknown) => {
 			if (LEFT.has(systemCode(error) ?? "")) return;
 			log.warn({ path: request.url, error: describe(error) }, "not served");
 			if (response.headersSent) response.destroy();
@@ -77,6 +84,7 @@ export async function startOrigin(
 		get bytesSent() {
 			return bytesSent;
 		},
+		bytesByTitle,
 		close: () =>
 			new Promise((resolve, reject) => {
 				server.close((error) => (error ? reject(error) : resolve()));

@@ -2,10 +2,15 @@ import { stat } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import t from "tap";
+import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
-import { Api } from "../../src/headend/api/api.ts";
+import { Api, type ApiOptions } from "../../src/headend/api/api.ts";
 import { Planner } from "../../src/headend/fleet/planner.ts";
 import { Wishes } from "../../src/headend/fleet/wishes.ts";
+import {
+	geometryOf,
+	type TitleRecord,
+} from "../../src/headend/publish/titles.ts";
 import type { CommandBody } from "../../src/wire/command.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import { bench, fillOf, region, stateOf } from "./fixture.ts";
@@ -27,7 +32,12 @@ t.test("the operator's page and API", async (t) => {
 		duration: 60,
 		size: 4096,
 		publishedAt: 1,
-	};
+		blockSize: 1024,
+		shardBlocks: 1,
+		key: "0".repeat(64),
+		nonce: "0".repeat(24),
+		source: { path: "/film.mp4", fingerprint: "0".repeat(64) },
+	} satisfies TitleRecord;
 	const planner = new Planner({
 		operator: it.operator,
 		fleet: it.fleet,
@@ -35,7 +45,7 @@ t.test("the operator's page and API", async (t) => {
 		titles: async () => [
 			{
 				id: title.id,
-				geometry: { size: 4096, blockSize: 1024, shardBlocks: 1 },
+				geometry: geometryOf(title),
 			},
 		],
 		publishDesired: async () => undefined,
@@ -43,21 +53,30 @@ t.test("the operator's page and API", async (t) => {
 	});
 	const commands: [BoxId, CommandBody][] = [];
 	const backups: string[] = [];
+	const revoked: BoxId[] = [];
 	const operator = {
 		...it.operator,
 		config: { ...it.operator.config, api: { host: "127.0.0.1", port: 0 } },
 	};
-	const { api, url } = await Api.start({
+	const options: ApiOptions = {
 		operator,
 		database: it.database,
 		fleet: it.fleet,
 		planner,
-		titles: async () => [{ ...title, shards: 4 }],
+		titles: () => [title],
 		broker: () => ({ connected: true }),
-		command: async (box, body) => void commands.push([box, body]),
+		origin: { bytesSent: 7, bytesByTitle: new Map([[title.id, 5]]) },
+		command: async (box, body) => {
+			if (body.kind === "report")
+				throw new LarderError("BOX_SILENT", "it did not answer");
+			commands.push([box, body]);
+			return { id: "1", session: "2", ok: false, code: "COMMAND_FAILED" };
+		},
+		revoke: async (box) => void revoked.push(box),
 		backup: async (file) => void backups.push(file),
 		log: silent,
-	});
+	};
+	const { api, url } = await Api.start(options);
 	t.teardown(() => api.close());
 	const { port, searchParams } = new URL(url);
 	const token = searchParams.get("token") ?? "";
@@ -199,25 +218,49 @@ t.test("the operator's page and API", async (t) => {
 			region,
 			missing: 8,
 			broker: { connected: true },
+			origin: { bytesSent: 7 },
 			regions: [{ boxes: 1, online: 1, used: 9 }],
 		});
 		t.match(JSON.parse((await ask("GET", "/api/boxes")).text), [
 			{ id: box, serial: "SN-0001", online: true },
 		]);
 		t.match(JSON.parse((await ask("GET", "/api/titles")).text), [
-			{ name: "Film", shards: 4, boxes: 1, fewest: 1, placed: 4, held: 3 },
+			{
+				name: "Film",
+				shards: 4,
+				boxes: 1,
+				fewest: 1,
+				placed: 4,
+				held: 3,
+				sentByOrigin: 5,
+			},
 		]);
 	});
 
 	await t.test(
 		"commands and backups are passed on, nonsense is not",
 		async (t) => {
-			t.equal(
-				(await post("/api/command", { box, kind: "log-level", level: "debug" }))
-					.status,
-				200,
+			const answer = await post("/api/command", {
+				box,
+				kind: "log-level",
+				level: "debug",
+			});
+			t.equal(answer.status, 200);
+			t.same(
+				JSON.parse(answer.text),
+				{ ok: false, code: "COMMAND_FAILED" },
+				"what the box said",
 			);
 			t.same(commands, [[box, { kind: "log-level", level: "debug" }]]);
+			const silence = await post("/api/command", { box, kind: "report" });
+			t.equal(silence.status, 504);
+			t.match(JSON.parse(silence.text), {
+				code: "BOX_SILENT",
+				remedy: /larder boxes/,
+			});
+			t.equal((await post("/api/revoke", { box })).status, 200);
+			t.equal((await post("/api/revoke", { box: "x" })).status, 400);
+			t.same(revoked, [box]);
 			for (const body of [
 				{ box, kind: "key" },
 				{ box: "x", kind: "report" },
@@ -278,19 +321,8 @@ t.test("the operator's page and API", async (t) => {
 				api: { host: "127.0.0.1", port: Number(port) },
 			},
 		};
-		await t.rejects(
-			Api.start({
-				operator: taken,
-				database: it.database,
-				fleet: it.fleet,
-				planner,
-				titles: async () => [],
-				broker: () => ({ connected: true }),
-				command: async () => undefined,
-				backup: async () => undefined,
-				log: silent,
-			}),
-			{ code: "PORT_TAKEN" },
-		);
+		await t.rejects(Api.start({ ...options, operator: taken }), {
+			code: "PORT_TAKEN",
+		});
 	});
 });

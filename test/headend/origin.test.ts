@@ -16,16 +16,14 @@ import {
 async function server(t: Test) {
 	const dir = t.testdir();
 	const files = await originFolder(dir);
-	const sent = new Map<string | undefined, number>();
 	const origin = await startOrigin({
 		host: "127.0.0.1",
 		port: 0,
 		dir,
 		log: silent,
-		onSent: (title, bytes) => sent.set(title, (sent.get(title) ?? 0) + bytes),
 	});
 	t.teardown(() => origin.close());
-	return { dir, files, sent, origin, base: `http://127.0.0.1:${origin.port}` };
+	return { dir, files, origin, base: `http://127.0.0.1:${origin.port}` };
 }
 
 type Answer = {
@@ -58,19 +56,25 @@ t.test("serves the origin client", async (t) => {
 });
 
 t.test("bytes are counted by title", async (t) => {
-	const { origin, files, sent } = await server(t);
+	const { origin, files } = await server(t);
 	await ask(origin.port, `/${TITLE}/manifest`);
 	await ask(origin.port, `/${TITLE}/0`, { headers: { range: "bytes=5-14" } });
 	await ask(origin.port, `/${TITLE}/0`, { method: "HEAD" });
 	await ask(origin.port, `/${files.ref}`);
 	t.equal(origin.bytesSent, 50_000 + 10 + 9000);
-	t.same(
-		[...sent],
-		[
-			[TITLE, 50_010],
-			[undefined, 9000],
-		],
-	);
+	t.same([...origin.bytesByTitle], [[TITLE, 50_010]], "placements are of none");
+});
+
+t.test("the count is there for Prometheus, on this machine only", async (t) => {
+	const { origin } = await server(t);
+	await ask(origin.port, `/${TITLE}/manifest`);
+	const scraped = await ask(origin.port, "/metrics");
+	t.equal(scraped.status, 200);
+	t.match(scraped.headers["content-type"], /^text\/plain/);
+	t.match(scraped.body.toString(), /^larder_origin_sent_bytes_total 50000$/m);
+	t.equal(origin.bytesSent, 50_000, "what is scraped is not counted");
+	const headers = { "x-forwarded-for": "192.0.2.7" };
+	t.equal((await ask(origin.port, "/metrics", { headers })).status, 404);
 });
 
 t.test("ranges, conditions and HEAD", async (t) => {

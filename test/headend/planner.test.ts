@@ -37,7 +37,7 @@ function planner(
 	const made = new Planner({
 		operator: bench.operator,
 		fleet: bench.fleet,
-		wishes: new Wishes(bench.database, region),
+		wishes: wishes(bench),
 		titles: async () => titles,
 		publishDesired: async (_box, bytes) => {
 			const read = unseal(bytes, "placement", placement, bench.operator.trust);
@@ -48,6 +48,10 @@ function planner(
 		...over,
 	});
 	return { planner: made, sent };
+}
+
+function wishes({ database }: Bench): Wishes {
+	return new Wishes(database, region);
 }
 
 async function tableOf({ operator }: Bench, id: TitleId) {
@@ -148,7 +152,7 @@ t.test("titles find their boxes", async (t) => {
 				"a lost table is put back",
 			);
 			const stands: BoxId[] = [];
-			for await (const [box] of again.retained()) stands.push(box);
+			for await (const [box] of wishes(it).envelopes(1)) stands.push(box);
 			t.same(new Set(stands), new Set([a, b, c]));
 			await again.close();
 		},
@@ -194,7 +198,7 @@ t.test("titles find their boxes", async (t) => {
 			const { planner: next } = planner(it, [film, short]);
 			await next.start();
 			t.equal((await tableOf(it, short.id))?.shards.length, 2);
-			for await (const [box, bytes] of next.retained()) {
+			for await (const [box, bytes] of wishes(it).envelopes(1)) {
 				const read = unseal(bytes, "placement", placement, it.operator.trust);
 				if (read.ok) t.equal(shardsOf(read.value), 14, box);
 			}

@@ -7,40 +7,31 @@ import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import { LOG_LEVELS, type Log } from "../../base/log.ts";
-import type { CatalogEntry } from "../../wire/catalog.ts";
 import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, boxId } from "../../wire/ids.ts";
-import type { Database } from "../fleet/database.ts";
+import type { Response } from "../../wire/reports.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner, PlanOutcome } from "../fleet/planner.ts";
-import { boxes, regions, titleFills } from "../fleet/views.ts";
-import type { Operator } from "../operator/operator.ts";
+import { type BoxView, boxes } from "../fleet/views.ts";
 import { type Assets, readAssets, sendAsset } from "./assets.ts";
 import { apiToken, Door } from "./door.ts";
 import { Live } from "./live.ts";
 import { Refusal, readBody, SAFETY, sendError, sendJson } from "./reply.ts";
+import {
+	type OverviewView,
+	overview,
+	type Sources,
+	type TitleView,
+	titles,
+} from "./show.ts";
 
-/** A published title as the page shows it. */
-export interface ShownTitle extends CatalogEntry {
-	readonly shards: number;
-	readonly publishedAt: number;
-}
-
-/** How things stand at the broker, for the page. */
-export interface BrokerView {
-	readonly connected: boolean;
-	readonly trouble?: string | undefined;
-}
-
-export interface ApiOptions {
-	readonly operator: Operator;
-	readonly database: Database;
+export interface ApiOptions extends Sources {
 	readonly fleet: Fleet;
 	readonly planner: Planner;
-	readonly titles: () => Promise<readonly ShownTitle[]>;
-	readonly broker: () => BrokerView;
-	/** Signs a command and sends it. */
-	readonly command: (box: BoxId, body: CommandBody) => Promise<void>;
+	/** Sends a command and gives what the box answers. Rejects with BOX_UNKNOWN, BOX_SILENT or BROKER_FAILED. */
+	readonly command: (box: BoxId, body: CommandBody) => Promise<Response>;
+	/** Shuts a box out of the network for good. Rejects with BOX_UNKNOWN. */
+	readonly revoke: (box: BoxId) => Promise<void>;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly log: Log;
@@ -54,6 +45,7 @@ const commandRequest = z.union([
 		level: z.enum(LOG_LEVELS),
 	}),
 ]);
+const revokeRequest = z.object({ box: boxId });
 const backupRequest = z.object({
 	file: z.string().check(z.refine(isAbsolute, "must be an absolute path")),
 });
@@ -181,7 +173,13 @@ export class Api {
 				break;
 			case "POST /api/command": {
 				const { box, ...body } = await readBody(request, commandRequest);
-				await this.options.command(box, body);
+				const { ok, code, detail } = await this.options.command(box, body);
+				sendJson(response, { ok, code, detail });
+				break;
+			}
+			case "POST /api/revoke": {
+				const { box } = await readBody(request, revokeRequest);
+				await this.options.revoke(box);
 				sendJson(response, { ok: true });
 				break;
 			}
@@ -199,31 +197,15 @@ export class Api {
 		}
 	}
 
-	private async overview() {
-		const { operator, database, broker } = this.options;
-		return {
-			id: operator.network,
-			region: operator.region,
-			epoch: operator.epoch,
-			copies: operator.config.copies,
-			broker: broker(),
-			regions: await regions(database),
-			missing: this.lastPlan?.missing ?? 0,
-		};
+	private overview(): Promise<OverviewView> {
+		return overview(this.options, this.lastPlan?.missing ?? 0);
 	}
 
-	private boxes() {
+	private boxes(): Promise<BoxView[]> {
 		return boxes(this.options.database);
 	}
 
-	private async titles() {
-		const { database, titles } = this.options;
-		const rows = await titleFills(database);
-		const fills = new Map(rows.map((row) => [row.title, row]));
-		const none = { boxes: 0, fewest: 0, placed: 0, held: 0 };
-		return (await titles()).map((title) => {
-			const { boxes, fewest, placed, held } = fills.get(title.id) ?? none;
-			return { ...title, boxes, fewest, placed, held };
-		});
+	private titles(): Promise<TitleView[]> {
+		return titles(this.options);
 	}
 }

@@ -16,6 +16,20 @@ export const SAFETY: Readonly<Record<string, string>> = {
 	"cross-origin-resource-policy": "same-origin",
 };
 
+/** Of errors that are no fault of the network behind the headend. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+	BOX_UNKNOWN: 404,
+	BOX_SILENT: 504,
+	INTERNAL_FAULT: 500,
+};
+
+/** What an answer that is an error says. */
+export interface ErrorReply {
+	readonly code: ErrorCode;
+	readonly message: string;
+	readonly remedy: string;
+}
+
 /** A request that is not answered as asked, and the HTTP status to say so with. */
 export class Refusal extends LarderError {
 	readonly status: number;
@@ -54,12 +68,13 @@ export function sendError(
 			? error
 			: new LarderError("INTERNAL_FAULT", "see the log");
 	const status =
-		told instanceof Refusal ? told.status : told === error ? 502 : 500;
-	sendJson(
-		response,
-		{ code: told.code, message: describe(told), remedy: told.remedy },
-		status,
-	);
+		told instanceof Refusal ? told.status : (STATUS[told.code] ?? 502);
+	const body: ErrorReply = {
+		code: told.code,
+		message: describe(told),
+		remedy: told.remedy,
+	};
+	sendJson(response, body, status);
 }
 
 /** Reads a body against its schema. Only JSON, which no other site's form can send. Throws a Refusal. */

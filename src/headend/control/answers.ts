@@ -1,54 +1,37 @@
-import { randomBytes } from "node:crypto";
 import { describe, LarderError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
-import { MINUTE } from "../../base/time.ts";
-import type { Command, CommandBody } from "../../wire/command.ts";
-import { seal } from "../../wire/envelope.ts";
+import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, short } from "../../wire/ids.ts";
 import type { Request } from "../../wire/reports.ts";
 import { sealTo } from "../../wire/sealed.ts";
 import type { Operator } from "../operator/operator.ts";
 import { readTitle } from "../publish/titles.ts";
-import type { Dispatch } from "./dispatch.ts";
+import type { Commands } from "./commands.ts";
 
-const ANSWER_LIFE = MINUTE;
-
-/** Signs a command for one box and sends it. Rejects with BROKER_FAILED. */
-export async function sendCommand(
-	operator: Operator,
-	dispatch: Dispatch,
-	box: BoxId,
-	body: CommandBody,
-): Promise<void> {
-	const issuedAt = operator.trust.now();
-	const command: Command = {
-		network: operator.network,
-		box,
-		id: randomBytes(16).toString("hex"),
-		issuedAt,
-		expires: issuedAt + ANSWER_LIFE,
-		body,
-	};
-	const envelope = seal(operator.signers.placement, command);
-	await dispatch.command(box, envelope, ANSWER_LIFE);
+export interface AnswersOptions {
+	readonly operator: Operator;
+	readonly commands: Commands;
+	readonly isRevoked: (box: BoxId) => boolean;
+	readonly log: Log;
 }
 
-/** Answers a box that asks for a title's key: the key sealed to that box. Every issued box may play every title for now. */
+/**
+ * Answers a box that asks for a title's key: the key sealed to that box, or why it gets none. Every box that was issued
+ * here and not revoked may play every title. Never rejects: a box whose answer is lost asks again.
+ */
 export async function answerRequest(
-	operator: Operator,
-	dispatch: Dispatch,
+	{ operator, commands, isRevoked, log }: AnswersOptions,
 	box: BoxId,
-	{ id, title }: Request,
-	log: Log,
+	request: Request,
 ): Promise<void> {
-	const body = await keyFor(operator, box, id, title);
-	if (body.kind === "key-denied") {
-		log.warn({ box: short(box), reason: body.reason }, "a key was denied");
-	}
 	try {
-		await sendCommand(operator, dispatch, box, body);
+		const body = isRevoked(box)
+			? denied(request, "revoked")
+			: await keyFor(operator, box, request);
+		if (body.kind === "key-denied")
+			log.warn({ box: short(box), reason: body.reason }, "a key was denied");
+		await commands.send(box, body);
 	} catch (error) {
-		// The box asks again; its request had a time limit of its own.
 		log.warn({ box: short(box), error: describe(error) }, "an answer was lost");
 	}
 }
@@ -56,17 +39,25 @@ export async function answerRequest(
 async function keyFor(
 	operator: Operator,
 	box: BoxId,
-	request: string,
-	title: Request["title"],
+	request: Request,
 ): Promise<CommandBody> {
+	const { id, title } = request;
 	try {
 		const { key } = await readTitle(operator.dir, title);
 		const sealed = sealTo(Buffer.from(box, "hex"), Buffer.from(key, "hex"));
-		return { kind: "key", request, title, sealed: sealed.toString("base64") };
+		return {
+			kind: "key",
+			request: id,
+			title,
+			sealed: sealed.toString("base64"),
+		};
 	} catch (error) {
-		if (error instanceof LarderError && error.code === "TITLE_UNKNOWN") {
-			return { kind: "key-denied", request, title, reason: "unknown-title" };
-		}
+		if (error instanceof LarderError && error.code === "TITLE_UNKNOWN")
+			return denied(request, "unknown-title");
 		throw error;
 	}
+}
+
+function denied({ id, title }: Request, reason: string): CommandBody {
+	return { kind: "key-denied", request: id, title, reason };
 }

@@ -121,11 +121,6 @@ export class Planner {
 		return () => this.listeners.delete(listener);
 	}
 
-	/** What stands for each box, for a broker that has forgotten. */
-	retained(): AsyncIterable<readonly [BoxId, Buffer]> {
-		return this.options.wishes.envelopes(this.options.operator.epoch);
-	}
-
 	async close(): Promise<void> {
 		this.closed = true;
 		clearTimeout(this.timer);

@@ -35,7 +35,7 @@ export interface BoxSettings {
 	readonly tcpPort?: number;
 	/** As in the file: `20 GiB`. */
 	readonly quota?: string;
-	/** Part of the quota, 0 to 0.9. */
+	/** Part of the quota, 0 to 1. */
 	readonly streamingShare?: number;
 	/** As in the file: `2 MiB/s`; `0` is no limit. */
 	readonly up?: string;
@@ -189,7 +189,8 @@ function identityText(operator: Operator, member: Membership): string {
 	)}\n`;
 }
 
-function issuedPath(operatorDir: string, box: BoxId): string {
+/** Where the record of a box lies. */
+export function issuedPath(operatorDir: string, box: BoxId): string {
 	return join(operatorDir, "issued", `${box}.json`);
 }
 
@@ -219,7 +220,7 @@ url = ${text(config.broker.url)}
 url = ${text(config.origin.url)}
 
 [store]
-# How much of the disk Larder may use, and the part of that (0 to 0.9) kept for what is watched without being placed.
+# How much of the disk Larder may use, and the part of that (0 to 1) kept for what is watched without being placed.
 quota = ${text(settings.quota ?? "20 GiB")}
 streaming_share = ${settings.streamingShare ?? 0.1}
 

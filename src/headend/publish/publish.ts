@@ -19,7 +19,7 @@ import {
 } from "../package/inspect.ts";
 import { formatRemarks, type Remark } from "../package/report.ts";
 import { build, checkPlan } from "./attempt/build.ts";
-import { Attempt } from "./attempt/state.ts";
+import { Attempt, type Plan } from "./attempt/state.ts";
 import {
 	listTitles,
 	readTitle,
@@ -108,7 +108,7 @@ export async function publish(
 				await attempt.close();
 			throw error;
 		}
-		const title = await record(options, pack, plan.source, attempt, id);
+		const title = await record(options, plan, attempt, id);
 		await attempt.close();
 		return { title, warnings: pack.warnings, resumed: attempt.resumed };
 	} finally {
@@ -159,8 +159,7 @@ async function look(
 /** Writes the record; finds it there when the earlier attempt was cut off right after writing it. */
 async function record(
 	options: PublishOptions,
-	pack: Package,
-	source: string,
+	{ pack, source, blockSize, shardBlocks }: Plan,
 	{ cipher }: Attempt,
 	id: TitleId,
 ): Promise<TitleRecord> {
@@ -182,6 +181,8 @@ async function record(
 		),
 		duration: Math.round(pack.duration * 1000) / 1000,
 		size: pack.size,
+		blockSize,
+		shardBlocks,
 		key: cipher.key.toString("hex"),
 		nonce: cipher.nonce.toString("hex"),
 		publishedAt: (options.now ?? Date.now)(),

@@ -1,122 +1,116 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { FSWatcher } from "chokidar";
 import { watch } from "chokidar";
 import { LarderError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import { SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
-import type { Geometry } from "../../content/geometry.ts";
-import { readManifest } from "../../content/manifest.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
-import { listTitles, type TitleRecord, titlesDir } from "./titles.ts";
+import {
+	type DamagedRecord,
+	listTitles,
+	type TitleRecord,
+	titlesDir,
+} from "./titles.ts";
 
 /** Records that come together are taken up together. */
 const QUIET: Millis = 300;
-
-/** A published title, with the cut of its byte space. */
-export interface ShelvedTitle {
-	readonly record: TitleRecord;
-	readonly geometry: Geometry;
-}
+/** What failed is tried again after so long. */
+const RETRY: Millis = 5 * SECOND;
 
 /**
- * The published titles: the folder of their records is the truth, whoever publishes into it.
- * Invariant: `titles` is what the folder held at the last look.
+ * The published titles: the folder of their records is the truth, whoever publishes into it. A record that is gone is a
+ * title that is gone, and boxes throw it away; so one that cannot be read must never look like that.
+ * Invariant: `titles` is what the folder held at the last look, with a damaged record as it was before.
  */
 export class TitleShelf {
 	private readonly dir: string;
 	private readonly log: Log;
 	private readonly watcher: FSWatcher;
-	private readonly geometries = new Map<TitleId, Geometry>();
-	private shelved: readonly ShelvedTitle[] = [];
+	private records: readonly TitleRecord[] = [];
+	private onChange: (() => Promise<void>) | undefined;
+	/** Set from the first change until it has been taken up. */
 	private timer: NodeJS.Timeout | undefined;
-	private looking: Promise<void> = Promise.resolve();
-	private readonly onChange: () => Promise<void>;
+	private again = false;
+	private taking: Promise<void> = Promise.resolve();
+	private closed = false;
 
-	private constructor(dir: string, onChange: () => Promise<void>, log: Log) {
+	private constructor(dir: string, log: Log) {
 		this.dir = dir;
-		this.onChange = onChange;
 		this.log = log;
 		this.watcher = watch(titlesDir(dir), { depth: 0, ignoreInitial: true });
-		this.watcher.on("all", () => this.later());
-		this.watcher.on("error", (error) => {
-			log.error({ err: error }, "new titles are not noticed");
-		});
 	}
 
-	/** Reads the folder, then follows it; `onChange` is called after each later change. */
-	static async open(
-		dir: string,
-		onChange: () => Promise<void>,
-		log: Log,
-	): Promise<TitleShelf> {
-		const shelf = new TitleShelf(dir, onChange, log);
-		await shelf.look();
+	/** Reads the folder. Throws OPERATOR_INVALID naming a record that is damaged. */
+	static async open(dir: string, log: Log): Promise<TitleShelf> {
+		const shelf = new TitleShelf(dir, log);
+		try {
+			// First the watch, then the look: a title that comes in between is seen by one of the two.
+			await new Promise<void>((resolve, reject) => {
+				shelf.watcher.once("ready", resolve);
+				shelf.watcher.once("error", reject);
+			});
+			const [damaged] = await shelf.look();
+			if (damaged !== undefined)
+				throw new LarderError(
+					"OPERATOR_INVALID",
+					`${damaged.path}: ${damaged.why}`,
+				);
+		} catch (error) {
+			await shelf.watcher.close();
+			throw error;
+		}
+		shelf.watcher.on("all", () => shelf.later(QUIET));
+		shelf.watcher.on("error", (error) => {
+			log.error({ err: error }, "new titles are not noticed");
+		});
 		return shelf;
 	}
 
-	get titles(): readonly ShelvedTitle[] {
-		return this.shelved;
+	get titles(): readonly TitleRecord[] {
+		return this.records;
+	}
+
+	/** Calls `onChange` after each change from now on, again after a while when it rejects. */
+	follow(onChange: () => Promise<void>): void {
+		this.onChange = onChange;
+		this.later(0);
 	}
 
 	async close(): Promise<void> {
+		this.closed = true;
 		clearTimeout(this.timer);
 		await this.watcher.close();
-		await this.looking;
+		await this.taking;
 	}
 
-	private later(): void {
-		clearTimeout(this.timer);
-		this.timer = setTimeout(() => {
-			this.looking = this.looking
-				.then(() => this.look())
-				.then(() => this.onChange())
-				.catch((error: unknown) => {
-					this.log.error({ err: error }, "new titles were not taken up");
-				});
-		}, QUIET);
+	private later(delay: Millis): void {
+		if (this.closed) return;
+		this.again = true;
+		this.timer ??= setTimeout(() => {
+			this.taking = this.take();
+		}, delay);
 	}
 
-	private async look(): Promise<void> {
-		const { titles, damaged } = await listTitles(this.dir);
-		for (const { path, why } of damaged) {
-			this.log.error({ path, why }, "a title's record is damaged");
-		}
-		const shelved: ShelvedTitle[] = [];
-		for (const record of titles) {
-			const geometry = await this.geometry(record.id);
-			if (geometry !== undefined) shelved.push({ record, geometry });
-		}
-		this.shelved = shelved;
-	}
-
-	private async geometry(id: TitleId): Promise<Geometry | undefined> {
-		const known = this.geometries.get(id);
-		if (known !== undefined) return known;
+	private async take(): Promise<void> {
+		this.again = false;
+		let next = QUIET;
 		try {
-			const geometry = await readGeometry(this.dir, id);
-			this.geometries.set(id, geometry);
-			return geometry;
+			for (const { path, why } of await this.look())
+				this.log.error({ path, why }, "a title's record is damaged");
+			await this.onChange?.();
 		} catch (error) {
-			this.log.error(
-				{ err: error, title: short(id) },
-				"a title's manifest is not at the origin folder; it is not placed",
-			);
-			return undefined;
+			this.log.error({ err: error }, "new titles were not taken up");
+			this.again = true;
+			next = RETRY;
 		}
+		this.timer = undefined;
+		if (this.again) this.later(next);
 	}
-}
 
-/** How a published title's byte space is cut. Throws MANIFEST_INVALID, or what the disk says. */
-export async function readGeometry(
-	operatorDir: string,
-	id: TitleId,
-): Promise<Geometry> {
-	const bytes = await readFile(join(operatorDir, "origin", id, "manifest"));
-	const read = readManifest(id, bytes);
-	if (!read.ok) {
-		throw new LarderError("MANIFEST_INVALID", `${read.reason} ${read.detail}`);
+	private async look(): Promise<readonly DamagedRecord[]> {
+		const { titles, damaged } = await listTitles(this.dir);
+		const lost = new Set(damaged.map(({ id }) => id));
+		const before = this.records.filter(({ id }) => lost.has(id));
+		this.records = [...titles, ...before];
+		return damaged;
 	}
-	const { size, blockSize, shardBlocks } = read.value;
-	return { size, blockSize, shardBlocks };
 }

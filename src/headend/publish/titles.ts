@@ -3,14 +3,20 @@ import { join } from "node:path";
 import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
 import { NONCE_SIZE } from "../../content/cipher.ts";
+import type { Geometry } from "../../content/geometry.ts";
 import { type CatalogEntry, catalogEntry } from "../../wire/catalog.ts";
 import { hex32, instant, isTitleId, type TitleId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import { readIfThere, SECRET, writeWhole } from "../operator/file.ts";
 
-/** What the headend knows of one published title: all of its catalog entry, and the key that opens it. */
+const part = z.number().check(z.int(), z.positive());
+
+/** What the headend knows of one published title: all of its catalog entry, how it is cut, and the key that opens it. */
 export const titleRecord = z.object({
 	...catalogEntry.shape,
+	/** As in the manifest, which may lie elsewhere: plans are made without the origin. */
+	blockSize: part,
+	shardBlocks: part,
 	/** 32 bytes. */
 	key: hex32,
 	nonce: z.string().check(z.length(2 * NONCE_SIZE), z.regex(/^[0-9a-f]+$/)),
@@ -28,7 +34,13 @@ export interface TitleList {
 	/** Oldest first. */
 	readonly titles: readonly TitleRecord[];
 	/** Records that cannot be read, for a person to look at. */
-	readonly damaged: readonly { readonly path: string; readonly why: string }[];
+	readonly damaged: readonly DamagedRecord[];
+}
+
+export interface DamagedRecord {
+	readonly id: TitleId;
+	readonly path: string;
+	readonly why: string;
 }
 
 /** The folder of the title records: one `<title id>.json` each, readable by the operator only. */
@@ -53,14 +65,14 @@ export async function readTitle(
 /** All titles that were published here. */
 export async function listTitles(operatorDir: string): Promise<TitleList> {
 	const titles: TitleRecord[] = [];
-	const damaged: { path: string; why: string }[] = [];
+	const damaged: DamagedRecord[] = [];
 	for (const name of await readdir(titlesDir(operatorDir))) {
 		const id = name.replace(/\.json$/, "");
 		if (!isTitleId(id) || id === name) continue;
 		const path = recordPath(operatorDir, id);
 		const record = await readRecord(path, id);
 		if (record === undefined) continue;
-		if ("why" in record) damaged.push({ path, why: record.why });
+		if ("why" in record) damaged.push({ id, path, why: record.why });
 		else titles.push(record);
 	}
 	titles.sort((a, b) => a.publishedAt - b.publishedAt || a.version - b.version);
@@ -82,6 +94,15 @@ export async function writeTitle(
 /** The part of a record that everybody may know. */
 export function entryOf(record: TitleRecord): CatalogEntry {
 	return catalogEntry.parse(record);
+}
+
+/** How a title's byte space is cut. */
+export function geometryOf({
+	size,
+	blockSize,
+	shardBlocks,
+}: TitleRecord): Geometry {
+	return { size, blockSize, shardBlocks };
 }
 
 function recordPath(operatorDir: string, id: TitleId): string {

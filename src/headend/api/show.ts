@@ -1,0 +1,81 @@
+import type { Bytes } from "../../base/units.ts";
+import { shardCount } from "../../content/geometry.ts";
+import type { CatalogEntry } from "../../wire/catalog.ts";
+import type { NetworkId, Region } from "../../wire/ids.ts";
+import type { Database } from "../fleet/database.ts";
+import {
+	type RegionView,
+	regions,
+	type TitleFill,
+	titleFills,
+} from "../fleet/views.ts";
+import type { Operator } from "../operator/operator.ts";
+import type { OriginServer } from "../origin.ts";
+import { entryOf, geometryOf, type TitleRecord } from "../publish/titles.ts";
+
+/** How things stand at the broker. */
+export interface BrokerView {
+	readonly connected: boolean;
+	readonly trouble?: string | undefined;
+}
+
+/** Where the API looks. */
+export interface Sources {
+	readonly operator: Operator;
+	readonly database: Database;
+	/** The published titles. */
+	readonly titles: () => readonly TitleRecord[];
+	readonly broker: () => BrokerView;
+	/** The origin, when the headend serves it itself. */
+	readonly origin: Pick<OriginServer, "bytesSent" | "bytesByTitle"> | undefined;
+}
+
+export interface OverviewView {
+	readonly id: NetworkId;
+	readonly region: Region;
+	readonly epoch: number;
+	readonly copies: number;
+	readonly broker: BrokerView;
+	/** What the origin has sent since the headend started; null when another server is the origin. */
+	readonly origin: { readonly bytesSent: Bytes } | null;
+	readonly regions: readonly RegionView[];
+	/** Copies of shards that found no box at the last plan. */
+	readonly missing: number;
+}
+
+export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
+	readonly shards: number;
+	readonly publishedAt: number;
+	/** As in the overview. */
+	readonly sentByOrigin: Bytes | null;
+}
+
+export async function overview(
+	{ operator, database, broker, origin }: Sources,
+	missing: number,
+): Promise<OverviewView> {
+	return {
+		id: operator.network,
+		region: operator.region,
+		epoch: operator.epoch,
+		copies: operator.config.copies,
+		broker: broker(),
+		origin: origin === undefined ? null : { bytesSent: origin.bytesSent },
+		regions: await regions(database),
+		missing,
+	};
+}
+
+export async function titles(sources: Sources): Promise<TitleView[]> {
+	const { origin } = sources;
+	const rows = await titleFills(sources.database);
+	const fills = new Map(rows.map(({ title, ...fill }) => [title, fill]));
+	const none = { boxes: 0, fewest: 0, placed: 0, held: 0 };
+	return sources.titles().map((record) => ({
+		...entryOf(record),
+		...(fills.get(record.id) ?? none),
+		publishedAt: record.publishedAt,
+		shards: shardCount(geometryOf(record)),
+		sentByOrigin: origin ? (origin.bytesByTitle.get(record.id) ?? 0) : null,
+	}));
+}

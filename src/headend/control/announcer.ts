@@ -1,0 +1,74 @@
+import { describe } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import type { CatalogWriter } from "../../logs/writer.ts";
+import type { CatalogEntry } from "../../wire/catalog.ts";
+import type { Head } from "../../wire/head.ts";
+import type { BoxId } from "../../wire/ids.ts";
+import type { HeadWriter } from "./heads.ts";
+
+export interface AnnouncerOptions {
+	readonly catalog: CatalogWriter;
+	readonly heads: HeadWriter;
+	readonly entries: () => readonly CatalogEntry[];
+	readonly revoked: () => Promise<readonly BoxId[]>;
+	readonly policy: Head["policy"];
+	/** Tells members of the swarm, and the broker. */
+	readonly tellMembers: () => void;
+	readonly tellBroker: (head: Buffer) => Promise<void>;
+	readonly log: Log;
+}
+
+/**
+ * Tells the region what there is to watch and who is shut out: brings the catalog, and then the head that names its
+ * length, up to the published titles and the fleet. Invariant: one announcement is made at a time.
+ */
+export class Announcer {
+	private readonly options: AnnouncerOptions;
+	private running: Promise<void> = Promise.resolve();
+	private shutOut: ReadonlySet<BoxId> = new Set();
+
+	constructor(options: AnnouncerOptions) {
+		this.options = options;
+	}
+
+	/** Whether the head shuts a box out. */
+	isRevoked(box: BoxId): boolean {
+		return this.shutOut.has(box);
+	}
+
+	/** With nothing new, nothing is signed. Rejects when it could not be written down; then nobody was told. */
+	announce(): Promise<void> {
+		const next = this.running.then(() => this.make());
+		this.running = next.catch(() => undefined);
+		return next;
+	}
+
+	async close(): Promise<void> {
+		await this.running;
+	}
+
+	private async make(): Promise<void> {
+		const { catalog, heads, entries, policy, log } = this.options;
+		const wanted = entries();
+		const ids = new Set(wanted.map(({ id }) => id));
+		for (const { id } of await catalog.list())
+			if (!ids.has(id)) await catalog.remove(id);
+		for (const entry of wanted) await catalog.put(entry);
+		const revoked = [...(await this.options.revoked())];
+		this.shutOut = new Set(revoked);
+		const bytes = await heads.write({
+			catalog: { key: catalog.key, length: catalog.length },
+			revoked,
+			purged: [],
+			policy,
+		});
+		if (bytes === undefined) return;
+		this.options.tellMembers();
+		try {
+			await this.options.tellBroker(bytes);
+		} catch (error) {
+			// It goes out again with the next connection, and from neighbour to neighbour.
+			log.warn({}, `the head did not go out: ${describe(error)}`);
+		}
+	}
+}

@@ -1,0 +1,88 @@
+import { existsSync } from "node:fs";
+import type { ServiceGroup } from "../base/group.ts";
+import type { Log } from "../base/log.ts";
+import { type BoxId, short } from "../wire/ids.ts";
+import { downTopic, headTopic } from "../wire/topics.ts";
+import { Announcer } from "./control/announcer.ts";
+import { answerRequest } from "./control/answers.ts";
+import { Commands } from "./control/commands.ts";
+import { Dispatch, type Retained } from "./control/dispatch.ts";
+import { openNode } from "./node.ts";
+import { issuedPath } from "./operator/issue.ts";
+import { entryOf } from "./publish/titles.ts";
+import type { Stores } from "./stores.ts";
+
+/** The headend's lines to its region: the broker, the swarm, and what goes over both. */
+export interface Lines {
+	readonly dispatch: Dispatch;
+	readonly commands: Commands;
+	readonly announcer: Announcer;
+	/** Whether a box is the operator's. */
+	knows(box: BoxId): boolean;
+}
+
+/** Opens the lines; nothing is said or heard at the broker before `dispatch.start()`. Throws NO_BOOTSTRAP or PORT_TAKEN. */
+export async function openLines(
+	stores: Stores,
+	parts: ServiceGroup,
+	log: Log,
+): Promise<Lines> {
+	const { operator, fleet, heads, catalog, shelf } = stores;
+	const { dir, region, config } = operator;
+	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
+	const isRevoked = (box: BoxId) => announcer.isRevoked(box);
+	const commands: Commands = new Commands(operator, (box, envelope, expiry) =>
+		dispatch.command(box, envelope, expiry),
+	);
+	const dispatch: Dispatch = new Dispatch({
+		url: config.broker.url,
+		name: operator.network.slice(0, 16),
+		knows,
+		retained: () => retained(stores),
+		handlers: {
+			onState: (box, state) => fleet.recordState(box, state),
+			onReported: (box, reported) => fleet.recordReported(box, reported),
+			onFill: (box, fill) => fleet.recordFill(box, fill),
+			onRequest: (box, request) =>
+				answerRequest({ operator, commands, isRevoked, log }, box, request),
+			onResponse: (box, response) => {
+				if (!commands.answered(box, response))
+					log.debug({ box: short(box) }, "an answer that nobody waits for");
+			},
+		},
+		log,
+	});
+	const node = await openNode({
+		operator,
+		catalog,
+		currentHead: () => heads.envelope,
+		isRevoked,
+		log,
+	});
+	parts.add("swarm", node);
+	const announcer = new Announcer({
+		catalog,
+		heads,
+		entries: () => shelf.titles.map(entryOf),
+		revoked: () => fleet.revoked(),
+		policy: { shareTransient: config.policy.share_transient },
+		tellMembers: () => node.headChanged(),
+		tellBroker: (head) => dispatch.head(region, head),
+		log,
+	});
+	parts.add("announcer", announcer);
+	parts.add("dispatch", dispatch);
+	parts.add("commands", commands);
+	return { dispatch, commands, announcer, knows };
+}
+
+/** All that is to stand at the broker. */
+async function* retained({
+	operator,
+	heads,
+	wishes,
+}: Stores): AsyncGenerator<Retained> {
+	if (heads.bytes) yield [headTopic(operator.region), heads.bytes];
+	for await (const [box, envelope] of wishes.envelopes(operator.epoch))
+		yield [downTopic(box, "desired"), envelope];
+}

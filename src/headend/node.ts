@@ -1,0 +1,77 @@
+import { join } from "node:path";
+import { LarderError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { CatalogWriter } from "../logs/writer.ts";
+import { Swarm } from "../swarm/swarm.ts";
+import { type Envelope, parseEnvelope } from "../wire/envelope.ts";
+import type { BoxId } from "../wire/ids.ts";
+import { issueHeadend } from "./operator/issue.ts";
+import type { Operator } from "./operator/operator.ts";
+
+const MAX_PEERS = 64;
+
+export interface NodeOptions {
+	readonly operator: Operator;
+	readonly catalog: CatalogWriter;
+	readonly currentHead: () => Envelope | undefined;
+	readonly isRevoked: (box: BoxId) => boolean;
+	readonly log: Log;
+}
+
+/**
+ * The headend's own node among the boxes: it serves the catalog and the newest head, and holds no titles.
+ * Throws NO_BOOTSTRAP, or OPERATOR_INVALID for a damaged keys/headend.json.
+ */
+export async function openNode(options: NodeOptions): Promise<Swarm> {
+	const { operator, catalog, currentHead, isRevoked, log } = options;
+	const { pair, certificate } = await issueHeadend(operator);
+	const membership = parseEnvelope(JSON.parse(certificate.toString("utf8")));
+	if (!membership.ok) {
+		throw new LarderError(
+			"OPERATOR_INVALID",
+			`${join(operator.dir, "keys", "headend.json")}: ${membership.detail}`,
+		);
+	}
+	const { bootstrap, host, port } = operator.config.swarm;
+	return await Swarm.open({
+		keyPair: pair,
+		networkSecret: operator.networkSecret,
+		membership: {
+			region: operator.region,
+			trust: operator.trust,
+			certificate: membership.value,
+			isRevoked,
+			currentHead,
+			// The headend makes heads; it takes none.
+			offerHead: () => undefined,
+		},
+		dht: {
+			bootstrap,
+			host,
+			port,
+			reach: "direct",
+			knownFile: join(operator.dir, "known-nodes.json"),
+		},
+		maxPeers: MAX_PEERS,
+		tcp: undefined,
+		up: 0,
+		shelf: {
+			manifest: async () => undefined,
+			holders: async () => undefined,
+			leaves: async () => undefined,
+			blocks: async () => undefined,
+		},
+		holdings: {
+			holding: (title) => ({ title, shards: new Uint8Array(0), partial: [] }),
+			change: (title, shard) => ({
+				title,
+				shard,
+				held: false,
+				blocks: new Uint8Array(0),
+			}),
+		},
+		onMember: (stream) => catalog.replicate(stream),
+		onTraffic: () => undefined,
+		log,
+	});
+}

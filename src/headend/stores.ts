@@ -1,0 +1,51 @@
+import { join } from "node:path";
+import type { ServiceGroup } from "../base/group.ts";
+import type { Log } from "../base/log.ts";
+import { type CatalogWriter, openCatalogWriter } from "../logs/writer.ts";
+import { HeadWriter } from "./control/heads.ts";
+import { type Database, openDatabase } from "./fleet/database.ts";
+import { Fleet } from "./fleet/fleet.ts";
+import { Wishes } from "./fleet/wishes.ts";
+import { readIssued } from "./operator/issue.ts";
+import { lockOperator } from "./operator/lock.ts";
+import type { Operator } from "./operator/operator.ts";
+import { TitleShelf } from "./publish/shelf.ts";
+
+/** All that a headend keeps in the operator's folder, open and for nobody else. */
+export interface Stores {
+	readonly operator: Operator;
+	readonly database: Database;
+	readonly fleet: Fleet;
+	readonly wishes: Wishes;
+	readonly shelf: TitleShelf;
+	readonly catalog: CatalogWriter;
+	readonly heads: HeadWriter;
+}
+
+/** Opens it, each part to be closed with the group. Throws OPERATOR_BUSY, OPERATOR_INVALID or STORE_UNUSABLE. */
+export async function openStores(
+	operator: Operator,
+	parts: ServiceGroup,
+	log: Log,
+): Promise<Stores> {
+	const { dir, region, epoch } = operator;
+	parts.add("lock", await lockOperator(dir));
+	const database = parts.add("database", await openDatabase(join(dir, "db")));
+	const issued = (box: Parameters<typeof readIssued>[1]) =>
+		readIssued(dir, box);
+	const fleet = parts.add("fleet", new Fleet({ database, issued, log }));
+	const catalogDir = join(dir, "catalog");
+	const catalog = parts.add(
+		"catalog",
+		await openCatalogWriter(catalogDir, { epoch }),
+	);
+	return {
+		operator,
+		database,
+		fleet,
+		wishes: new Wishes(database, region),
+		shelf: parts.add("titles", await TitleShelf.open(dir, log)),
+		catalog,
+		heads: await HeadWriter.open(operator, log),
+	};
+}
