@@ -1,6 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type * as z from "zod/mini";
-import { describe, type ErrorCode, LarderError } from "../../base/errors.ts";
+import * as z from "zod/mini";
+import {
+	describe,
+	ERRORS,
+	type ErrorCode,
+	LarderError,
+} from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import { parseMessage } from "../../wire/json.ts";
 
@@ -24,11 +29,11 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 };
 
 /** What an answer that is an error says. */
-export interface ErrorReply {
-	readonly code: ErrorCode;
-	readonly message: string;
-	readonly remedy: string;
-}
+export const errorReply = z.object({
+	code: z.enum(Object.keys(ERRORS) as ErrorCode[]),
+	message: z.string(),
+	remedy: z.string(),
+});
 
 /** A request that is not answered as asked, and the HTTP status to say so with. */
 export class Refusal extends LarderError {
@@ -69,9 +74,12 @@ export function sendError(
 			: new LarderError("INTERNAL_FAULT", "see the log");
 	const status =
 		told instanceof Refusal ? told.status : (STATUS[told.code] ?? 502);
-	const body: ErrorReply = {
+	const body: z.output<typeof errorReply> = {
 		code: told.code,
-		message: describe(told),
+		message:
+			told.cause === undefined
+				? told.message
+				: `${told.message}: ${describe(told.cause)}`,
 		remedy: told.remedy,
 	};
 	sendJson(response, body, status);

@@ -21,6 +21,10 @@ const node = z
 	.string()
 	.check(z.regex(/^[^\s:]+:\d{1,5}$/, "must look like 10.0.0.1:49737"));
 
+/** Where `larder bootstrap` listens, and where the headend's own node does. */
+const BOOTSTRAP_PORT = 49_737;
+const SWARM_PORT = 49_738;
+
 const schema = z.strictObject({
 	region,
 	copies: z.number().check(z.int(), z.minimum(1), z.maximum(MAX_RANK)),
@@ -45,11 +49,11 @@ export type OperatorConfig = z.output<typeof schema>;
 export interface OperatorSettings {
 	readonly region: Region;
 	readonly copies?: number;
+	/** The IPv4 address or name by which boxes reach this machine; loopback unless set. */
+	readonly host?: string;
 	readonly bootstrap?: readonly string[];
-	readonly swarmHost?: string;
 	readonly swarmPort?: number;
 	readonly brokerUrl?: string;
-	readonly originHost?: string;
 	readonly originPort?: number;
 	readonly originUrl?: string;
 	readonly apiPort?: number;
@@ -89,10 +93,9 @@ export async function readConfig(dir: string): Promise<OperatorConfig> {
 
 /** A fresh operator.toml, every key with what it means. */
 export function configText(settings: OperatorSettings): string {
+	const host = settings.host ?? "127.0.0.1";
 	const originPort = settings.originPort ?? 8480;
-	const swarmHost = settings.swarmHost ?? "127.0.0.1";
-	const swarmPort = settings.swarmPort ?? 49_737;
-	const bootstrap = settings.bootstrap ?? [`${swarmHost}:${swarmPort}`];
+	const bootstrap = settings.bootstrap ?? [`${host}:${BOOTSTRAP_PORT}`];
 	return `# Larder: this operator's headend. Restart the headend after a change.
 
 # Boxes of one region serve one another.
@@ -105,22 +108,22 @@ copies = ${settings.copies ?? 3}
 log_level = "info"
 
 [swarm]
-# The operator's own DHT nodes, as boxes reach them. The public network is never used.
+# The operator's own DHT nodes, as boxes reach them: larder bootstrap runs one. The public network is never used.
 bootstrap = [${bootstrap.map(text).join(", ")}]
-# Where the headend's own node listens (UDP).
-host = ${text(swarmHost)}
-port = ${swarmPort}
+# Where the headend itself joins the boxes (UDP); another port than a bootstrap node's on the same machine.
+host = ${text(host)}
+port = ${settings.swarmPort ?? SWARM_PORT}
 
 [broker]
 # The MQTT broker, as boxes and headend reach it: mqtt:// or mqtts://
-url = ${text(settings.brokerUrl ?? "mqtt://127.0.0.1:1883")}
+url = ${text(settings.brokerUrl ?? `mqtt://${host}:1883`)}
 
 [origin]
 # The built-in static server for origin/. Any other HTTP server may serve that folder instead.
-host = ${text(settings.originHost ?? "127.0.0.1")}
+host = ${text(host)}
 port = ${originPort}
 # How boxes reach the origin.
-url = ${text(settings.originUrl ?? `http://127.0.0.1:${originPort}`)}
+url = ${text(settings.originUrl ?? `http://${host}:${originPort}`)}
 
 [api]
 # The operator's page. Keep it on loopback; put a proxy with logins in front of it to open it up.
