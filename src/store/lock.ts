@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { type ErrorCode, LarderError, systemCode } from "../base/errors.ts";
 
 /** Holding it means being the only process that writes to a folder. */
@@ -15,12 +15,11 @@ export interface Lock {
  */
 export async function lockFolder(dir: string, busy: ErrorCode): Promise<Lock> {
 	const path = await realpath(dir);
-	const name = createHash("sha256").update(path).digest("hex").slice(0, 32);
 	const server = createServer((socket) => socket.destroy());
 	try {
 		await new Promise<void>((resolve, reject) => {
 			server.once("error", reject);
-			server.listen(`\0larder-${name}`, resolve);
+			server.listen(addressOf(path), resolve);
 		});
 	} catch (cause) {
 		if (systemCode(cause) !== "EADDRINUSE") throw cause;
@@ -36,4 +35,23 @@ export async function lockFolder(dir: string, busy: ErrorCode): Promise<Lock> {
 				);
 			}),
 	};
+}
+
+/** Whether a process has taken a folder. False for a folder that is not there. */
+export async function isLocked(dir: string): Promise<boolean> {
+	const path = await realpath(dir).catch(() => undefined);
+	if (path === undefined) return false;
+	return await new Promise((resolve) => {
+		const socket = connect(addressOf(path));
+		socket.once("error", () => resolve(false));
+		socket.once("connect", () => {
+			socket.destroy();
+			resolve(true);
+		});
+	});
+}
+
+function addressOf(path: string): string {
+	const name = createHash("sha256").update(path).digest("hex").slice(0, 32);
+	return `\0larder-${name}`;
 }
