@@ -27,8 +27,15 @@ import {
 	titleIdOf,
 } from "../src/content/hash.ts";
 import { encodeManifest, type Manifest } from "../src/content/manifest.ts";
+import {
+	type VerifiedBlock,
+	type VerifiedLeaves,
+	verifyBlock,
+	verifyLeaves,
+} from "../src/content/verify.ts";
 import { OriginClient } from "../src/origin/client.ts";
 import { SharedHoldings } from "../src/store/holdings.ts";
+import { SharedShelf } from "../src/store/shelf.ts";
 import { ShardStore } from "../src/store/store.ts";
 import { openBootstrapNode } from "../src/swarm/dht.ts";
 import { Swarm } from "../src/swarm/swarm.ts";
@@ -202,7 +209,11 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		streamingShare: 2e8,
 		log,
 	});
-	const shelf = store.shelf(async () => undefined);
+	const shelf = new SharedShelf(
+		store,
+		() => true,
+		async () => undefined,
+	);
 	const traffic = { from: 0, to: 0, wrong: 0 };
 	const swarm = await Swarm.open({
 		keyPair: key,
@@ -226,7 +237,9 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
 		up: 0,
 		shelf: {
-			...shelf,
+			holders: (id) => shelf.holders(id),
+			manifest: (id) => shelf.manifest(id),
+			leaves: (id, shard) => shelf.leaves(id, shard),
 			blocks: async (id, shard, first, count) => {
 				const answer = await shelf.blocks(id, shard, first, count);
 				const sent = answer && settings.spoil?.(answer.bytes, first);
@@ -284,23 +297,55 @@ export async function makeBootstrap(): Promise<{
 	return { node, address: `127.0.0.1:${node.address().port}` };
 }
 
+/** Blocks of a shard with their indices, verified. */
+export function blocksOf(
+	title: TestTitle,
+	shard: number,
+): { leaves: VerifiedLeaves; blocks: VerifiedBlock[] } {
+	const { manifest } = title;
+	const file = title.shardFiles[shard]!;
+	const end = shardBytes(manifest, shard);
+	const leaves = verifyLeaves(
+		manifest,
+		manifest.shards,
+		shard,
+		file.subarray(end),
+	)!;
+	const blocks = Array.from(
+		{ length: blocksIn(manifest, shard) },
+		(_, block) => {
+			const at = block * manifest.blockSize;
+			const bytes = file.subarray(at, Math.min(end, at + manifest.blockSize));
+			return verifyBlock(manifest, leaves, shard, block, bytes)!;
+		},
+	);
+	return { leaves, blocks };
+}
+
+/** Writes blocks of a shard straight into a store; all of them unless some are named. */
+export async function put(
+	store: ShardStore,
+	title: TestTitle,
+	shard: number,
+	wanted?: readonly number[],
+): Promise<void> {
+	const { leaves, blocks } = blocksOf(title, shard);
+	await store.putManifest(title.id, title.manifestBytes);
+	await store.putLeaves(title.id, shard, leaves);
+	for (const [block, bytes] of blocks.entries()) {
+		if (wanted?.includes(block) === false) continue;
+		await store.putBlock(title.id, shard, block, bytes);
+	}
+}
+
 /** Puts a whole title on a box's disk. */
 export async function hold(
 	box: TestBox,
 	title: TestTitle,
 	shards?: readonly number[],
 ): Promise<void> {
-	const controller = new AbortController();
-	await box.store.putManifest(title.id, title.manifestBytes);
-	const wanted = shards ?? title.manifest.shards.map((_, shard) => shard);
-	for (const shard of wanted) {
-		await box.fetcher.fill(
-			title.id,
-			title.manifest,
-			shard,
-			0,
-			controller.signal,
-		);
+	for (const shard of shards ?? title.manifest.shards.keys()) {
+		await put(box.store, title, shard);
 	}
 }
 

@@ -21,6 +21,7 @@ import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { SharedHoldings } from "../store/holdings.ts";
 import { lockFolder } from "../store/lock.ts";
+import { SharedShelf } from "../store/shelf.ts";
 import { ShardStore } from "../store/store.ts";
 import { Swarm } from "../swarm/swarm.ts";
 import { parseEnvelope } from "../wire/envelope.ts";
@@ -166,7 +167,7 @@ export async function startAgent(
 				? { port: config.swarm.tcpPort, host: config.swarm.tcpHost }
 				: undefined,
 			up: config.rates.up,
-			shelf: store.shelf((id) => holders.bytes(id)),
+			shelf: new SharedShelf(store, isShared, (id) => holders.bytes(id)),
 			holdings: new SharedHoldings(store, isShared),
 			onMember: (stream) => catalog.replicate(stream),
 			onTraffic: (direction, bytes) => {

@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename } from "node:fs/promises";
+import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LarderError, systemCode } from "../base/errors.ts";
 
@@ -69,6 +69,14 @@ export async function writeExactly(
 			position + done,
 		);
 		done += bytesWritten;
+	}
+}
+
+export async function unlinkIfThere(path: string): Promise<void> {
+	try {
+		await unlink(path);
+	} catch (error) {
+		if (systemCode(error) !== "ENOENT") throw error;
 	}
 }
 

@@ -1,5 +1,9 @@
 import type { TitleId } from "../wire/ids.ts";
-import type { Holding, HoldingDelta } from "../wire/inventory.ts";
+import {
+	type Holding,
+	type HoldingDelta,
+	MAX_PARTIALS,
+} from "../wire/inventory.ts";
 import type { ShardStore } from "./store.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -29,6 +33,7 @@ export class SharedHoldings {
 		}
 		const partial = inventory.partial
 			.filter(({ shard }) => this.isShared(title, shard))
+			.slice(0, MAX_PARTIALS)
 			.map(({ shard, blocks }) => ({ shard, blocks: blocks.bytes }));
 		return { title, shards, partial };
 	}

@@ -1,11 +1,8 @@
-import { type FileHandle, open, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { open, rename } from "node:fs/promises";
 import type { Bytes } from "../base/units.ts";
 import { Bitfield } from "../content/bitfield.ts";
 import {
-	type BlockRun,
 	blocksIn,
-	type Geometry,
 	leavesBytes,
 	runBytes,
 	shardBytes,
@@ -15,234 +12,208 @@ import {
 	type VerifiedBlock,
 	type VerifiedLeaves,
 	verifyBlock,
-	verifyLeaves,
 } from "../content/verify.ts";
-import { publishFile, readExactly, writeExactly } from "./files.ts";
-
-export interface ShardPlace {
-	readonly folder: string;
-	readonly index: number;
-	readonly geometry: Geometry;
-	/** The manifest's hashes of all shards' leaves. */
-	readonly hashes: readonly string[];
-}
+import { publishFile, unlinkIfThere, writeExactly } from "./files.ts";
+import {
+	finalPath,
+	type OpenShard,
+	openShard,
+	partPath,
+	readIntact,
+	type ShardPlace,
+} from "./opening.ts";
+import { Openable, type Resting } from "./resting.ts";
 
 /**
- * One shard's file, open: blocks, then leaves. Partial as `<index>.part`, held as `<index>`.
- * Invariant: a block in `have` is on disk and matched its leaf when it was written or last checked.
+ * One shard's file: blocks, then leaves. Partial as `<index>.part`, held as `<index>`.
+ * Invariants: `path` is where the file is. A block in `have` was written whole, or matched its leaf when it was last read;
+ * one in `checked` has been read back since the start and did match.
  */
 export class ShardFile {
-	// immutable
-	readonly place: ShardPlace;
-	private readonly handle: FileHandle;
-	readonly leaves: VerifiedLeaves;
-	// mutable, changed only between awaits
 	readonly have: Bitfield;
 	private readonly checked: Bitfield;
+	private readonly place: ShardPlace;
+	private readonly opened: Openable<OpenShard>;
 	private readonly writing = new Map<number, Promise<void>>();
-	private finishing: Promise<void> | undefined;
-	private complete: boolean;
-	private closed = false;
+	private path: string;
 
-	private constructor(
-		place: ShardPlace,
-		handle: FileHandle,
-		leaves: VerifiedLeaves,
-		have: Bitfield,
-		complete: boolean,
-	) {
+	private constructor(place: ShardPlace, resting: Resting, path: string) {
 		this.place = place;
-		this.handle = handle;
-		this.leaves = leaves;
-		this.have = have;
-		this.complete = complete;
-		this.checked = new Bitfield(have.length);
+		this.path = path;
+		this.have = new Bitfield(blocksIn(place.geometry, place.index));
+		this.checked = new Bitfield(this.have.length);
+		this.opened = new Openable(
+			resting,
+			() => openShard(this.place, this.path),
+			({ handle }) => handle.close(),
+		);
 	}
 
-	/** Starts a shard from its leaves. */
+	/** Starts a shard from its leaves; what lay there is overwritten. */
 	static async create(
 		place: ShardPlace,
+		resting: Resting,
 		leaves: VerifiedLeaves,
 	): Promise<ShardFile> {
 		const { geometry, index } = place;
-		const handle = await open(partPath(place), "w+", 0o600);
+		const path = partPath(place);
 		try {
-			await handle.truncate(shardFileBytes(geometry, index));
-			await writeExactly(handle, leaves, shardBytes(geometry, index));
+			const handle = await open(path, "w", 0o600);
+			try {
+				await handle.truncate(shardFileBytes(geometry, index));
+				await writeExactly(handle, leaves, shardBytes(geometry, index));
+			} finally {
+				await handle.close();
+			}
 		} catch (error) {
-			await handle.close();
+			await unlinkIfThere(path);
 			throw error;
 		}
-		const have = new Bitfield(blocksIn(geometry, index));
-		return new ShardFile(place, handle, leaves, have, false);
+		return new ShardFile(place, resting, path);
 	}
 
-	/** Opens a held shard; undefined when its file is cut short or its leaves are not the manifest's. */
-	static async openHeld(place: ShardPlace): Promise<ShardFile | undefined> {
-		const opened = await openWithLeaves(place, finalPath(place), "r+");
-		if (opened === undefined) return undefined;
-		const have = new Bitfield(blocksIn(place.geometry, place.index));
-		for (let block = 0; block < have.length; block++) have.add(block);
-		return new ShardFile(place, opened.handle, opened.leaves, have, true);
-	}
-
-	/** Takes up a `.part` again: every block is checked against its leaf. Undefined when the leaves are not there yet. */
-	static async resume(place: ShardPlace): Promise<ShardFile | undefined> {
-		const opened = await openWithLeaves(place, partPath(place), "r+");
-		if (opened === undefined) return undefined;
-		const have = new Bitfield(blocksIn(place.geometry, place.index));
-		const file = new ShardFile(
-			place,
-			opened.handle,
-			opened.leaves,
-			have,
-			false,
-		);
-		for (let block = 0; block < have.length; block++) {
-			const bytes = await file.readBlocks(block, 1);
-			if (bytes !== undefined && file.matches(block, bytes)) {
-				have.add(block);
-				file.checked.add(block);
-			}
-		}
+	/** A shard under its final name: complete and verified when it got it. */
+	static held(place: ShardPlace, resting: Resting): ShardFile {
+		const file = new ShardFile(place, resting, finalPath(place));
+		for (let block = 0; block < file.have.length; block++) file.have.add(block);
 		return file;
 	}
 
-	get isHeld(): boolean {
-		return this.complete;
+	/** Takes up a `.part` again: every block is checked against its leaf. Throws ShardDamaged. */
+	static async resume(place: ShardPlace, resting: Resting): Promise<ShardFile> {
+		const file = new ShardFile(place, resting, partPath(place));
+		await file.opened.use(async (opened) => {
+			for (let block = 0; block < file.have.length; block++) {
+				if ((await file.intact(opened, block)) === undefined) continue;
+				file.have.add(block);
+				file.checked.add(block);
+			}
+		});
+		return file;
 	}
 
 	/** Bytes of the blocks on disk and of the leaves. */
 	get bytes(): Bytes {
 		const { geometry, index } = this.place;
-		let bytes = leavesBytes(geometry, index);
 		const last = this.have.length - 1;
-		bytes += this.have.count * geometry.blockSize;
-		if (this.have.has(last)) {
-			bytes -= this.have.length * geometry.blockSize;
-			bytes += shardBytes(geometry, index);
-		}
-		return bytes;
+		const whole = this.have.count * geometry.blockSize;
+		const short = this.have.has(last)
+			? this.have.length * geometry.blockSize - shardBytes(geometry, index)
+			: 0;
+		return leavesBytes(geometry, index) + whole - short;
 	}
 
-	/** Writes one block. Returns true when this made the shard whole. */
-	async put(block: number, bytes: VerifiedBlock): Promise<boolean> {
-		if (!this.have.has(block)) await this.writeOnce(block, bytes);
-		if (!this.have.full || this.complete) return false;
-		await this.settle();
-		return true;
+	/** Throws ShardDamaged, or Closed when it is being removed. */
+	leaves(): Promise<VerifiedLeaves> {
+		return this.opened.use(async ({ leaves }) => leaves);
 	}
 
-	/** Gives a whole shard its final name, synced. */
-	async settle(): Promise<void> {
-		this.finishing ??= this.finish();
-		try {
-			await this.finishing;
-		} catch (error) {
-			this.finishing = undefined;
-			throw error;
-		}
-	}
-
-	/** Ciphertext of blocks that are all in `have`. Undefined when one is missing or no longer what it was. */
-	async read(run: BlockRun): Promise<Buffer | undefined> {
-		for (let i = 0; i < run.count; i++) {
-			if (!this.have.has(run.first + i)) return undefined;
-		}
-		const bytes = await this.readBlocks(run.first, run.count);
-		const { blockSize } = this.place.geometry;
-		for (let i = 0; i < run.count; i++) {
-			const block = run.first + i;
-			if (this.checked.has(block)) continue;
-			const part = bytes?.subarray(i * blockSize, (i + 1) * blockSize);
-			if (part === undefined || !this.matches(block, part)) {
-				await this.lose(block);
-				return undefined;
-			}
-			this.checked.add(block);
-		}
-		return bytes;
-	}
-
-	async close(): Promise<void> {
-		if (this.closed) return;
-		this.closed = true;
-		await Promise.allSettled([...this.writing.values(), this.finishing]);
-		await this.handle.close();
-	}
-
-	private async writeOnce(block: number, bytes: Uint8Array): Promise<void> {
+	/** Writes one block, once. Throws ShardDamaged, or Closed when it is being removed. */
+	async put(block: number, bytes: VerifiedBlock): Promise<void> {
+		if (this.have.has(block)) return;
 		const already = this.writing.get(block);
-		if (already !== undefined) return already;
-		const { blockSize } = this.place.geometry;
-		const write = writeExactly(this.handle, bytes, block * blockSize);
+		if (already !== undefined) return await already;
+		const at = block * this.place.geometry.blockSize;
+		const write = this.opened.use(({ handle }) =>
+			writeExactly(handle, bytes, at),
+		);
 		this.writing.set(block, write);
 		try {
 			await write;
 			this.have.add(block);
-			this.checked.add(block);
 		} finally {
 			this.writing.delete(block);
 		}
 	}
 
-	private async finish(): Promise<void> {
-		await this.handle.datasync();
-		await publishFile(partPath(this.place), finalPath(this.place));
-		this.complete = true;
+	/** Ciphertext of blocks that are all in `have`. Undefined when one is not, or is no longer what it was and has just left it. */
+	async read(first: number, count: number): Promise<Buffer | undefined> {
+		for (let i = 0; i < count; i++) {
+			if (!this.have.has(first + i)) return undefined;
+		}
+		return await this.opened.use(async (opened) => {
+			const bytes = await this.readBlocks(opened.handle, first, count);
+			if (bytes !== undefined && this.check(opened, first, count, bytes)) {
+				return bytes;
+			}
+			return await this.salvage(opened, first, count);
+		});
 	}
 
-	/** The disk gave back something else than was written: the block is missing again, and the shard partial. */
-	private async lose(block: number): Promise<void> {
-		this.have.delete(block);
-		if (!this.complete) return;
-		this.complete = false;
-		this.finishing = undefined;
-		await rename(finalPath(this.place), partPath(this.place));
+	/** Gives a whole shard its final name, on disk for good. */
+	async publish(): Promise<void> {
+		await this.opened.use(async ({ handle }) => {
+			await handle.datasync();
+			await publishFile(this.path, finalPath(this.place));
+			this.path = finalPath(this.place);
+		});
 	}
 
-	private matches(block: number, bytes: Buffer): boolean {
+	/** Takes the final name away from a shard that has lost blocks. */
+	async demote(): Promise<void> {
+		await this.opened.use(async () => {
+			await rename(this.path, partPath(this.place));
+			this.path = partPath(this.place);
+		});
+	}
+
+	/** Waits for reads and writes under way; later ones are refused. */
+	close(): Promise<void> {
+		return this.opened.close();
+	}
+
+	/** Checks those blocks of a run that have not been since the start. */
+	private check(
+		{ leaves }: OpenShard,
+		first: number,
+		count: number,
+		bytes: Buffer,
+	): boolean {
 		const { geometry, index } = this.place;
-		return (
-			verifyBlock(geometry, this.leaves, index, block, bytes) !== undefined
-		);
+		for (let i = 0; i < count; i++) {
+			const block = first + i;
+			if (this.checked.has(block)) continue;
+			const at = i * geometry.blockSize;
+			const part = bytes.subarray(at, at + geometry.blockSize);
+			if (!verifyBlock(geometry, leaves, index, block, part)) return false;
+			this.checked.add(block);
+		}
+		return true;
+	}
+
+	/** Block by block: those that are lost leave `have`. */
+	private async salvage(
+		opened: OpenShard,
+		first: number,
+		count: number,
+	): Promise<Buffer | undefined> {
+		const parts: Buffer[] = [];
+		for (let block = first; block < first + count; block++) {
+			const part = await this.intact(opened, block);
+			if (part === undefined) {
+				this.have.delete(block);
+				this.checked.delete(block);
+			} else parts.push(part);
+		}
+		return parts.length === count ? Buffer.concat(parts) : undefined;
+	}
+
+	private async intact(
+		{ handle, leaves }: OpenShard,
+		block: number,
+	): Promise<Buffer | undefined> {
+		const { geometry, index } = this.place;
+		const bytes = await this.readBlocks(handle, block, 1);
+		return bytes && verifyBlock(geometry, leaves, index, block, bytes);
 	}
 
 	private readBlocks(
+		handle: OpenShard["handle"],
 		first: number,
 		count: number,
 	): Promise<Buffer | undefined> {
 		const { geometry, index } = this.place;
 		const length = runBytes(geometry, { shard: index, first, count });
-		return readExactly(this.handle, length, first * geometry.blockSize);
+		return readIntact(handle, length, first * geometry.blockSize);
 	}
-}
-
-export function partPath(place: ShardPlace): string {
-	return join(place.folder, `${place.index}.part`);
-}
-
-export function finalPath(place: ShardPlace): string {
-	return join(place.folder, `${place.index}`);
-}
-
-async function openWithLeaves(
-	place: ShardPlace,
-	path: string,
-	flags: string,
-): Promise<{ handle: FileHandle; leaves: VerifiedLeaves } | undefined> {
-	const { geometry, index, hashes } = place;
-	const handle = await open(path, flags);
-	const bytes = await readExactly(
-		handle,
-		leavesBytes(geometry, index),
-		shardBytes(geometry, index),
-	).catch(async (error: unknown) => {
-		await handle.close();
-		throw error;
-	});
-	const leaves = bytes && verifyLeaves(geometry, hashes, index, bytes);
-	if (leaves !== undefined) return { handle, leaves };
-	await handle.close();
-	return undefined;
 }

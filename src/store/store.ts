@@ -1,18 +1,22 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Store, TitleInventory } from "../act/ports.ts";
-import { LarderError, systemCode } from "../base/errors.ts";
+import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Bytes } from "../base/units.ts";
-import type { BlockRun } from "../content/geometry.ts";
-import { type Manifest, readManifest } from "../content/manifest.ts";
+import { type Bytes, formatBytes } from "../base/units.ts";
+import type { BlockRun, Geometry } from "../content/geometry.ts";
+import type { Manifest } from "../content/manifest.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
 import { isTitleId, short, type TitleId } from "../wire/ids.ts";
-import { diskError, syncFolder, writeWhole } from "./files.ts";
-import { TitleFolder } from "./title.ts";
+import { diskError } from "./files.ts";
+import { Manifests } from "./manifests.ts";
+import { Resting } from "./resting.ts";
+import { MANIFEST, scanFolder } from "./scan.ts";
+import { TitleFolder, type TitlePorts } from "./title.ts";
+import { Turns } from "./turns.ts";
 
-/** Parsed manifests kept in memory; a large one is a megabyte. */
-const MANIFESTS_KEPT = 16;
+/** Files kept open while nobody uses them. */
+const OPEN = 64;
 
 export interface StoreOptions {
 	readonly folder: string;
@@ -21,44 +25,51 @@ export interface StoreOptions {
 	readonly log: Log;
 }
 
-/** What changed on disk: blocks came, a shard became whole, or is gone. */
+/** Something of this shard came or went. */
 export interface StoreChange {
 	readonly title: TitleId;
 	readonly shard: number;
-	readonly kind: "block" | "held" | "gone";
-	/** With `block`. */
-	readonly block?: number;
 }
 
-/** Shard files in `<folder>/<title id>/`. A file under its final name is complete and verified. */
+/**
+ * Shard files in `<folder>/<title id>/`. A file under its final name is complete and verified.
+ * Invariant: `byId` has each title whose manifest is on disk. A title comes and goes in its turn.
+ */
 export class ShardStore implements Store {
 	readonly capacity: Bytes;
 	readonly streamingShare: Bytes;
 	private readonly folder: string;
 	private readonly log: Log;
-	/** Undefined while a title's manifest is not on disk. */
-	private readonly folders = new Map<TitleId, TitleFolder | undefined>();
-	private readonly manifests = new Map<TitleId, Manifest>();
+	private readonly resting: Resting;
+	private readonly manifests: Manifests;
+	private readonly byId = new Map<TitleId, TitleFolder>();
+	private readonly turns = new Turns<TitleId>();
 	private readonly listeners = new Set<(change: StoreChange) => void>();
+	private readonly closing = new AbortController();
+	private checking: Promise<void> = Promise.resolve();
 
 	private constructor(options: StoreOptions) {
 		this.folder = options.folder;
 		this.capacity = options.capacity;
 		this.streamingShare = options.streamingShare;
 		this.log = options.log;
+		this.resting = new Resting(OPEN, options.log);
+		this.manifests = new Manifests(options.folder, options.log);
 	}
 
-	/** Takes stock of the folder. Throws STORE_UNUSABLE. */
+	/**
+	 * Takes stock of the folder by names and sizes; what an earlier run left unfinished is read through in the background,
+	 * or when it is asked for. Throws STORE_UNUSABLE.
+	 */
 	static async open(options: StoreOptions): Promise<ShardStore> {
 		const store = new ShardStore(options);
-		try {
+		await store.guard(`opening the store at ${options.folder}`, async () => {
 			await mkdir(options.folder, { recursive: true, mode: 0o700 });
 			for (const name of await readdir(options.folder)) {
-				if (isTitleId(name)) await store.scan(name);
+				if (isTitleId(name)) await store.recall(name);
 			}
-		} catch (cause) {
-			throw diskError(`opening the store at ${options.folder}`, cause);
-		}
+		});
+		store.checking = store.check();
 		return store;
 	}
 
@@ -68,79 +79,56 @@ export class ShardStore implements Store {
 
 	get usedBytes(): Bytes {
 		let bytes = 0;
-		for (const title of this.folders.values()) bytes += title?.bytes ?? 0;
+		for (const title of this.byId.values()) bytes += title.bytes;
 		return bytes;
 	}
 
 	titles(): readonly TitleId[] {
-		return [...this.folders.keys()];
+		return [...this.byId.keys()];
+	}
+
+	geometry(id: TitleId): Geometry | undefined {
+		return this.byId.get(id)?.geometry;
 	}
 
 	inventory(id: TitleId): TitleInventory | undefined {
-		const title = this.folders.get(id);
+		const title = this.byId.get(id);
 		if (title === undefined) return undefined;
-		const { held, bytes } = title;
-		return { id, held, bytes, partial: title.partials() };
+		const { geometry, held, bytes } = title;
+		return { id, geometry, held, bytes, partial: title.partials() };
 	}
 
 	hasBlock(id: TitleId, shard: number, block: number): boolean {
-		const title = this.folders.get(id);
+		const title = this.byId.get(id);
 		if (title === undefined) return false;
 		return title.held.has(shard) || title.blocksOf(shard)?.has(block) === true;
 	}
 
-	async manifest(id: TitleId): Promise<Manifest | undefined> {
-		const kept = this.manifests.get(id);
-		if (kept !== undefined) return kept;
-		const bytes = await this.manifestBytes(id);
-		if (bytes === undefined) return undefined;
-		const read = readManifest(id, bytes);
-		if (!read.ok) {
-			this.log.warn(
-				{ title: short(id), reason: read.reason },
-				"manifest on disk is damaged",
-			);
-			await rm(join(this.folder, id, "manifest"), { force: true });
-			return undefined;
-		}
-		this.keep(id, read.value);
-		return read.value;
+	manifest(id: TitleId): Promise<Manifest | undefined> {
+		return this.guard("reading a manifest", () => this.manifests.get(id));
 	}
 
-	async manifestBytes(id: TitleId): Promise<Buffer | undefined> {
-		try {
-			return await readFile(join(this.folder, id, "manifest"));
-		} catch (error) {
-			if (systemCode(error) === "ENOENT") return undefined;
-			throw diskError("reading a manifest", error);
-		}
+	manifestBytes(id: TitleId): Promise<Buffer | undefined> {
+		return this.guard("reading a manifest", () => this.manifests.bytes(id));
 	}
 
-	async putManifest(id: TitleId, bytes: Uint8Array): Promise<Manifest> {
-		const read = readManifest(id, bytes);
-		if (!read.ok) {
-			throw new LarderError(
-				"MANIFEST_INVALID",
-				`manifest of ${short(id)}: ${read.reason} ${read.detail}`,
-			);
-		}
-		if (this.folders.get(id) !== undefined) return read.value;
-		try {
-			await mkdir(join(this.folder, id), { recursive: true, mode: 0o700 });
-			await writeWhole(join(this.folder, id, "manifest"), bytes);
-			await syncFolder(this.folder);
-			if (this.folders.get(id) === undefined) await this.scan(id);
-		} catch (cause) {
-			throw diskError("keeping a manifest", cause);
-		}
-		return read.value;
+	putManifest(id: TitleId, bytes: Uint8Array): Promise<Manifest> {
+		return this.guard("keeping a manifest", () =>
+			this.turns.run(id, async () => {
+				const manifest = await this.manifests.put(id, bytes);
+				if (!this.byId.has(id)) await this.add(id, manifest);
+				return manifest;
+			}),
+		);
 	}
 
 	async leaves(
 		id: TitleId,
 		shard: number,
 	): Promise<VerifiedLeaves | undefined> {
-		return (await this.folders.get(id)?.file(shard))?.leaves;
+		return await this.guard("reading leaves", async () =>
+			this.byId.get(id)?.leaves(shard),
+		);
 	}
 
 	async putLeaves(
@@ -159,102 +147,99 @@ export class ShardStore implements Store {
 		block: number,
 		bytes: VerifiedBlock,
 	): Promise<void> {
-		const title = this.title(id);
-		const file = await title.file(shard);
-		if (file === undefined) {
-			throw new LarderError(
-				"STORE_UNUSABLE",
-				`shard ${shard} was removed while it was being filled`,
-			);
-		}
-		const whole = await this.guard("writing a block", () =>
-			file.put(block, bytes),
+		await this.guard("writing a block", () =>
+			this.title(id).put(shard, block, bytes),
 		);
-		if (whole) title.becameHeld(shard, file);
-		this.tell({ title: id, shard, kind: whole ? "held" : "block", block });
 	}
 
 	async read(id: TitleId, run: BlockRun): Promise<Buffer | undefined> {
-		const title = this.folders.get(id);
-		const file = await title?.file(run.shard);
-		if (title === undefined || file === undefined) return undefined;
-		const bytes = await this.guard("reading blocks", () => file.read(run));
-		if (bytes === undefined && title.held.has(run.shard) && !file.isHeld) {
-			title.becamePartial(run.shard, file);
-			this.log.warn(
-				{ title: short(id), shard: run.shard },
-				"a block on disk is no longer what was written; it is fetched again",
-			);
-			this.tell({ title: id, shard: run.shard, kind: "gone" });
-		}
-		return bytes;
+		return await this.guard("reading blocks", async () =>
+			this.byId.get(id)?.read(run),
+		);
 	}
 
 	async removeShard(id: TitleId, shard: number): Promise<void> {
-		const title = this.folders.get(id);
-		if (title === undefined) return;
-		await this.guard("removing a shard", () => title.remove(shard));
-		this.tell({ title: id, shard, kind: "gone" });
+		await this.guard("removing a shard", async () =>
+			this.byId.get(id)?.remove(shard),
+		);
 	}
 
 	async removeTitle(id: TitleId): Promise<void> {
-		const title = this.folders.get(id);
-		this.folders.delete(id);
-		this.manifests.delete(id);
-		await title?.close();
 		await this.guard("removing a title", () =>
-			rm(join(this.folder, id), { recursive: true, force: true }),
+			this.turns.run(id, async () => {
+				const title = this.byId.get(id);
+				this.byId.delete(id);
+				this.manifests.forget(id);
+				await title?.close();
+				await rm(join(this.folder, id), { recursive: true, force: true });
+				for (const shard of title?.held ?? []) this.tell(id, shard);
+			}),
 		);
-		for (const shard of title?.held ?? []) {
-			this.tell({ title: id, shard, kind: "gone" });
-		}
-	}
-
-	/** What neighbours may ask this box for. Holder tables are kept elsewhere. */
-	shelf(holders: (id: TitleId) => Promise<Buffer | undefined>) {
-		return {
-			holders,
-			manifest: (id: TitleId) => this.manifestBytes(id),
-			leaves: (id: TitleId, shard: number) => this.leaves(id, shard),
-			blocks: async (
-				id: TitleId,
-				shard: number,
-				first: number,
-				count: number,
-			) => {
-				const blockSize = this.folders.get(id)?.geometry.blockSize;
-				const bytes = await this.read(id, { shard, first, count });
-				return bytes && blockSize ? { bytes, blockSize } : undefined;
-			},
-		};
 	}
 
 	async close(): Promise<void> {
-		for (const title of this.folders.values()) await title?.close();
+		this.closing.abort();
+		await this.checking;
+		for (const title of this.byId.values()) await title.close();
 	}
 
-	private async scan(id: TitleId): Promise<void> {
-		this.folders.set(id, undefined);
-		const manifest = await this.manifest(id);
-		if (manifest === undefined) return;
+	/** Takes up a title that an earlier run left. One folder that cannot be read does not keep the others from being served. */
+	private async recall(id: TitleId): Promise<void> {
 		const folder = join(this.folder, id);
-		this.folders.set(id, await TitleFolder.scan(id, folder, manifest));
+		try {
+			const names = await readdir(folder);
+			const manifest = await this.manifests.get(id);
+			if (manifest !== undefined) await this.add(id, manifest);
+			// A damaged manifest is fetched again while its shards wait; none at all means that nobody did.
+			else if (!names.includes(MANIFEST)) await rm(folder, { recursive: true });
+		} catch (error) {
+			this.log.warn({ err: error, title: short(id) }, "a title is unreadable");
+		}
+	}
+
+	private async add(id: TitleId, manifest: Manifest): Promise<void> {
+		const folder = join(this.folder, id);
+		const scan = await scanFolder(folder, manifest);
+		this.byId.set(id, new TitleFolder(folder, scan, this.portsOf(id)));
+	}
+
+	private portsOf(id: TitleId): TitlePorts {
+		return {
+			resting: this.resting,
+			checkRoom: (bytes) => this.checkRoom(bytes),
+			onChange: (shard) => this.tell(id, shard),
+			log: this.log.child({ title: short(id) }),
+		};
+	}
+
+	/** Shards count as whole from their first block on, so that what is started can be finished. */
+	private checkRoom(bytes: Bytes): void {
+		let reserved = bytes;
+		for (const title of this.byId.values()) reserved += title.reserved;
+		if (reserved <= this.capacity) return;
+		throw new LarderError(
+			"STORE_FULL",
+			`the quota of ${formatBytes(this.capacity)} has no room for another shard`,
+		);
+	}
+
+	private async check(): Promise<void> {
+		const { signal } = this.closing;
+		for (const [id, title] of this.byId) {
+			try {
+				await title.check(signal);
+			} catch (error) {
+				this.log.warn({ err: error, title: short(id) }, "a check failed");
+			}
+		}
 	}
 
 	private title(id: TitleId): TitleFolder {
-		const title = this.folders.get(id);
+		const title = this.byId.get(id);
 		if (title === undefined) {
 			throw new LarderError("TITLE_UNKNOWN", `no manifest of ${short(id)}`);
 		}
 		return title;
-	}
-
-	private keep(id: TitleId, manifest: Manifest): void {
-		this.manifests.set(id, manifest);
-		for (const oldest of this.manifests.keys()) {
-			if (this.manifests.size <= MANIFESTS_KEPT) break;
-			this.manifests.delete(oldest);
-		}
 	}
 
 	private async guard<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -265,7 +250,7 @@ export class ShardStore implements Store {
 		}
 	}
 
-	private tell(change: StoreChange): void {
-		for (const listener of this.listeners) listener(change);
+	private tell(title: TitleId, shard: number): void {
+		for (const listener of this.listeners) listener({ title, shard });
 	}
 }

@@ -7,6 +7,10 @@ export const INVENTORY = "larder/inventory/1";
 
 /** Titles that one neighbour may ask about at a time. */
 export const MAX_INTERESTS = 256;
+/** Shards that a title may have: a manifest that lists more is too large to be read. */
+export const MAX_SHARDS = 250_000;
+/** Partial shards that one answer may tell of; more are not told. */
+export const MAX_PARTIALS = 256;
 
 /** Blocks held of shards that are not complete: shard index and bitmap. */
 export interface PartialHolding {
@@ -66,7 +70,9 @@ export const holding: Encoding<Holding> = {
 		const id = title.decode(state);
 		const shards = copy(c.buffer.decode(state));
 		const partial: PartialHolding[] = [];
-		for (let left = c.uint.decode(state); left > 0; left--) {
+		const count = c.uint.decode(state);
+		if (count > MAX_PARTIALS) throw new RangeError("too many partial shards");
+		for (let left = count; left > 0; left--) {
 			partial.push(partialHolding.decode(state));
 		}
 		return { title: id, shards, partial };
