@@ -1,10 +1,20 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+	mkdtemp,
+	readdir,
+	readFile,
+	rm,
+	stat,
+	writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import type { Test } from "tap";
-import { SECOND } from "../../src/base/time.ts";
-import type { Bytes } from "../../src/base/units.ts";
-import { shardCount } from "../../src/content/geometry.ts";
+import { monotonic, SECOND } from "../../src/base/time.ts";
+import type { Bytes, Millis } from "../../src/base/units.ts";
+import { shardBytes, shardCount } from "../../src/content/geometry.ts";
 import { type Manifest, readManifest } from "../../src/content/manifest.ts";
 import {
 	type DeskBox,
@@ -65,6 +75,17 @@ export async function addBoxes(
 	return boxes;
 }
 
+/** Starts a box that nothing is placed on and waits until it lists the film. */
+export async function addViewer(
+	desk: Neighbourhood,
+	film: Film,
+	settings: Parameters<Neighbourhood["addBox"]>[0] = {},
+): Promise<DeskBox> {
+	const viewer = await desk.addBox({ streamingShare: 1, ...settings });
+	await desk.listed(viewer, film.id, AbortSignal.timeout(PATIENCE));
+	return viewer;
+}
+
 /** Writes an MP4 of about `size` bytes that is the same in every run. */
 export async function writeFilm(
 	path: string,
@@ -112,16 +133,27 @@ export async function filled(desk: Neighbourhood, shards: number) {
 	await desk.filled(shards, AbortSignal.timeout(PATIENCE));
 }
 
-/** Plays a film to its end through a box and compares every byte. */
+/** Plays a film to its end through a box and compares every byte; `longestWaitMs` is the longest that its player waited. */
 export async function play(
 	desk: Neighbourhood,
 	box: DeskBox,
 	film: Film,
-	onProgress?: (done: Bytes) => void,
-): Promise<Played> {
-	const origin = join(desk.operator.dir, "origin");
+	onProgress: (done: Bytes) => void = () => undefined,
+): Promise<Pick<Played, "bytes" | "mismatches"> & { longestWaitMs: Millis }> {
 	const gateway = desk.gatewayOf(box);
-	return await playAll(gateway, origin, film.id, film.source, onProgress);
+	let longest = 0;
+	let last = monotonic();
+	const { bytes, mismatches } = await playAll(
+		gateway,
+		film.id,
+		film.source,
+		(done) => {
+			longest = Math.max(longest, monotonic() - last);
+			last = monotonic();
+			onProgress(done);
+		},
+	);
+	return { bytes, mismatches, longestWaitMs: Math.round(longest) };
 }
 
 export async function counters(desk: Neighbourhood, box: DeskBox) {
@@ -165,4 +197,76 @@ export async function stopOrigin(desk: Neighbourhood): Promise<Bytes> {
 	await origin.stop();
 	const closed = (await logOf(origin)).findLast(({ msg }) => msg === "closed");
 	return Number(closed?.["bytesSent"]);
+}
+
+/** Shards that a box holds of a film, with the inode of each file: another inode means that it was fetched again. */
+export async function heldOf(
+	box: DeskBox,
+	film: Film,
+): Promise<Map<number, number>> {
+	const folder = join(box.dir, "data", "shards", film.id);
+	const names = await readdir(folder).catch(() => []);
+	const held = names.filter((name) => /^\d+$/.test(name));
+	const entries = held.map(async (name): Promise<[number, number]> => {
+		const { ino } = await stat(join(folder, name));
+		return [Number(name), ino];
+	});
+	return new Map(await Promise.all(entries));
+}
+
+/** What a box that does not run lacks of a film. */
+export interface Lack {
+	/** Bytes of blocks that are not on its disk, and of the leaves of shards not begun. */
+	readonly bytes: Bytes;
+	/** Shards begun and not held. */
+	readonly partial: number;
+}
+
+/** Compares a box's folder with the origin, block by block. Throws when a held shard is not what was published. */
+export async function lackOf(
+	desk: Neighbourhood,
+	box: DeskBox,
+	film: Film,
+): Promise<Lack> {
+	const folder = join(box.dir, "data", "shards", film.id);
+	const names = new Set(await readdir(folder).catch(() => []));
+	let bytes = 0;
+	let partial = 0;
+	for (let shard = 0; shard < film.shards; shard++) {
+		const origin = join(desk.operator.dir, "origin", film.id, `${shard}`);
+		const whole = await readFile(origin);
+		if (names.has(`${shard}`)) {
+			if (!whole.equals(await readFile(join(folder, `${shard}`))))
+				throw new Error(`held shard ${shard} of ${box.name} is damaged`);
+		} else if (names.has(`${shard}.part`)) {
+			partial++;
+			const part = await readFile(join(folder, `${shard}.part`));
+			const end = shardBytes(film.manifest, shard);
+			for (let at = 0; at < end; at += BLOCK) {
+				const to = Math.min(end, at + BLOCK);
+				if (!whole.subarray(at, to).equals(part.subarray(at, to)))
+					bytes += to - at;
+			}
+		} else bytes += whole.length;
+	}
+	return { bytes, partial };
+}
+
+const MAIN = join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
+
+/** Runs the command line to its end, which a service that starts well does not come to. */
+export async function larder(
+	...args: readonly string[]
+): Promise<{ readonly code: number | null; readonly said: string }> {
+	const child = spawn(process.execPath, [MAIN, ...args], {
+		stdio: ["ignore", "pipe", "pipe"],
+		timeout: 20 * SECOND,
+		killSignal: "SIGKILL",
+	});
+	const [out, error, [code]] = await Promise.all([
+		text(child.stdout),
+		text(child.stderr),
+		once(child, "exit"),
+	]);
+	return { code, said: `${out}${error}` };
 }
