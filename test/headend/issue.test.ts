@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import t from "tap";
+import { loadConfig } from "../../src/agent/config.ts";
 import {
 	issueBox,
 	issueHeadend,
@@ -42,8 +43,7 @@ t.test("a box's folder is all it needs to join", async (t) => {
 	});
 	t.equal((await stat(join(dir, "identity.json"))).mode & 0o777, 0o600);
 	t.match(parse(await readFile(join(dir, "larder.toml"), "utf8")), {
-		identity: "identity.json",
-		swarm: { bootstrap: ["10.0.0.1:49737"], reach: "direct" },
+		swarm: { bootstrap: ["10.0.0.1:49737"] },
 		broker: { url: "mqtt://10.0.0.1:1883" },
 		origin: { url: operator.config.origin.url },
 		store: { quota: "5 GiB" },
@@ -51,6 +51,91 @@ t.test("a box's folder is all it needs to join", async (t) => {
 	t.match(await readIssued(operator.dir, box), { box, serial: 'S"1', region });
 	t.equal(await readIssued(operator.dir, "f".repeat(64) as BoxId), undefined);
 	t.same(await readdir(join(root, "boxes")), ["a"]);
+});
+
+t.test(
+	"larder.toml shows every key of a box, each with its default",
+	async (t) => {
+		const root = t.testdir();
+		const operator = await initOperator(join(root, "operator"), { region });
+		const dir = join(root, "box");
+		await issueBox(operator, { serial: "1", dir });
+		const path = join(dir, "larder.toml");
+		const text = await readFile(path, "utf8");
+		const silent = await loadConfig(path);
+		t.equal(silent.data, join(dir, "data"));
+
+		const free = /^# ((tcp_host|username|password_file) = )/gm;
+		const said = text.replace(/^# (\w+ = (?!.*#))/gm, "$1");
+		const keys = Object.entries(parse(said)).flatMap(([name, value]) =>
+			typeof value === "object" && !Array.isArray(value)
+				? Object.keys(value).map((key) => `${name}.${key}`)
+				: [name],
+		);
+		const source = await readFile(
+			join(import.meta.dirname, "../../src/agent/config.ts"),
+			"utf8",
+		);
+		const known = [
+			...source.matchAll(/^\t"?([a-z_.]+)"?: (?:must|may|free)\(/gm),
+		].map(([, key = ""]) => key);
+		t.ok(known.length > 20);
+		t.same(new Set(keys), new Set(known));
+
+		const optional = text.match(free) ?? [];
+		t.equal(optional.length, 3, "what has no default");
+		await writeFile(
+			path,
+			said.replace(/^(tcp_host|username|password_file) = /gm, "# $1 = "),
+		);
+		t.same(await loadConfig(path), silent, "said or not, they mean the same");
+		await writeFile(path, said);
+		t.match((await loadConfig(path)).broker, { username: "box" });
+	},
+);
+
+t.test("what is set for a box is what it reads", async (t) => {
+	const root = t.testdir();
+	const operator = await initOperator(join(root, "operator"), { region });
+	const dir = join(root, "box");
+	await issueBox(operator, {
+		serial: "1",
+		dir,
+		data: "/shards",
+		logLevel: "debug",
+		swarmHost: "127.0.0.2",
+		swarmPort: 1,
+		reach: "direct",
+		maxPeers: 2,
+		tcp: false,
+		tcpPort: 3,
+		quota: "4 GiB",
+		streamingShare: 0.5,
+		up: "6 KiB/s",
+		down: "7 KiB/s",
+		originRate: "8 KiB/s",
+		takeover: "9 s",
+		gatewayHost: "127.0.0.3",
+		gatewayPort: 10,
+		socket: "s",
+	});
+	t.match(await loadConfig(join(dir, "larder.toml")), {
+		data: "/shards",
+		logLevel: "debug",
+		swarm: {
+			host: "127.0.0.2",
+			port: 1,
+			reach: "direct",
+			maxPeers: 2,
+			tcp: false,
+			tcpPort: 3,
+		},
+		store: { quota: { bytes: 4 * 1024 ** 3 }, streamingShare: 0.5 },
+		rates: { up: 6 * 1024, down: 7 * 1024, origin: 8 * 1024 },
+		fill: { takeover: 9000 },
+		gateway: { host: "127.0.0.3", port: 10 },
+		ipc: { socket: join(dir, "s") },
+	});
 });
 
 t.test("a folder in use and a serial without end are refused", async (t) => {

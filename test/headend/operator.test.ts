@@ -149,3 +149,24 @@ t.test("one process at a time works on an operator", async (t) => {
 	await lock.close();
 	await (await lockOperator(dir)).close();
 });
+
+t.test(
+	"one machine: the headend's node and a bootstrap node do not meet on one port",
+	async (t) => {
+		const dir = join(t.testdir(), "operator");
+		const { config } = await initOperator(dir, { region });
+		t.same(config.swarm, {
+			bootstrap: ["127.0.0.1:49737"],
+			host: "127.0.0.1",
+			port: 49_738,
+		});
+		const other = join(t.testdirName, "other");
+		const host = "10.0.0.2";
+		t.match((await initOperator(other, { region, host })).config, {
+			swarm: { bootstrap: ["10.0.0.2:49737"], host },
+			broker: { url: "mqtt://10.0.0.2:1883" },
+			origin: { host, port: 8480, url: "http://10.0.0.2:8480" },
+			api: { host: "127.0.0.1" },
+		});
+	},
+);

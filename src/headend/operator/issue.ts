@@ -13,39 +13,17 @@ import {
 	keyPairFromSeed,
 } from "../../wire/keys.ts";
 import type { Certificate, Role } from "../../wire/membership.ts";
+import { type BoxSettings, boxConfig } from "./boxconfig.ts";
 import { isVacant, PUBLIC, readIfThere, SECRET, writeWhole } from "./file.ts";
 import type { Operator } from "./operator.ts";
 
 const LIFE = 3653 * DAY;
 const LEAD = DAY;
 
-/** What a box's larder.toml starts out with; everything else is taken from operator.toml or has a default. */
-export interface BoxSettings {
+export interface IssueSettings extends BoxSettings {
 	readonly serial: string;
 	/** The new box's folder: absent or empty. */
 	readonly dir: string;
-	/** Where shards go; relative to the box's folder. */
-	readonly data?: string;
-	readonly logLevel?: string;
-	readonly swarmHost?: string;
-	readonly swarmPort?: number;
-	readonly reach?: "direct" | "nat";
-	readonly maxPeers?: number;
-	readonly tcp?: boolean;
-	readonly tcpPort?: number;
-	/** As in the file: `20 GiB`. */
-	readonly quota?: string;
-	/** Part of the quota, 0 to 1. */
-	readonly streamingShare?: number;
-	/** As in the file: `2 MiB/s`; `0` is no limit. */
-	readonly up?: string;
-	readonly down?: string;
-	readonly originRate?: string;
-	/** As in the file: `10 s`. */
-	readonly takeover?: string;
-	readonly gatewayHost?: string;
-	readonly gatewayPort?: number;
-	readonly socket?: string;
 }
 
 const issued = z.object({
@@ -71,7 +49,7 @@ export interface Membership {
  */
 export async function issueBox(
 	operator: Operator,
-	settings: BoxSettings,
+	settings: IssueSettings,
 	now: Clock = Date.now,
 ): Promise<BoxId> {
 	const dir = resolve(settings.dir);
@@ -92,7 +70,7 @@ export async function issueBox(
 		);
 		await writeWhole(
 			join(draft, "larder.toml"),
-			boxConfig(operator, settings),
+			boxConfig(operator.config, settings),
 			PUBLIC,
 		);
 		// Recorded first: a box that is known and never shipped does no harm, the other way round it would be a stranger.
@@ -192,59 +170,4 @@ function identityText(operator: Operator, member: Membership): string {
 /** Where the record of a box lies. */
 export function issuedPath(operatorDir: string, box: BoxId): string {
 	return join(operatorDir, "issued", `${box}.json`);
-}
-
-function boxConfig({ config }: Operator, settings: BoxSettings): string {
-	return `# Larder on this box. Paths are relative to this file.
-data = ${text(settings.data ?? "data")}
-log_level = ${text(settings.logLevel ?? "info")}
-identity = "identity.json"
-
-[swarm]
-# The operator's DHT nodes.
-bootstrap = [${config.swarm.bootstrap.map(text).join(", ")}]
-host = ${text(settings.swarmHost ?? "0.0.0.0")}
-# 0 lets the system choose; pin it where a firewall needs to know.
-port = ${settings.swarmPort ?? 0}
-# "direct" on a routed network, "nat" behind a home gateway.
-reach = ${text(settings.reach ?? "direct")}
-max_peers = ${settings.maxPeers ?? 64}
-# Bulk over TCP where it opens: twice the speed at half the CPU.
-tcp = ${settings.tcp ?? true}
-tcp_port = ${settings.tcpPort ?? 0}
-
-[broker]
-url = ${text(config.broker.url)}
-
-[origin]
-url = ${text(config.origin.url)}
-
-[store]
-# How much of the disk Larder may use, and the part of that (0 to 1) kept for what is watched without being placed.
-quota = ${text(settings.quota ?? "20 GiB")}
-streaming_share = ${settings.streamingShare ?? 0.1}
-
-[rates]
-# As "2 MiB/s" or "5 Mbit/s"; "0" is no limit. up serves neighbours, origin fills from the datacenter.
-up = ${text(settings.up ?? "0")}
-down = ${text(settings.down ?? "0")}
-origin = ${text(settings.originRate ?? "0")}
-
-[fill]
-# How long each rank waits for those before it until it fetches from the origin what they have not.
-takeover = ${text(settings.takeover ?? "10 s")}
-
-[gateway]
-# Where players find titles; loopback only.
-host = ${text(settings.gatewayHost ?? "127.0.0.1")}
-port = ${settings.gatewayPort ?? 8090}
-
-[ipc]
-socket = ${text(settings.socket ?? "larder.sock")}
-`;
-}
-
-/** A TOML string; JSON's escapes are a subset of TOML's. */
-function text(value: string): string {
-	return JSON.stringify(value);
 }

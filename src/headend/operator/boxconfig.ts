@@ -1,0 +1,95 @@
+import type { OperatorConfig } from "./config.ts";
+
+/** What a box's larder.toml sets. What is left out stands there as a comment, with its default. */
+export interface BoxSettings {
+	/** Where shards go; relative to the box's folder. */
+	readonly data?: string;
+	readonly logLevel?: string;
+	readonly swarmHost?: string;
+	readonly swarmPort?: number;
+	readonly reach?: "direct" | "nat";
+	readonly maxPeers?: number;
+	readonly tcp?: boolean;
+	readonly tcpPort?: number;
+	/** As in the file: `20 GiB`. */
+	readonly quota?: string;
+	/** Part of the quota, 0 to 1. */
+	readonly streamingShare?: number;
+	/** As in the file: `2 MiB/s`; `0` is no limit. */
+	readonly up?: string;
+	readonly down?: string;
+	readonly originRate?: string;
+	/** As in the file: `10 s`. */
+	readonly takeover?: string;
+	readonly gatewayHost?: string;
+	readonly gatewayPort?: number;
+	readonly socket?: string;
+}
+
+type Value = string | number | boolean;
+
+/** A larder.toml with every key that a box knows and what it means. */
+export function boxConfig(
+	{ swarm, broker, origin }: OperatorConfig,
+	settings: BoxSettings,
+): string {
+	return `# Larder on this box. Paths are relative to this file; keys with a # before them show their default.
+data = ${JSON.stringify(settings.data ?? "data")}
+${key("log_level", settings.logLevel, "info")}
+${key("identity", undefined, "identity.json")}
+
+[swarm]
+# The operator's DHT nodes.
+bootstrap = [${swarm.bootstrap.map((node) => JSON.stringify(node)).join(", ")}]
+${key("host", settings.swarmHost, "0.0.0.0")}
+# UDP; 0 takes any.
+${key("port", settings.swarmPort, 49_740)}
+# "direct" on a routed network, "nat" behind a home gateway.
+${key("reach", settings.reach, "nat")}
+${key("max_peers", settings.maxPeers, 64)}
+# Bulk over TCP where it opens: twice the speed at half the CPU. Port 0 takes any; tcp_host is what neighbours are told.
+${key("tcp", settings.tcp, true)}
+${key("tcp_port", settings.tcpPort, 0)}
+# tcp_host = "10.0.0.2"
+
+[broker]
+url = ${JSON.stringify(broker.url)}
+# username = "box"
+# password_file = "broker-password"
+
+[origin]
+url = ${JSON.stringify(origin.url)}
+
+[store]
+# How much of the disk Larder may use ("20 GiB", or a share of the disk), and the part of that (0 to 1) kept for what is
+# watched without being placed.
+${key("quota", settings.quota, "50%")}
+${key("streaming_share", settings.streamingShare, 0.1)}
+
+[rates]
+# As "2 MiB/s" or "5 Mbit/s"; "0" is no limit. up serves neighbours, origin fills from the datacenter.
+${key("up", settings.up, "0")}
+${key("down", settings.down, "0")}
+${key("origin", settings.originRate, "0")}
+
+[fill]
+# How long each rank waits for those before it until it fetches from the origin what they have not.
+${key("takeover", settings.takeover, "10 s")}
+
+[gateway]
+# Where players find titles; loopback only.
+${key("host", settings.gatewayHost, "127.0.0.1")}
+${key("port", settings.gatewayPort, 8090)}
+
+[ipc]
+# Where the box's user interface and the larder command reach the agent.
+${key("socket", settings.socket, "/run/larder/agent.sock")}
+`;
+}
+
+/** JSON's escapes are a subset of TOML's. */
+function key(name: string, value: Value | undefined, otherwise: Value): string {
+	return value === undefined
+		? `# ${name} = ${JSON.stringify(otherwise)}`
+		: `${name} = ${JSON.stringify(value)}`;
+}
