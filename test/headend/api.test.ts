@@ -7,13 +7,10 @@ import { silent } from "../../src/base/log.ts";
 import { Api, type ApiOptions } from "../../src/headend/api/api.ts";
 import { Planner } from "../../src/headend/fleet/planner.ts";
 import { Wishes } from "../../src/headend/fleet/wishes.ts";
-import {
-	geometryOf,
-	type TitleRecord,
-} from "../../src/headend/publish/titles.ts";
+import { geometryOf } from "../../src/headend/publish/titles.ts";
 import type { CommandBody } from "../../src/wire/command.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
-import { bench, fillOf, region, stateOf } from "./fixture.ts";
+import { bench, fillOf, recordOf, region, stateOf } from "./fixture.ts";
 
 interface Answer {
 	readonly status: number;
@@ -23,21 +20,7 @@ interface Answer {
 
 t.test("the operator's page and API", async (t) => {
 	const it = await bench(t);
-	const title = {
-		id: "f".repeat(64) as TitleId,
-		kind: "title" as const,
-		assetId: "film",
-		version: 1,
-		name: "Film",
-		duration: 60,
-		size: 4096,
-		publishedAt: 1,
-		blockSize: 1024,
-		shardBlocks: 1,
-		key: "0".repeat(64),
-		nonce: "0".repeat(24),
-		source: { path: "/film.mp4", fingerprint: "0".repeat(64) },
-	} satisfies TitleRecord;
+	const title = recordOf("f".repeat(64) as TitleId);
 	const planner = new Planner({
 		operator: it.operator,
 		fleet: it.fleet,

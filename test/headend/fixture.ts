@@ -12,7 +12,8 @@ import {
 	initOperator,
 	type Operator,
 } from "../../src/headend/operator/operator.ts";
-import type { BoxId, Region } from "../../src/wire/ids.ts";
+import type { TitleRecord } from "../../src/headend/publish/titles.ts";
+import type { BoxId, Region, TitleId } from "../../src/wire/ids.ts";
 import type { Fill, State } from "../../src/wire/reports.ts";
 
 export const region = "north-1" as Region;
@@ -98,6 +99,29 @@ export function fillOf(over: Partial<Fill> = {}): Fill {
 			playedFromOrigin: 0,
 			wrongBlocks: 0,
 		},
+		...over,
+	};
+}
+
+/** The record of a title of four shards of 1 KiB. */
+export function recordOf(
+	id: TitleId,
+	over: Partial<TitleRecord> = {},
+): TitleRecord {
+	return {
+		id,
+		kind: "title",
+		assetId: "film",
+		version: 1,
+		name: "Film",
+		duration: 60,
+		size: 4096,
+		blockSize: 1024,
+		shardBlocks: 1,
+		key: "0".repeat(64),
+		nonce: "0".repeat(24),
+		publishedAt: 1,
+		source: { path: "/film.mp4", fingerprint: "0".repeat(64) },
 		...over,
 	};
 }

@@ -24,6 +24,7 @@ const RETRY: Millis = 5 * SECOND;
 export class TitleShelf {
 	private readonly dir: string;
 	private readonly log: Log;
+	private readonly retry: Millis;
 	private readonly watcher: FSWatcher;
 	private records: readonly TitleRecord[] = [];
 	private onChange: (() => Promise<void>) | undefined;
@@ -33,15 +34,16 @@ export class TitleShelf {
 	private taking: Promise<void> = Promise.resolve();
 	private closed = false;
 
-	private constructor(dir: string, log: Log) {
+	private constructor(dir: string, log: Log, retry: Millis) {
 		this.dir = dir;
 		this.log = log;
+		this.retry = retry;
 		this.watcher = watch(titlesDir(dir), { depth: 0, ignoreInitial: true });
 	}
 
 	/** Reads the folder. Throws OPERATOR_INVALID naming a record that is damaged. */
-	static async open(dir: string, log: Log): Promise<TitleShelf> {
-		const shelf = new TitleShelf(dir, log);
+	static async open(dir: string, log: Log, retry = RETRY): Promise<TitleShelf> {
+		const shelf = new TitleShelf(dir, log, retry);
 		try {
 			// First the watch, then the look: a title that comes in between is seen by one of the two.
 			await new Promise<void>((resolve, reject) => {
@@ -100,7 +102,7 @@ export class TitleShelf {
 		} catch (error) {
 			this.log.error({ err: error }, "new titles were not taken up");
 			this.again = true;
-			next = RETRY;
+			next = this.retry;
 		}
 		this.timer = undefined;
 		if (this.again) this.later(next);
