@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { describe, LarderError } from "../base/errors.ts";
 import { type Bytes, formatBytes, GiB, MiB } from "../base/units.ts";
 import { readManifest } from "../content/manifest.ts";
@@ -41,7 +41,11 @@ export function addDemoCommand(program: Command): void {
 			"run a whole neighbourhood on this machine: publish, fill, play",
 		)
 		.option("--boxes <n>", "boxes that hold titles", whole(1, 200), 6)
-		.option("--source <path>", "a package's folder or an MP4 of your own", CLIP)
+		.addOption(
+			new Option("--source <path>", "a package's folder or an MP4 of your own")
+				// Where this machine keeps the clip is of no interest.
+				.default(CLIP, "a clip of 24 seconds"),
+		)
 		.option("--copies <n>", "copies of each shard", whole(1, MAX_RANK), 3)
 		.option("--broker <url>", "an MQTT broker that runs already")
 		.option("--keep <folder>", "leave everything that was written there")
@@ -100,6 +104,7 @@ async function perform(
 			},
 			interrupted,
 		);
+		story.say("the services are up");
 		const signal = AbortSignal.any([interrupted, neighbourhood.broken]);
 		return await tell(options, neighbourhood, pack, source, story, signal);
 	} catch (error) {
@@ -107,7 +112,7 @@ async function perform(
 		if (neighbourhood?.broken.aborted) throw neighbourhood.broken.reason;
 		throw error;
 	} finally {
-		story.say("ending every process");
+		if (neighbourhood !== undefined) story.say("ending every process");
 		await neighbourhood?.close();
 		await remove();
 	}
@@ -123,8 +128,8 @@ async function tell(
 	signal: AbortSignal,
 ): Promise<number> {
 	const { boxes, copies } = options;
-	story.say(`starting ${boxes === 1 ? "a box" : `${boxes} boxes`}`);
 	await startBoxes(neighbourhood, boxes);
+	story.say(boxes === 1 ? "a box is up" : `${boxes} boxes are up`);
 	const title = await publishTitle(neighbourhood, pack, source, signal);
 	story.say(
 		`published "${title.name}": ${formatBytes(title.size)} in ${title.shards} shards, title ${short(title.id)}`,
@@ -213,14 +218,24 @@ async function startBoxes(
 	neighbourhood: Neighbourhood,
 	boxes: number,
 ): Promise<void> {
-	for (let left = boxes; left > 0; left -= AT_ONCE) {
-		const starts = await Promise.allSettled(
-			Array.from({ length: Math.min(AT_ONCE, left) }, () =>
-				neighbourhood.addBox(),
-			),
-		);
-		for (const start of starts)
-			if (start.status === "rejected") throw start.reason;
+	const bar = new ProgressBar();
+	let running = 0;
+	const start = async () => {
+		await neighbourhood.addBox();
+		bar.count("starting boxes", ++running, boxes);
+	};
+	bar.count("starting boxes", 0, boxes);
+	try {
+		for (let left = boxes; left > 0; left -= AT_ONCE) {
+			const batch = Array.from({ length: Math.min(AT_ONCE, left) }, start);
+			// All of them, so that none is being made when one has failed and everything is removed.
+			const failed = (await Promise.allSettled(batch)).find(
+				({ status }) => status === "rejected",
+			);
+			if (failed?.status === "rejected") throw failed.reason;
+		}
+	} finally {
+		bar.clear();
 	}
 }
 

@@ -4,8 +4,6 @@ import type { Counters } from "../wire/reports.ts";
 import { table } from "./output.ts";
 
 const BAR = 16;
-/** Lines of the terminal left to what stands above and below. */
-const SPARE = 3;
 const HEAD = [
 	[
 		"box",
@@ -39,8 +37,14 @@ export interface Level {
 /** The boxes' fill levels on standard error: a table that is drawn over on a terminal, elsewhere a line whenever they changed. */
 export class LiveTable {
 	private readonly screen = process.stderr;
+	private readonly spare: number;
 	private lines = 0;
 	private said = "";
+
+	/** @param spare lines of the terminal that are left to what stands above */
+	constructor(spare: number) {
+		this.spare = spare;
+	}
 
 	/** @param wanted copies of shards to be held in all, when that is known */
 	draw(levels: readonly Level[], wanted?: number): void {
@@ -49,7 +53,8 @@ export class LiveTable {
 			this.say(all);
 			return;
 		}
-		const most = Math.max(1, this.screen.rows - SPARE - HEAD.length - 1);
+		const others = this.spare + HEAD.length + 2;
+		const most = Math.max(3, this.screen.rows - others);
 		const shown = levels.length > most ? levels.slice(0, most - 1) : levels;
 		const more = levels.length - shown.length;
 		const rows = table(

@@ -11,7 +11,30 @@ export class ProgressBar {
 	private phase = "";
 	private since = monotonic();
 
+	/** Bytes, with how fast they go. Without a total there is only the phase. */
 	show(phase: string, done: Bytes, total: Bytes): void {
+		this.draw(phase, done, total, (elapsed) => {
+			const rate = formatBytes((done / Math.max(1, elapsed)) * SECOND);
+			return `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}, ${rate}/s`;
+		});
+	}
+
+	/** Things, one by one. */
+	count(phase: string, done: number, total: number): void {
+		this.draw(phase, done, total, () => `${done} of ${total}`);
+	}
+
+	clear(): void {
+		if (this.terminal && this.drawn > 0) process.stderr.write("\r\x1b[2K");
+		this.drawn = 0;
+	}
+
+	private draw(
+		phase: string,
+		done: number,
+		total: number,
+		figures: (elapsed: Millis) => string,
+	): void {
 		if (!this.terminal) return;
 		const now = monotonic();
 		if (phase !== this.phase) {
@@ -19,19 +42,11 @@ export class ProgressBar {
 			this.since = now;
 		} else if (now - this.drawn < EVERY && done < total) return;
 		this.drawn = now;
-		const share = total > 0 ? done / total : 0;
-		const bar = "█".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, "░");
-		const rate = (done / Math.max(1, now - this.since)) * 1000;
-		const figures =
-			total > 0
-				? `${bar} ${Math.floor(share * 100)} % of ${formatBytes(total)}, ${formatBytes(rate)}/s`
-				: "";
-		process.stderr.write(`\r\x1b[2K${phase} ${figures}`);
-	}
-
-	clear(): void {
-		if (this.terminal && this.drawn > 0) process.stderr.write("\r\x1b[2K");
-		this.drawn = 0;
+		const full = total > 0 ? Math.round((done / total) * WIDTH) : 0;
+		const bar = "█".repeat(full).padEnd(WIDTH, "░");
+		const rest = total > 0 ? ` ${bar} ${figures(now - this.since)}` : "";
+		const line = `${phase}${rest}`.slice(0, process.stderr.columns - 1);
+		process.stderr.write(`\r\x1b[2K${line}`);
 	}
 }
 

@@ -27,7 +27,7 @@ export async function fill(
 	signal: AbortSignal,
 ): Promise<void> {
 	const { observer } = neighbourhood;
-	const live = new LiveTable();
+	const live = new LiveTable(3);
 	const halt = new AbortController();
 	const timer = setTimeout(() => halt.abort(), PATIENCE);
 	let before = -1;
@@ -108,16 +108,18 @@ export async function stay(
 ): Promise<void> {
 	const gateway = neighbourhood.gatewayOf(viewer);
 	const page = await neighbourhood.pageUrl;
-	print(`
+	const lines = `
   operator's page   ${page}
-  player page       ${gateway}/#${id}
+  player page       ${gateway}/
   for any player    ${gateway}/titles/${id}/
   drop titles into  ${join(neighbourhood.operator.dir, "ingest")}
   status of a box   npm run -s larder -- status -c ${join(viewer.dir, "larder.toml")}
 
   Ctrl-C ends everything.
-`);
-	const live = new LiveTable();
+`;
+	print(lines);
+	// Long addresses take a second line on narrow terminals.
+	const live = new LiveTable(lines.split("\n").length + 3);
 	const terminal = process.stderr.isTTY;
 	while (!signal.aborted) {
 		if (terminal) live.draw(await asked(neighbourhood));
@@ -128,8 +130,9 @@ export async function stay(
 }
 
 /** As the boxes last reported over MQTT. */
-function reported({ boxes, observer }: Neighbourhood): Level[] {
-	return boxes.map(({ id, name }) => {
+function reported(neighbourhood: Neighbourhood): Level[] {
+	const { observer } = neighbourhood;
+	return inOrder(neighbourhood).map(({ id, name }) => {
 		const { shards, counters } = observer.fills.get(id) ?? NOTHING;
 		const said = observer.reports.get(id);
 		const trouble = said?.phase === "failed" || said?.phase === "short";
@@ -140,7 +143,7 @@ function reported({ boxes, observer }: Neighbourhood): Level[] {
 /** As the boxes say when they are asked now. */
 async function asked(neighbourhood: Neighbourhood): Promise<Level[]> {
 	return await Promise.all(
-		neighbourhood.boxes.map(async (box) => {
+		inOrder(neighbourhood).map(async (box) => {
 			const { name } = box;
 			try {
 				const { store, counters } = await neighbourhood.statusOf(box);
@@ -149,6 +152,12 @@ async function asked(neighbourhood: Neighbourhood): Promise<Level[]> {
 				return { name, ...NOTHING, trouble: "does not answer" };
 			}
 		}),
+	);
+}
+
+function inOrder({ boxes }: Neighbourhood): DeskBox[] {
+	return boxes.toSorted((a, b) =>
+		a.name.localeCompare(b.name, "en", { numeric: true }),
 	);
 }
 
