@@ -83,18 +83,25 @@ export function addFleetCommands(program: Command): void {
 		.action(async ({ dir }: { dir: string }) => {
 			const headend = await HeadendClient.open(dir);
 			const plan = await headend.plan();
-			print(
-				`${plan.titles} titles over ${plan.boxes} boxes: ${plan.told} told something new, ${plan.tables} holder tables new`,
-			);
+			const over = `${plural(plan.titles, "title", "titles")} over ${plural(plan.boxes, "box", "boxes")}`;
+			const told =
+				plan.told === 0
+					? "nobody is told anything new"
+					: `${plural(plan.told, "box is", "boxes are")} told something new`;
+			print(`${over}: ${told}`);
 			if (plan.missing > 0)
 				print(
-					`${tint("warn", `${plan.missing} copies of shards`)} found no box: the boxes are too few or too full`,
+					`${tint("warn", `${plural(plan.missing, "copy", "copies")} of shards found no box:`)} the boxes are too few or too full`,
 				);
 		});
 }
 
+function plural(count: number, one: string, many: string): string {
+	return `${count} ${count === 1 ? one : many}`;
+}
+
 /** The box of that serial, or the only one whose id begins so. Throws BOX_UNKNOWN. */
-export function findBox(boxes: readonly BoxView[], text: string): BoxView {
+function findBox(boxes: readonly BoxView[], text: string): BoxView {
 	const bySerial = boxes.filter(({ serial }) => serial === text);
 	const byId = boxes.filter(({ id }) => id.startsWith(text.toLowerCase()));
 	const found = bySerial.length > 0 ? bySerial : byId;

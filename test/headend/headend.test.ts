@@ -1,0 +1,245 @@
+import { execFile } from "node:child_process";
+import { readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { silent } from "../../src/base/log.ts";
+import { Control, type Order } from "../../src/control/control.ts";
+import type { Desired } from "../../src/control/desired.ts";
+import type { SignedHead } from "../../src/control/heads.ts";
+import { freeTcpPort, freeUdpPort } from "../../src/desk/ports.ts";
+import { HeadendClient } from "../../src/headend/api/client.ts";
+import { restore } from "../../src/headend/backup/backup.ts";
+import { startBroker } from "../../src/headend/control/broker.ts";
+import { type Headend, startHeadend } from "../../src/headend/headend.ts";
+import { issueBox } from "../../src/headend/operator/issue.ts";
+import {
+	initOperator,
+	type Operator,
+} from "../../src/headend/operator/operator.ts";
+import { titlesDir, writeTitle } from "../../src/headend/publish/titles.ts";
+import { openCatalogWriter } from "../../src/logs/writer.ts";
+import { openBootstrapNode } from "../../src/swarm/dht.ts";
+import { isNewerHead } from "../../src/wire/head.ts";
+import type { TitleId } from "../../src/wire/ids.ts";
+import { Happenings } from "../control/operator.ts";
+import { FAST, levels } from "../control/rig.ts";
+import { recordOf, region } from "./fixture.ts";
+
+t.setTimeout(120_000);
+
+const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+const film = "f".repeat(64) as TitleId;
+
+/** `larder …`, as an operator types it. */
+function larder(...args: string[]) {
+	return new Promise<{ code: number; stdout: string; stderr: string }>(
+		(resolve) => {
+			execFile(process.execPath, [MAIN, ...args], (error, stdout, stderr) =>
+				resolve({
+					code: typeof error?.code === "number" ? error.code : 0,
+					stdout,
+					stderr,
+				}),
+			);
+		},
+	);
+}
+
+/** The control plane of a box, and all that it was told. */
+async function openBox(t: Test, operator: Operator, dir: string) {
+	const box = await issueBox(operator, { serial: "box-1", dir });
+	const placements = new Happenings<Desired>();
+	const heads = new Happenings<SignedHead>();
+	const orders = new Happenings<Order>();
+	const control = await Control.start({
+		url: operator.config.broker.url,
+		box,
+		region,
+		trust: operator.trust,
+		folder: dir,
+		version: "test",
+		power: "active",
+		reach: "direct",
+		timing: FAST,
+		fetchRef: () => Promise.reject(new Error("no origin")),
+		log: silent,
+		handlers: {
+			placement: placements.add,
+			head: heads.add,
+			order: async (order) => {
+				orders.add(order);
+				if (order.kind === "log-level") throw new Error("too loud already");
+			},
+		},
+	});
+	t.teardown(() => control.close());
+	return { box, control, placements, heads, orders };
+}
+
+t.test("a headend and a box, from the first title to the last", async (t) => {
+	const dir = t.testdir();
+	const broker = await startBroker({ host: "127.0.0.1", port: 0, log: silent });
+	t.teardown(() => broker.close());
+	const dhtPort = await freeUdpPort();
+	const node = await openBootstrapNode("127.0.0.1", dhtPort, []);
+	t.teardown(() => node.destroy({ force: true }));
+	const operator = await initOperator(join(dir, "operator"), {
+		region,
+		bootstrap: [`127.0.0.1:${dhtPort}`],
+		swarmPort: await freeUdpPort(),
+		brokerUrl: `mqtt://127.0.0.1:${broker.port}`,
+		originPort: await freeTcpPort(),
+		apiPort: await freeTcpPort(),
+	});
+	let headend: Headend | undefined;
+	const start = async (folder: string) => {
+		headend = await startHeadend(folder, silent, { quiet: 10 });
+	};
+	const stop = async () => {
+		await headend?.close();
+		headend = undefined;
+	};
+	t.teardown(stop);
+	const at = ["-d", operator.dir];
+	await start(operator.dir);
+	const it = await openBox(t, operator, join(dir, "box"));
+	const backupFile = join(dir, "larder.backup");
+	const newestHead = () => {
+		const newest = it.heads.all.at(-1);
+		if (newest === undefined) throw new Error("no head came");
+		return newest.head;
+	};
+
+	await t.test(
+		"a title is published: catalog, head and placement",
+		async (t) => {
+			await it.heads.until(() => true);
+			t.equal(newestHead().catalog.length, 0);
+			it.control.fill(
+				levels(0, { capacity: 1_000_000, placedBytes: 4000, heldBytes: 1000 }),
+			);
+			await writeTitle(operator.dir, recordOf(film));
+			await it.heads.until(({ head }) => head.catalog.length > 0);
+			const told = await it.placements.until(({ titles }) => titles.length > 0);
+			t.equal(told.epoch, operator.epoch);
+		},
+	);
+
+	await t.test(
+		"the command line asks the box by serial or short id",
+		async (t) => {
+			const listed = await larder("boxes", ...at, "--json");
+			t.match(JSON.parse(listed.stdout), [
+				{ id: it.box, serial: "box-1", online: true },
+			]);
+			t.match((await larder("boxes", ...at)).stdout, /box-1 +online +25 %/);
+			const asked = await larder(
+				"command",
+				it.box.slice(0, 8),
+				"report",
+				...at,
+			);
+			t.match(asked, { code: 0, stdout: /box-1 .*done/ });
+			t.same(it.orders.all, [{ kind: "report" }]);
+			t.match(await larder("command", "box-1", "log-level", "debug", ...at), {
+				code: 1,
+				stderr: /box-1 could not: too loud already/,
+			});
+			t.match(await larder("command", "box-1", "log-level", ...at), {
+				code: 1,
+				stderr: /log-level takes one of/,
+			});
+			t.match(await larder("command", "nobody", "report", ...at), {
+				code: 1,
+				stderr: /BOX_UNKNOWN/,
+			});
+			t.match(await larder("plan", ...at), {
+				code: 0,
+				stdout: /1 title over 1 box: nobody is told anything new/,
+			});
+		},
+	);
+
+	await t.test("a backup is written while it runs", async (t) => {
+		t.match(await larder("backup", backupFile, ...at), { code: 0 });
+		t.equal((await stat(backupFile)).mode & 0o777, 0o600);
+	});
+
+	await t.test(
+		"a box that is away does not answer, and that is said",
+		async (t) => {
+			const other = await issueBox(operator, {
+				serial: "box-2",
+				dir: join(dir, "box-2"),
+			});
+			const client = await HeadendClient.open(operator.dir);
+			await t.rejects(client.command(other, { kind: "report" }), {
+				code: "BOX_SILENT",
+			});
+			await t.rejects(
+				client.command("0".repeat(64) as typeof other, {
+					kind: "report",
+				}),
+				{ code: "BOX_UNKNOWN" },
+			);
+		},
+	);
+
+	await t.test("a restart says the same as before", async (t) => {
+		const file = join(operator.dir, "head.json");
+		const before = await readFile(file);
+		const heard = it.heads.all.length;
+		await stop();
+		t.match(await larder("boxes", ...at), {
+			code: 1,
+			stderr: /no headend runs on .*HEADEND_UNREACHABLE.\n.*larder headend/,
+		});
+		await start(operator.dir);
+		t.same(await readFile(file), before);
+		t.equal(it.heads.all.length, heard);
+	});
+
+	await t.test(
+		"a record that is removed is a title that is gone",
+		async (t) => {
+			const before = newestHead();
+			await rm(join(titlesDir(operator.dir), `${film}.json`));
+			await it.heads.until(({ head }) => isNewerHead(head, before));
+			const told = await it.placements.until(
+				({ titles }) => titles.length === 0,
+			);
+			t.equal(told.epoch, operator.epoch);
+		},
+	);
+
+	await t.test("a box that is shut out gets no key", async (t) => {
+		await writeTitle(operator.dir, recordOf(film));
+		t.match(await larder("revoke", "box-1", ...at), { code: 0 });
+		await it.heads.until(({ head }) => head.revoked.includes(it.box));
+		await t.rejects(it.control.key(film, AbortSignal.timeout(30_000)), {
+			code: "TITLE_KEY_DENIED",
+		});
+		t.match((await larder("boxes", ...at)).stdout, /box-1 +revoked/);
+		await stop();
+		const catalog = await openCatalogWriter(join(operator.dir, "catalog"), {
+			epoch: operator.epoch,
+		});
+		t.teardown(() => catalog.close());
+		t.match(await catalog.list(), [{ id: film }]);
+	});
+
+	await t.test(
+		"restored, it begins a higher epoch with another catalog",
+		async (t) => {
+			const last = newestHead();
+			const back = await restore(backupFile, join(dir, "restored"));
+			await start(back.dir);
+			await it.heads.until(({ head }) => head.epoch === back.epoch);
+			t.ok(isNewerHead(newestHead(), last));
+			t.not(newestHead().catalog.key, last.catalog.key);
+			t.same(newestHead().revoked, [], "what happened since is lost");
+			await it.placements.until(({ epoch }) => epoch === back.epoch);
+			await stop();
+		},
+	);
+});
