@@ -14,6 +14,8 @@ const SILENCE: Millis = 4 * SECOND;
 const FIRST_WINDOW: Bytes = 512 * KiB;
 const LEAST_WINDOW: Bytes = 256 * KiB;
 const LARGEST_WINDOW: Bytes = 4 * MiB;
+/** What a neighbour that fell silent is taken for, until it has sent something again: the last to be asked. */
+const SILENT: Rate = 1;
 const WINDOW_SECONDS = 0.5;
 /** Weight of a new sample in the moving averages. */
 const FRESHNESS = 0.3;
@@ -178,7 +180,7 @@ export class Download {
 		if (this.closed) return;
 		this.silence = setTimeout(() => {
 			// What it owed was asked for in vain; that is its measure now.
-			this.throughput = this.throughput / 4;
+			this.throughput = SILENT;
 			for (const [id, pending] of [...this.pending]) {
 				this.fail(id, pending, "timeout");
 			}

@@ -20,6 +20,7 @@ import { type KeyPair, secretKey } from "../wire/keys.ts";
 import type { Hello } from "../wire/membership.ts";
 import { Admission } from "./admission.ts";
 import { type DhtSettings, KnownNodes, openDht } from "./dht.ts";
+import type { Ask } from "./download.ts";
 import { GATHER, type Holdings, Inventory } from "./inventory.ts";
 import { Link, type Transport } from "./link.ts";
 import type { Member, Membership } from "./membership.ts";
@@ -244,7 +245,8 @@ export class Swarm implements Neighbours {
 		const { shard, first, count } = run;
 		let rest: Buffer = Buffer.alloc(0);
 		let block = first;
-		await this.link(box).download.ask(
+		await this.ask(
+			box,
 			{
 				request: { wanted: "blocks", title, shard, first, count, urgent },
 				exact: bytes,
@@ -437,6 +439,18 @@ export class Swarm implements Neighbours {
 		return link;
 	}
 
+	/** A neighbour whose answers do not keep to the protocol is cut off like one that lies. */
+	private async ask(box: BoxId, ask: Ask, signal: AbortSignal): Promise<void> {
+		try {
+			await this.link(box).download.ask(ask, signal);
+		} catch (error) {
+			if (error instanceof NeighbourFailed && error.slug === "malformed") {
+				this.expel(box, error.slug);
+			}
+			throw error;
+		}
+	}
+
 	/** Those that hold some of the title first, then everybody; one after the other. */
 	private async fromAny(
 		id: TitleId,
@@ -469,7 +483,8 @@ export class Swarm implements Neighbours {
 		signal: AbortSignal,
 	): Promise<Buffer> {
 		const parts: Buffer[] = [];
-		await this.link(box).download.ask(
+		await this.ask(
+			box,
 			{
 				request: { wanted, title, shard, first: 0, count: 0, urgent: true },
 				...(exact !== undefined && { exact }),
