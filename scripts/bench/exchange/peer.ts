@@ -13,6 +13,7 @@ import { MINUTE } from "../../../src/base/time.ts";
 import type { Bytes } from "../../../src/base/units.ts";
 import { OriginClient } from "../../../src/origin/client.ts";
 import { SharedHoldings } from "../../../src/store/holdings.ts";
+import { SharedShelf } from "../../../src/store/shelf.ts";
 import { ShardStore } from "../../../src/store/store.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
@@ -83,7 +84,11 @@ const swarm = await Swarm.open({
 	tcp:
 		settings.transport === "tcp" ? { host: "127.0.0.1", port: 0 } : undefined,
 	up: 0,
-	shelf: store.shelf(async () => undefined),
+	shelf: new SharedShelf(
+		store,
+		() => true,
+		async () => undefined,
+	),
 	holdings: new SharedHoldings(store, () => true),
 	onMember: () => undefined,
 	onTraffic: (direction) => {
