@@ -113,8 +113,8 @@ const fetcher = new Fetcher({
 
 async function meet(): Promise<void> {
 	const met = () =>
-		[...swarm.neighbours.values()].some((neighbour) =>
-			neighbour.has(settings.transport),
+		[...swarm.neighbours.values()].some(
+			({ best }) => best?.transport === settings.transport,
 		);
 	while (!met()) await new Promise((resolve) => setTimeout(resolve, 10));
 	say("ready");
