@@ -3,6 +3,7 @@ import { LEAF_SIZE } from "./hash.ts";
 
 export const DEFAULT_BLOCK_SIZE: Bytes = 64 * 1024;
 export const DEFAULT_SHARD_BLOCKS = 256;
+export const MAX_SHARD_BLOCKS = 4096;
 
 /** How a byte space of `size` bytes is cut. The last shard and the last block may be short. */
 export interface Geometry {

@@ -4,7 +4,7 @@ import { MiB } from "../base/units.ts";
 import { count, hex32, type TitleId } from "../wire/ids.ts";
 import { type ParseReason, parseMessage } from "../wire/json.ts";
 import { MAX_TITLE_SIZE } from "./cipher.ts";
-import { shardCount } from "./geometry.ts";
+import { MAX_SHARD_BLOCKS, shardCount } from "./geometry.ts";
 import { titleIdOf } from "./hash.ts";
 import { isInside } from "./path.ts";
 
@@ -33,7 +33,7 @@ const manifestSchema = z.object({
 	files: z.array(titleFile).check(z.minLength(1), z.maxLength(200_000)),
 	size: count.check(z.positive(), z.maximum(MAX_TITLE_SIZE)),
 	blockSize: powerOfTwo.check(z.minimum(1024), z.maximum(1024 * 1024)),
-	shardBlocks: powerOfTwo.check(z.maximum(4096)),
+	shardBlocks: powerOfTwo.check(z.maximum(MAX_SHARD_BLOCKS)),
 	/** Hash of each shard's leaves. */
 	shards: z.array(hex32),
 	cipher: z.object({

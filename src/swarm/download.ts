@@ -7,29 +7,25 @@ import type {
 	ExchangeRefusal,
 	ExchangeRequest,
 } from "../wire/exchange.ts";
+import { Measure } from "./measure.ts";
 
-/** A neighbour that owes bytes and sends none for so long is given up on. */
+/** A neighbour that owes bytes and sends fewer than LEAST for so long is given up on. */
 const SILENCE: Millis = 4 * SECOND;
+const LEAST: Bytes = 16 * KiB;
+/** What a viewer waits for must be here whole by then, however steadily it drips. */
+const URGENT_LIMIT: Millis = 4 * SECOND;
+/** All chunks but the last of an answer carry at least so much: crumbs would cost more memory than they bring. */
+const LEAST_CHUNK: Bytes = KiB;
 /** An unproven neighbour gets a little; a proven one about half a second's worth of what it has shown. */
 const FIRST_WINDOW: Bytes = 512 * KiB;
 const LEAST_WINDOW: Bytes = 256 * KiB;
 const LARGEST_WINDOW: Bytes = 4 * MiB;
-/** What a neighbour that fell silent is taken for, until it has sent something again: the last to be asked. */
-const SILENT: Rate = 1;
 const WINDOW_SECONDS = 0.5;
-/** Weight of a new sample in the moving averages. */
-const FRESHNESS = 0.3;
-const SAMPLE: Millis = 200;
-const FIRST_SAMPLE: Millis = 50;
 
-interface Pending {
-	readonly asked: Millis;
-	readonly limit: Bytes;
-	readonly exact: Bytes | undefined;
-	received: Bytes;
-	readonly onBytes: (offset: Bytes, total: Bytes, bytes: Buffer) => void;
-	readonly done: () => void;
-	readonly fail: (error: Error) => void;
+export interface DownloadPorts {
+	readonly onReceived: (bytes: Bytes) => void;
+	/** The neighbour does what no honest one does. */
+	readonly onOffence: (slug: string) => void;
 }
 
 export interface Ask {
@@ -37,7 +33,16 @@ export interface Ask {
 	/** Bytes that the answer must have; undefined when only `limit` is known. */
 	readonly exact?: Bytes;
 	readonly limit: Bytes;
-	readonly onBytes: (offset: Bytes, total: Bytes, bytes: Buffer) => void;
+	readonly onBytes: (bytes: Buffer) => void;
+}
+
+interface Pending {
+	readonly ask: Ask;
+	readonly asked: Millis;
+	/** Nothing else was owed when it was asked for. */
+	readonly alone: boolean;
+	received: Bytes;
+	readonly settle: (error?: Error) => void;
 }
 
 /**
@@ -47,25 +52,32 @@ export interface Ask {
 export class Download {
 	private readonly requests: Message<ExchangeRequest>;
 	private readonly cancels: Message<number>;
-	private readonly onReceived: (bytes: Bytes) => void;
+	private readonly ports: DownloadPorts;
 	private readonly pending = new Map<number, Pending>();
+	private readonly measure = new Measure();
 	private nextId = 1;
 	private closed = false;
 	private silence: NodeJS.Timeout | undefined;
-	private sampleBytes = 0;
-	private sampleSince: Millis = 0;
+	/** Bytes since the neighbour's silence was last counted anew. */
+	private heard: Bytes = 0;
 	inFlight: Bytes = 0;
-	throughput: Rate = 0;
-	roundTrip: Millis = 0;
 
 	constructor(
 		requests: Message<ExchangeRequest>,
 		cancels: Message<number>,
-		onReceived: (bytes: Bytes) => void,
+		ports: DownloadPorts,
 	) {
 		this.requests = requests;
 		this.cancels = cancels;
-		this.onReceived = onReceived;
+		this.ports = ports;
+	}
+
+	get throughput(): Rate {
+		return this.measure.throughput;
+	}
+
+	get roundTrip(): Millis {
+		return this.measure.roundTrip;
 	}
 
 	get window(): Bytes {
@@ -74,40 +86,34 @@ export class Download {
 		return Math.max(LEAST_WINDOW, Math.min(LARGEST_WINDOW, worth));
 	}
 
+	get isClosed(): boolean {
+		return this.closed;
+	}
+
 	/** Resolves when the whole answer has come. Rejects with NeighbourFailed (`timeout`, `gone`, a refusal, `malformed`). */
 	ask(ask: Ask, signal: AbortSignal): Promise<void> {
 		if (this.closed) return Promise.reject(new NeighbourFailed("gone"));
 		if (signal.aborted) return Promise.reject(signal.reason as Error);
 		const id = this.nextId++;
 		return new Promise((resolve, reject) => {
-			const finish = () => {
+			const abort = () => this.giveUp(id, signal.reason as Error);
+			const late = ask.request.urgent
+				? setTimeout(() => this.timeout(id), URGENT_LIMIT)
+				: undefined;
+			const settle = (error?: Error) => {
+				clearTimeout(late);
 				signal.removeEventListener("abort", abort);
-				this.settle(id);
-			};
-			const abort = () => {
-				if (!this.pending.has(id)) return;
-				finish();
-				this.cancels.send(id);
-				reject(signal.reason as Error);
-			};
-			const pending: Pending = {
-				asked: monotonic(),
-				limit: ask.limit,
-				exact: ask.exact,
-				received: 0,
-				onBytes: ask.onBytes,
-				done: () => {
-					finish();
-					resolve();
-				},
-				fail: (error) => {
-					finish();
-					reject(error);
-				},
+				if (error === undefined) resolve();
+				else reject(error);
 			};
 			signal.addEventListener("abort", abort);
-			if (this.pending.size === 0) this.startWaiting();
-			this.pending.set(id, pending);
+			const asked = monotonic();
+			const alone = this.pending.size === 0;
+			if (alone) {
+				this.measure.start(asked);
+				this.listen();
+			}
+			this.pending.set(id, { ask, asked, alone, received: 0, settle });
 			this.inFlight += ask.exact ?? 0;
 			this.requests.send({ id, ...ask.request });
 		});
@@ -117,97 +123,75 @@ export class Download {
 		const pending = this.pending.get(id);
 		// Bytes of a request that was cancelled while they were on their way.
 		if (pending === undefined) return;
+		const { ask } = pending;
+		const length = bytes.byteLength;
 		const wrongSize =
-			pending.exact === undefined
-				? total > pending.limit
-				: total !== pending.exact;
+			ask.exact === undefined ? total > ask.limit : total !== ask.exact;
 		if (
 			wrongSize ||
 			offset !== pending.received ||
-			bytes.byteLength === 0 ||
-			offset + bytes.byteLength > total
+			length < Math.max(1, Math.min(LEAST_CHUNK, total - offset)) ||
+			offset + length > total
 		) {
-			this.fail(id, pending, "malformed");
+			this.giveUp(id, new NeighbourFailed("malformed"));
+			this.ports.onOffence("malformed");
 			return;
 		}
-		this.measure(pending, bytes.byteLength);
-		pending.received += bytes.byteLength;
-		if (pending.exact !== undefined) this.inFlight -= bytes.byteLength;
-		const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-		pending.onBytes(offset, total, view);
-		if (pending.received === total) pending.done();
+		const now = monotonic();
+		if (offset === 0 && pending.alone) {
+			this.measure.answered(now - pending.asked);
+		}
+		this.measure.received(length, now);
+		this.ports.onReceived(length);
+		pending.received += length;
+		if (ask.exact !== undefined) this.inFlight -= length;
+		this.heard += length;
+		const isWhole = pending.received === total;
+		if (isWhole || this.heard >= LEAST) this.listen();
+		ask.onBytes(Buffer.from(bytes.buffer, bytes.byteOffset, length));
+		if (isWhole) this.end(id);
 	}
 
 	onRefusal({ id, reason }: ExchangeRefusal): void {
-		const pending = this.pending.get(id);
-		if (pending === undefined) return;
-		pending.fail(new NeighbourFailed(reason));
-		if (this.pending.size > 0) this.heard();
+		if (!this.pending.has(id)) return;
+		this.listen();
+		this.end(id, new NeighbourFailed(reason));
 	}
 
 	close(): void {
 		this.closed = true;
-		clearTimeout(this.silence);
-		for (const pending of [...this.pending.values()]) {
-			pending.fail(new NeighbourFailed("gone"));
+		for (const id of [...this.pending.keys()]) {
+			this.end(id, new NeighbourFailed("gone"));
 		}
-	}
-
-	private settle(id: number): void {
-		const pending = this.pending.get(id);
-		if (pending === undefined) return;
-		this.pending.delete(id);
-		if (pending.exact !== undefined) {
-			this.inFlight -= pending.exact - pending.received;
-		}
-		if (this.pending.size === 0) clearTimeout(this.silence);
-	}
-
-	private fail(id: number, pending: Pending, slug: string): void {
-		this.cancels.send(id);
-		pending.fail(new NeighbourFailed(slug));
-	}
-
-	private startWaiting(): void {
-		this.sampleBytes = 0;
-		this.sampleSince = monotonic();
-		this.heard();
 	}
 
 	/** The neighbour gave a sign: its silence is counted from now. */
-	private heard(): void {
+	private listen(): void {
+		this.heard = 0;
 		clearTimeout(this.silence);
-		if (this.closed) return;
 		this.silence = setTimeout(() => {
-			// What it owed was asked for in vain; that is its measure now.
-			this.throughput = SILENT;
-			for (const [id, pending] of [...this.pending]) {
-				this.fail(id, pending, "timeout");
-			}
+			for (const id of [...this.pending.keys()]) this.timeout(id);
 		}, SILENCE);
-		this.silence.unref();
 	}
 
-	private measure(pending: Pending, bytes: Bytes): void {
-		const now = monotonic();
-		this.onReceived(bytes);
-		if (this.silence !== undefined) this.silence.refresh();
-		if (pending.received === 0) {
-			const waited = now - pending.asked;
-			this.roundTrip =
-				this.roundTrip === 0 ? waited : blend(this.roundTrip, waited);
-		}
-		this.sampleBytes += bytes;
-		const span = now - this.sampleSince;
-		if (span < (this.throughput > 0 ? SAMPLE : FIRST_SAMPLE)) return;
-		const rate = (this.sampleBytes / span) * 1000;
-		this.throughput =
-			this.throughput === 0 ? rate : blend(this.throughput, rate);
-		this.sampleBytes = 0;
-		this.sampleSince = now;
+	private timeout(id: number): void {
+		this.measure.silent();
+		this.giveUp(id, new NeighbourFailed("timeout"));
 	}
-}
 
-function blend(old: number, sample: number): number {
-	return old * (1 - FRESHNESS) + sample * FRESHNESS;
+	private giveUp(id: number, error: Error): void {
+		if (!this.pending.has(id)) return;
+		this.cancels.send(id);
+		this.end(id, error);
+	}
+
+	private end(id: number, error?: Error): void {
+		const pending = this.pending.get(id);
+		if (pending === undefined) return;
+		this.pending.delete(id);
+		const { exact } = pending.ask;
+		if (exact !== undefined) this.inFlight -= exact - pending.received;
+		if (this.pending.size === 0) clearTimeout(this.silence);
+		pending.settle(error);
+	}
 }

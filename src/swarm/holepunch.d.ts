@@ -2,11 +2,22 @@
 
 declare module "hyperdht" {
 	import type { EventEmitter } from "node:events";
-	import type { NoiseStream } from "@hyperswarm/secret-stream";
+	import type { Duplex } from "node:stream";
+	import type { NoiseOptions, NoiseStream } from "@hyperswarm/secret-stream";
 
 	interface Address {
 		host: string;
 		port: number;
+	}
+	interface StreamFactory<Stream> {
+		createSecretStream?: (
+			isInitiator: boolean,
+			raw: Duplex | null,
+			options: NoiseOptions,
+		) => Stream;
+	}
+	export interface ConnectOptions<Stream> extends StreamFactory<Stream> {
+		keyPair?: { publicKey: Buffer; secretKey: Buffer };
 	}
 	export interface DhtOptions {
 		bootstrap: readonly string[] | readonly Address[];
@@ -18,7 +29,9 @@ declare module "hyperdht" {
 		anyPort?: boolean;
 		quickFirewall?: boolean;
 	}
-	export default class HyperDHT extends EventEmitter {
+	export default class HyperDHT<
+		Stream extends NoiseStream = NoiseStream,
+	> extends EventEmitter {
 		constructor(options: DhtOptions);
 		static bootstrapper(
 			port: number,
@@ -35,10 +48,11 @@ declare module "hyperdht" {
 		address(): Address;
 		toArray(): Address[];
 		ping(address: Address, options?: { timeout?: number }): Promise<unknown>;
-		connect(
-			key: Uint8Array,
-			options?: { keyPair?: { publicKey: Buffer; secretKey: Buffer } },
-		): NoiseStream;
+		connect(key: Uint8Array, options?: ConnectOptions<Stream>): Stream;
+		createServer(
+			options: StreamFactory<Stream>,
+			onConnection?: (stream: Stream) => void,
+		): EventEmitter;
 		destroy(options?: { force?: boolean }): Promise<void>;
 	}
 }
@@ -56,19 +70,22 @@ declare module "hyperswarm" {
 		refresh(options?: { client?: boolean; server?: boolean }): Promise<void>;
 		destroy(): Promise<void>;
 	}
-	export default class Hyperswarm extends EventEmitter<{
-		connection: [NoiseStream, PeerInfo];
+	/** Its streams are of the kind that its DHT makes. */
+	export default class Hyperswarm<
+		Stream extends NoiseStream,
+	> extends EventEmitter<{
+		connection: [Stream, PeerInfo];
 		update: [];
 	}> {
 		constructor(options: {
-			dht: HyperDHT;
+			dht: HyperDHT<Stream>;
 			keyPair: { publicKey: Buffer; secretKey: Buffer };
 			maxPeers?: number;
 			firewall?: (publicKey: Buffer, payload: unknown) => boolean;
 			backoffs?: readonly number[];
 			jitter?: number;
 		});
-		readonly connections: Set<NoiseStream>;
+		readonly connections: Set<Stream>;
 		join(
 			topic: Uint8Array,
 			options?: { client?: boolean; server?: boolean; limit?: number },
@@ -88,13 +105,16 @@ declare module "@hyperswarm/secret-stream" {
 		readonly opened: Promise<boolean>;
 		readonly destroyed: boolean;
 		readonly destroying: boolean;
-		readonly rawStream: { readonly rtt?: number; readonly remoteHost?: string };
+		/** UDX knows its `remoteHost`, a socket its `remoteAddress`. */
+		readonly rawStream: Duplex & { readonly remoteHost?: string };
+		start(raw: Duplex, options: NoiseOptions): void;
 		userData: unknown;
 		setKeepAlive(ms: number): void;
 		setTimeout(ms: number): void;
 		alloc(length: number): Buffer;
 	}
 	export interface NoiseOptions {
+		autoStart?: boolean;
 		pattern?: "IK" | "XX";
 		keyPair: { publicKey: Buffer; secretKey: Buffer };
 		remotePublicKey?: Uint8Array;
@@ -102,7 +122,7 @@ declare module "@hyperswarm/secret-stream" {
 	}
 	const SecretStream: new (
 		isInitiator: boolean,
-		raw: Duplex,
+		raw: Duplex | null,
 		options: NoiseOptions,
 	) => NoiseStream;
 	export default SecretStream;

@@ -1,7 +1,8 @@
 import type Protomux from "protomux";
 import type { Message } from "protomux";
 import { SECOND } from "../base/time.ts";
-import { Bitfield } from "../content/bitfield.ts";
+import type { Millis } from "../base/units.ts";
+import type { Bitfield } from "../content/bitfield.ts";
 import type { TitleId } from "../wire/ids.ts";
 import {
 	delta,
@@ -12,12 +13,10 @@ import {
 	MAX_INTERESTS,
 	title,
 } from "../wire/inventory.ts";
+import { Told } from "./told.ts";
 
-/** Changes of one shard are gathered for so long before neighbours hear of them. */
-export const GATHER = 0.05 * SECOND;
-
-/** More than any shard has; `has` answers true for every block. */
-const WHOLE = new Bitfield(4096, new Uint8Array(512).fill(0xff));
+/** Changes are gathered for so long before a neighbour hears of them. */
+const GATHER: Millis = 0.05 * SECOND;
 
 /** What this box tells of a title. */
 export interface Holdings {
@@ -25,35 +24,47 @@ export interface Holdings {
 	change(id: TitleId, shard: number): HoldingDelta;
 }
 
-interface Remote {
-	shards: Bitfield;
-	readonly partial: Map<number, Bitfield>;
+export interface InventoryPorts {
+	readonly holdings: Holdings;
+	/** The neighbour told something of this title. */
+	readonly onNews: (id: TitleId) => void;
+	/** The neighbour does what no honest one does. */
+	readonly onOffence: (slug: string) => void;
 }
 
 /**
  * Inventory with one neighbour, by interest: what is asked about is answered whole once and then kept up by deltas.
- * Memory is bounded by what this box watches and by MAX_INTERESTS of the neighbour's.
+ * Invariants: `due` holds what the neighbour asked about and has not been told yet, and is paid only while the neighbour reads.
+ * Memory is bounded by what this box watches, by MAX_INTERESTS of the neighbour's, and by what a Told takes.
  */
 export class Inventory {
-	private readonly holdings: Holdings;
-	private readonly onNews: (id: TitleId) => void;
+	private readonly ports: InventoryPorts;
 	private readonly wants: Message<TitleId>;
 	private readonly unwants: Message<TitleId>;
 	private readonly answers: Message<Holding>;
 	private readonly deltas: Message<HoldingDelta>;
 	/** What the neighbour asked about. */
 	private readonly interests = new Set<TitleId>();
-	/** What the neighbour told. */
-	private readonly told = new Map<TitleId, Remote>();
+	private readonly due = new Map<TitleId, Set<number> | "all">();
+	private flowing = true;
+	private gathering: NodeJS.Timeout | undefined;
+	/** What this box asked about. */
+	private readonly told = new Map<TitleId, Told>();
 
-	constructor(
-		mux: Protomux,
-		holdings: Holdings,
-		onNews: (id: TitleId) => void,
-	) {
-		this.holdings = holdings;
-		this.onNews = onNews;
-		const channel = mux.createChannel({ protocol: INVENTORY });
+	constructor(mux: Protomux, ports: InventoryPorts) {
+		this.ports = ports;
+		const channel = mux.createChannel({
+			protocol: INVENTORY,
+			ondrain: () => {
+				this.flowing = true;
+				this.pay();
+			},
+			// Without it the connection is of no use.
+			onclose: () => {
+				clearTimeout(this.gathering);
+				mux.stream.destroy();
+			},
+		});
 		if (channel === null) throw new Error("the connection has ended");
 		this.wants = channel.addMessage({
 			encoding: title,
@@ -61,22 +72,27 @@ export class Inventory {
 		});
 		this.unwants = channel.addMessage({
 			encoding: title,
-			onmessage: (id) => this.interests.delete(id),
+			onmessage: (id) => {
+				this.interests.delete(id);
+				this.due.delete(id);
+			},
 		});
 		this.answers = channel.addMessage({
 			encoding: holding,
-			onmessage: (message) => this.onHolding(message),
+			onmessage: (message) =>
+				this.onTold(message.title, (told) => told.all(message)),
 		});
 		this.deltas = channel.addMessage({
 			encoding: delta,
-			onmessage: (message) => this.onDelta(message),
+			onmessage: (message) =>
+				this.onTold(message.title, (told) => told.change(message)),
 		});
 		channel.open();
 	}
 
 	/** Asks the neighbour to tell what it holds of a title, and what changes. */
 	want(id: TitleId): void {
-		this.told.set(id, { shards: new Bitfield(0), partial: new Map() });
+		this.told.set(id, new Told());
 		this.wants.send(id);
 	}
 
@@ -86,55 +102,51 @@ export class Inventory {
 
 	/** The blocks of a shard that the neighbour has said it holds. */
 	blocks(id: TitleId, shard: number): Bitfield | undefined {
-		const remote = this.told.get(id);
-		return remote?.shards.has(shard) ? WHOLE : remote?.partial.get(shard);
+		return this.told.get(id)?.blocks(shard);
 	}
 
 	/** Whether the neighbour holds anything of a title. */
 	holdsAny(id: TitleId): boolean {
-		const remote = this.told.get(id);
-		if (remote === undefined) return false;
-		return remote.shards.count > 0 || remote.partial.size > 0;
+		return this.told.get(id)?.isAny ?? false;
 	}
 
-	/** Tells the neighbour of a change, if it asked about the title. */
+	/** Something of this shard came or went: the neighbour hears of it soon, if it asked about the title. */
 	announce(id: TitleId, shard: number): void {
 		if (!this.interests.has(id)) return;
-		this.deltas.send(this.holdings.change(id, shard));
+		const owed = this.due.get(id) ?? new Set();
+		if (owed !== "all") this.due.set(id, owed.add(shard));
+		this.gathering ??= setTimeout(() => {
+			this.gathering = undefined;
+			this.pay();
+		}, GATHER);
 	}
 
 	private onWant(id: TitleId): void {
 		if (this.interests.size >= MAX_INTERESTS && !this.interests.has(id)) return;
 		this.interests.add(id);
-		this.answers.send(this.holdings.holding(id));
+		this.due.set(id, "all");
+		this.pay();
 	}
 
-	private onHolding({ title: id, shards, partial }: Holding): void {
-		const remote = this.told.get(id);
-		if (remote === undefined) return;
-		remote.shards = new Bitfield(shards.length * 8, shards);
-		remote.partial.clear();
-		for (const { shard, blocks } of partial) {
-			remote.partial.set(shard, new Bitfield(blocks.length * 8, blocks));
-		}
-		this.onNews(id);
-	}
-
-	private onDelta({ title: id, shard, held, blocks }: HoldingDelta): void {
-		const remote = this.told.get(id);
-		if (remote === undefined) return;
-		remote.partial.delete(shard);
-		if (held && shard >= remote.shards.length) {
-			// A shard beyond what the first answer covered: it held nothing then.
-			remote.shards = new Bitfield(shard + 1, remote.shards.bytes);
-		}
-		if (held) remote.shards.add(shard);
-		else {
-			remote.shards.delete(shard);
-			if (blocks.length > 0) {
-				remote.partial.set(shard, new Bitfield(blocks.length * 8, blocks));
+	private pay(): void {
+		const { holdings } = this.ports;
+		for (const [id, owed] of this.due) {
+			if (!this.flowing) return;
+			this.due.delete(id);
+			if (owed === "all") {
+				this.flowing = this.answers.send(holdings.holding(id));
+			} else {
+				for (const shard of owed) {
+					this.flowing = this.deltas.send(holdings.change(id, shard));
+				}
 			}
 		}
-		this.onNews(id);
+	}
+
+	private onTold(id: TitleId, take: (told: Told) => boolean): void {
+		const told = this.told.get(id);
+		if (told === undefined) return;
+		if (take(told)) this.ports.onNews(id);
+		else this.ports.onOffence("bad-inventory");
 	}
 }

@@ -1,47 +1,48 @@
-import type { NoiseStream } from "@hyperswarm/secret-stream";
 import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
+import type { Bytes } from "../base/units.ts";
 import { cancel, chunk, EXCHANGE, refuse, request } from "../wire/exchange.ts";
+import type { Transport } from "./admission.ts";
 import { Download } from "./download.ts";
+import type { GuardedStream } from "./guard.ts";
 import { type Shelf, Upload } from "./upload.ts";
 
-export type Transport = "udx" | "tcp";
-
-export interface Traffic {
-	received(bytes: number): void;
-	sent(bytes: number): void;
+export interface LinkPorts {
+	readonly shelf: Shelf;
+	readonly pacer: Pacer;
+	readonly onReceived: (bytes: Bytes) => void;
+	readonly onSent: (bytes: Bytes) => void;
+	/** The neighbour does what no honest one does. */
+	readonly onOffence: (slug: string) => void;
+	readonly log: Log;
 }
 
-/** One admitted connection with one neighbour, over whichever transport: the exchange does not know which. */
+/** The exchange with one neighbour over one admitted connection; it does not know over which transport. */
 export class Link {
 	readonly transport: Transport;
-	readonly mux: Protomux;
-	readonly stream: NoiseStream;
+	readonly stream: GuardedStream;
+	/** Unix milliseconds. */
 	readonly since = Date.now();
 	readonly download: Download;
-	private readonly upload: Upload;
 
-	constructor(
-		transport: Transport,
-		stream: NoiseStream,
-		shelf: Shelf,
-		pacer: Pacer,
-		traffic: Traffic,
-		log: Log,
-	) {
+	constructor(transport: Transport, stream: GuardedStream, ports: LinkPorts) {
 		this.transport = transport;
 		this.stream = stream;
-		this.mux = Protomux.from(stream);
-		const channel = this.mux.createChannel({
+		const channel = Protomux.from(stream).createChannel({
 			protocol: EXCHANGE,
-			ondrain: () => this.upload.drain(),
-			onclose: () => this.close(),
+			ondrain: () => upload.drain(),
+			// Without it the connection is of no use.
+			onclose: () => {
+				upload.close();
+				this.download.close();
+				stream.destroy();
+			},
 		});
 		if (channel === null) throw new Error("the connection has ended");
 		const requests = channel.addMessage({
 			encoding: request,
-			onmessage: (message) => this.upload.accept(message),
+			onmessage: (message) => upload.accept(message),
 		});
 		const chunks = channel.addMessage({
 			encoding: chunk,
@@ -53,16 +54,10 @@ export class Link {
 		});
 		const cancels = channel.addMessage({
 			encoding: cancel,
-			onmessage: (id) => this.upload.cancel(id),
+			onmessage: (id) => upload.cancel(id),
 		});
-		this.download = new Download(requests, cancels, traffic.received);
-		this.upload = new Upload(shelf, pacer, chunks, refusals, traffic.sent, log);
+		this.download = new Download(requests, cancels, ports);
+		const upload = new Upload(chunks, refusals, ports);
 		channel.open();
-	}
-
-	/** Ends requests both ways; the connection is the caller's. */
-	close(): void {
-		this.download.close();
-		this.upload.close();
 	}
 }

@@ -34,7 +34,9 @@ export type AdmissionReason =
 	| "wrong-region"
 	| "revoked"
 	| "silent"
-	| "gone";
+	| "gone"
+	| "exiled"
+	| "full";
 
 /** What this side shows, and what it asks of the other. */
 export interface Membership {
@@ -43,7 +45,6 @@ export interface Membership {
 	readonly certificate: Envelope;
 	readonly tcp: () => Hello["tcp"];
 	readonly isRevoked: (box: BoxId) => boolean;
-	readonly currentHead: () => Envelope | undefined;
 	/** A neighbour passed on a head; it is checked and kept if it is newer. */
 	readonly offerHead: (head: Envelope) => void;
 }
@@ -57,90 +58,96 @@ export interface Member {
 	readonly tell: (head: Envelope) => void;
 }
 
-/**
- * The first channel on every connection. Resolves once both sides have passed; nothing else may be opened before.
- * `onAdmitted` runs in the same turn, before any later frame of the other side is read.
- */
+/** How an admission goes. All run in the turn of the frame that decides, before any later frame of the other side is read. */
+export interface Admitting {
+	/** The other side's certificate passed. What it sends from now on comes from a member. */
+	readonly onProven: () => void;
+	/** Ours passed there too: other channels may be opened. */
+	readonly onMember: (member: Member) => void;
+	readonly onRefused: (reason: AdmissionReason, detail: string) => void;
+}
+
+/** Opens the first channel on a connection, and nothing else until both sides have passed. */
 export function admit(
 	mux: Protomux,
 	me: Membership,
-	onAdmitted: (member: Member) => void,
-): Promise<Result<Member, AdmissionReason>> {
-	return new Promise((resolve) => {
-		let remote: Hello | undefined;
-		let member: Member | undefined;
-		let settled = false;
-		const settle = (result: Result<Member, AdmissionReason>) => {
-			if (settled) return;
-			settled = true;
-			clearTimeout(timer);
-			resolve(result);
-		};
-		const timer = setTimeout(
-			() => settle(bad("silent", `no certificate within ${PATIENCE} ms`)),
-			PATIENCE,
-		);
-		const channel = mux.createChannel({
-			protocol: PROTOCOL,
-			onclose: () => settle(bad("gone", "the connection ended")),
-		});
-		if (channel === null) {
-			settle(bad("gone", "the connection ended"));
-			return;
-		}
-		const greeting: Message<Uint8Array> = channel.addMessage({
-			encoding: c.raw,
-			onmessage(bytes) {
-				if (remote !== undefined) return;
-				const checked = check(bytes, mux.stream, me);
-				if (!checked.ok) {
-					settle(checked);
-					return;
-				}
-				remote = checked.value.hello;
-				member = {
-					...checked.value.member,
-					tell: (head) => newsMessage.send(encodeMessage({ head })),
-				};
-				passed.send(Buffer.alloc(0));
-			},
-		});
-		const passed: Message<Uint8Array> = channel.addMessage({
-			encoding: c.raw,
-			onmessage() {
-				if (settled || member === undefined) return;
-				onAdmitted(member);
-				settle(good(member));
-				if (remote?.head !== undefined) me.offerHead(remote.head);
-			},
-		});
-		const newsMessage: Message<Uint8Array> = channel.addMessage({
-			encoding: c.raw,
-			onmessage(bytes) {
-				if (!settled) return;
-				const read = parseMessage(news, bytes, MAX_NEWS);
-				if (read.ok) me.offerHead(read.value.head);
-			},
-		});
-		channel.open();
-		const head = me.currentHead();
-		const tcp = me.tcp();
-		greeting.send(
-			encodeMessage({
-				v: 1,
-				certificate: me.certificate,
-				...(head && { head }),
-				...(tcp && { tcp }),
-			} satisfies Hello),
-		);
+	{ onProven, onMember, onRefused }: Admitting,
+): void {
+	let state: "asking" | "admitted" | "refused" = "asking";
+	let member: Member | undefined;
+	const refuse = (reason: AdmissionReason, detail: string) => {
+		if (state !== "asking") return;
+		state = "refused";
+		clearTimeout(timer);
+		onRefused(reason, detail);
+	};
+	const timer = setTimeout(
+		() => refuse("silent", `no certificate within ${PATIENCE} ms`),
+		PATIENCE,
+	);
+	const channel = mux.createChannel({
+		protocol: PROTOCOL,
+		// Without it the connection is of no use.
+		onclose: () => {
+			refuse("gone", "the other side ended it");
+			mux.stream.destroy();
+		},
 	});
+	if (channel === null) {
+		refuse("gone", "it had ended already");
+		return;
+	}
+	const greeting: Message<Uint8Array> = channel.addMessage({
+		encoding: c.raw,
+		onmessage(bytes) {
+			if (state !== "asking" || member !== undefined) return;
+			const checked = check(bytes, mux.stream, me);
+			if (!checked.ok) {
+				refuse(checked.reason, checked.detail);
+				return;
+			}
+			onProven();
+			member = {
+				...checked.value,
+				tell: (head) => newsMessage.send(encodeMessage({ head })),
+			};
+			passed.send(Buffer.alloc(0));
+		},
+	});
+	const passed: Message<Uint8Array> = channel.addMessage({
+		encoding: c.raw,
+		onmessage() {
+			if (state !== "asking" || member === undefined) return;
+			state = "admitted";
+			clearTimeout(timer);
+			onMember(member);
+		},
+	});
+	const newsMessage: Message<Uint8Array> = channel.addMessage({
+		encoding: c.raw,
+		onmessage(bytes) {
+			if (state !== "admitted") return;
+			const read = parseMessage(news, bytes, MAX_NEWS);
+			if (read.ok) me.offerHead(read.value.head);
+		},
+	});
+	channel.open();
+	const tcp = me.tcp();
+	greeting.send(
+		encodeMessage({
+			v: 1,
+			certificate: me.certificate,
+			...(tcp && { tcp }),
+		} satisfies Hello),
+	);
 }
 
+/** The guards, one after the other; the first that does not pass is the reason. */
 function check(
 	bytes: Uint8Array,
 	stream: NoiseStream,
 	me: Membership,
-): Result<{ hello: Hello; member: Omit<Member, "tell"> }, AdmissionReason> {
+): Result<Omit<Member, "tell">, AdmissionReason> {
 	const read = parseMessage(hello, bytes, MAX_HELLO);
 	if (!read.ok) return read;
 	const opened = unsealParsed(
@@ -159,6 +166,5 @@ function check(
 	const dated = checkDates(opened.value, me.trust.now());
 	if (!dated.ok) return dated;
 	if (me.isRevoked(box)) return bad("revoked", box);
-	const member = { box, certificate: opened.value, tcp: read.value.tcp };
-	return good({ hello: read.value, member });
+	return good({ box, certificate: opened.value, tcp: read.value.tcp });
 }

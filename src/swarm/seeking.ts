@@ -1,12 +1,23 @@
+import { createHash } from "node:crypto";
 import type { Discovery } from "hyperswarm";
 import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
+import type { Region } from "../wire/ids.ts";
 
 const FIRST: Millis = SECOND;
 const SLOWEST: Millis = MINUTE;
 /** With so many neighbours the topic's own refresh (10 to 12 minutes) is enough. */
 const ENOUGH = 4;
+
+/** One topic a region; it hides nothing, membership does. */
+export function regionTopic(secret: Uint8Array, region: Region): Buffer {
+	return createHash("sha256")
+		.update("larder/topic/1\0")
+		.update(secret)
+		.update(region)
+		.digest();
+}
 
 /**
  * Looks the region up again, soon at first and then less often, while neighbours are few. Hyperswarm alone looks once and then
@@ -19,6 +30,7 @@ export class Seeking {
 	private readonly log: Log;
 	private attempt = 0;
 	private timer: NodeJS.Timeout | undefined;
+	private closed = false;
 
 	constructor(discovery: Discovery, neighbours: () => number, log: Log) {
 		this.discovery = discovery;
@@ -35,11 +47,13 @@ export class Seeking {
 	}
 
 	close(): void {
+		this.closed = true;
 		clearTimeout(this.timer);
 	}
 
 	private schedule(): void {
 		clearTimeout(this.timer);
+		if (this.closed) return;
 		const ceiling = Math.min(SLOWEST, FIRST * 2 ** this.attempt++);
 		this.timer = setTimeout(
 			() => this.look(),

@@ -1,7 +1,7 @@
 import type { Message } from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
-import { KiB } from "../base/units.ts";
+import { type Bytes, KiB } from "../base/units.ts";
 import {
 	type ExchangeChunk,
 	type ExchangeRefusal,
@@ -10,6 +10,7 @@ import {
 	type Refusal,
 } from "../wire/exchange.ts";
 import { short, type TitleId } from "../wire/ids.ts";
+import { Lane } from "./lane.ts";
 
 /** What a box gives to neighbours. Everything is ciphertext or signed. */
 export interface Shelf {
@@ -22,183 +23,142 @@ export interface Shelf {
 		shard: number,
 		first: number,
 		count: number,
-	): Promise<{ bytes: Buffer; blockSize: number } | undefined>;
+	): Promise<{ bytes: Buffer; blockSize: Bytes } | undefined>;
 }
 
-/** Requests that one neighbour may have waiting. Beyond it: `busy`. */
-const MAX_WAITING = 512;
-/** Answers read from disk ahead of what is being sent. */
-const READ_AHEAD = 3;
-const CHUNK = 256 * KiB;
-
-interface Job {
-	readonly request: ExchangeRequest;
-	answer: Promise<Answer> | undefined;
+export interface UploadPorts {
+	readonly shelf: Shelf;
+	readonly pacer: Pacer;
+	readonly onSent: (bytes: Bytes) => void;
+	readonly onOffence: (slug: string) => void;
+	readonly log: Log;
 }
 
-type Answer = { readonly bytes: Buffer; readonly blockSize: number } | Refusal;
+/** Requests that one neighbour may have waiting: twice what the largest window holds in the smallest blocks. */
+const MAX_WAITING = 2048;
+const CHUNK: Bytes = 256 * KiB;
+
+type Answer =
+	| { readonly bytes: Buffer; readonly blockSize: Bytes }
+	| { readonly refusal: Refusal };
 
 /**
- * Serves one neighbour: urgent requests first, one chunk at a time through the box's pacer.
- * Invariant: at most one `work` loop runs; a job is in a lane or in the hands of that loop.
+ * Serves one neighbour over one connection: what a viewer waits for in one lane, fill in another that waits for it.
+ * Invariant: each lane has at most one chunk that has not left yet, and nothing is sent that the neighbour does not read.
  */
 export class Upload {
-	private readonly shelf: Shelf;
-	private readonly pacer: Pacer;
-	private readonly log: Log;
 	private readonly chunks: Message<ExchangeChunk>;
 	private readonly refusals: Message<ExchangeRefusal>;
-	private readonly onSent: (bytes: number) => void;
-	private readonly urgent: Job[] = [];
-	private readonly fill: Job[] = [];
-	private cancelled = new Set<number>();
-	private working = false;
+	private readonly ports: UploadPorts;
+	private readonly urgent = new Lane((...job) => this.serve(...job));
+	private readonly fill = new Lane((...job) => this.serve(...job));
+	/** Answers read from disk while the one before is being sent. */
+	private readonly ahead = new WeakMap<ExchangeRequest, Promise<Answer>>();
 	private closed = false;
-	private drained: (() => void) | undefined;
+	private draining: PromiseWithResolvers<void> | undefined;
 
 	constructor(
-		shelf: Shelf,
-		pacer: Pacer,
 		chunks: Message<ExchangeChunk>,
 		refusals: Message<ExchangeRefusal>,
-		onSent: (bytes: number) => void,
-		log: Log,
+		ports: UploadPorts,
 	) {
-		this.shelf = shelf;
-		this.pacer = pacer;
 		this.chunks = chunks;
 		this.refusals = refusals;
-		this.onSent = onSent;
-		this.log = log;
+		this.ports = ports;
 	}
 
 	accept(request: ExchangeRequest): void {
 		if (this.closed) return;
-		if (
-			request.wanted === "blocks" &&
-			(request.count < 1 || request.count > MAX_RUN)
-		) {
-			this.refuse(request.id, "bad-request");
-			return;
+		const { id } = request;
+		if (this.urgent.size + this.fill.size >= MAX_WAITING) {
+			this.ports.onOffence("flood");
+		} else if (this.urgent.has(id) || this.fill.has(id)) {
+			this.ports.onOffence("reused-id");
+		} else {
+			const lane = request.urgent ? this.urgent : this.fill;
+			lane.add(request)?.catch((error: unknown) => {
+				this.ports.log.error({ err: error }, "serving a neighbour failed");
+			});
 		}
-		if (this.urgent.length + this.fill.length >= MAX_WAITING) {
-			this.refuse(request.id, "busy");
-			return;
-		}
-		const lane = request.urgent ? this.urgent : this.fill;
-		lane.push({ request, answer: undefined });
-		this.start();
 	}
 
 	/** Nothing of a cancelled request leaves after the chunk in flight. */
 	cancel(id: number): void {
-		for (const lane of [this.urgent, this.fill]) {
-			const at = lane.findIndex((job) => job.request.id === id);
-			if (at >= 0) {
-				lane.splice(at, 1);
-				return;
-			}
-		}
-		if (this.working) this.cancelled.add(id);
+		this.urgent.delete(id);
+		this.fill.delete(id);
 	}
 
 	/** The connection takes more. */
 	drain(): void {
-		this.drained?.();
-		this.drained = undefined;
+		this.draining?.resolve();
+		this.draining = undefined;
 	}
 
 	close(): void {
 		this.closed = true;
-		this.urgent.length = 0;
-		this.fill.length = 0;
+		this.urgent.clear();
+		this.fill.clear();
 		this.drain();
 	}
 
-	private start(): void {
-		if (this.working) return;
-		this.working = true;
-		this.work().catch((error: unknown) => {
-			this.log.error({ err: error }, "serving a neighbour failed");
-			this.working = false;
-		});
-	}
-
-	private async work(): Promise<void> {
-		for (let job = this.next(); job !== undefined; job = this.next()) {
-			this.readAhead();
-			await this.serve(job);
-			this.cancelled.clear();
-		}
-		this.working = false;
-	}
-
-	private next(): Job | undefined {
-		return this.urgent.shift() ?? this.fill.shift();
-	}
-
-	private readAhead(): void {
-		const lane = this.urgent.length > 0 ? this.urgent : this.fill;
-		for (const job of lane.slice(0, READ_AHEAD)) {
-			job.answer ??= this.prepare(job.request);
-		}
-	}
-
-	private async serve({ request, answer }: Job): Promise<void> {
-		const ready = await (answer ?? this.prepare(request));
-		if (typeof ready === "string") {
-			this.refuse(request.id, ready);
+	private async serve(
+		request: ExchangeRequest,
+		isWanted: () => boolean,
+		next: ExchangeRequest | undefined,
+	): Promise<void> {
+		const { id, urgent } = request;
+		const answer = await (this.ahead.get(request) ?? this.prepare(request));
+		if (next?.wanted === "blocks") this.ahead.set(next, this.prepare(next));
+		if ("refusal" in answer) {
+			if (isWanted()) {
+				await this.flow(this.refusals.send({ id, reason: answer.refusal }));
+			}
 			return;
 		}
-		const { bytes, blockSize } = ready;
-		// Under a limit one block at a time, so that an urgent one waits for one block at most.
-		const step = this.pacer.rate > 0 ? blockSize : Math.max(CHUNK, blockSize);
-		for (let at = 0; at < bytes.length; at += step) {
+		const { bytes, blockSize } = answer;
+		const { pacer } = this.ports;
+		for (let at = 0; at < bytes.length; ) {
+			// Under a limit one block at a time, so that an urgent one waits for one block at most.
+			const step = pacer.rate > 0 ? blockSize : Math.max(CHUNK, blockSize);
 			const part = bytes.subarray(at, at + step);
-			await this.pacer.take(part.length, request.urgent);
-			if (this.closed || this.cancelled.has(request.id)) return;
-			const chunk = {
-				id: request.id,
-				offset: at,
-				total: bytes.length,
-				bytes: part,
-			};
+			if (!urgent) await this.urgent.idle;
+			await pacer.take(part.length, urgent);
+			if (!isWanted()) return;
+			const chunk = { id, offset: at, total: bytes.length, bytes: part };
 			const flowing = this.chunks.send(chunk);
-			this.onSent(part.length);
-			if (!flowing) await this.untilDrained();
-			if (this.closed) return;
+			this.ports.onSent(part.length);
+			at += part.length;
+			await this.flow(flowing);
 		}
 	}
 
+	/** Never rejects: what fails is refused. */
 	private async prepare(request: ExchangeRequest): Promise<Answer> {
 		const { wanted, title, shard, first, count } = request;
+		const { shelf, log } = this.ports;
 		try {
 			if (wanted === "blocks") {
-				return (
-					(await this.shelf.blocks(title, shard, first, count)) ?? "not-held"
-				);
+				if (count < 1 || count > MAX_RUN) return { refusal: "bad-request" };
+				const blocks = await shelf.blocks(title, shard, first, count);
+				return blocks ?? { refusal: "not-held" };
 			}
 			const bytes =
-				wanted === "manifest"
-					? await this.shelf.manifest(title)
-					: wanted === "holders"
-						? await this.shelf.holders(title)
-						: await this.shelf.leaves(title, shard);
-			if (bytes === undefined || bytes.length === 0) return "not-held";
-			return { bytes, blockSize: 64 * KiB };
+				wanted === "leaves"
+					? await shelf.leaves(title, shard)
+					: await shelf[wanted](title);
+			return bytes?.length
+				? { bytes, blockSize: 64 * KiB }
+				: { refusal: "not-held" };
 		} catch (error) {
-			this.log.warn({ err: error, title: short(title) }, "a read failed");
-			return "disk";
+			log.warn({ err: error, title: short(title) }, "a read failed");
+			return { refusal: "disk" };
 		}
 	}
 
-	private refuse(id: number, reason: Refusal): void {
-		if (!this.closed) this.refusals.send({ id, reason });
-	}
-
-	private untilDrained(): Promise<void> {
-		return new Promise((resolve) => {
-			this.drained = resolve;
-		});
+	/** Waits until the connection takes more, unless it does already. */
+	private async flow(flowing: boolean): Promise<void> {
+		if (flowing || this.closed) return;
+		this.draining ??= Promise.withResolvers();
+		await this.draining.promise;
 	}
 }

@@ -17,11 +17,10 @@ export const certificate = z.object({
 });
 export type Certificate = z.output<typeof certificate>;
 
-/** The first frame each way. At most 64 KiB are read before it is checked. */
+/** The first frame each way, at most 64 KiB. */
 export const hello = z.object({
 	v: z.literal(1),
 	certificate: envelope,
-	head: z.optional(envelope),
 	/** Where this member takes bulk connections over TCP, if it does. Without a host: where its UDP comes from. */
 	tcp: z.optional(
 		z.object({
@@ -32,6 +31,6 @@ export const hello = z.object({
 });
 export type Hello = z.output<typeof hello>;
 
-/** After hello: a newer head, passed on. */
+/** Once both sides are admitted, and again when it changes: the newest head, which may be long. */
 export const news = z.object({ head: envelope });
 export type News = z.output<typeof news>;

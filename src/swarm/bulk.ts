@@ -1,0 +1,130 @@
+import { isIP } from "node:net";
+import type { Log } from "../base/log.ts";
+import { fullJitter, MINUTE, SECOND } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
+import { type BoxId, short } from "../wire/ids.ts";
+import type { KeyPair } from "../wire/keys.ts";
+import type { Hello } from "../wire/membership.ts";
+import type { GuardedStream } from "./guard.ts";
+import type { Neighbour } from "./neighbour.ts";
+import { dialTcp, listenTcp, type TcpListener } from "./tcp.ts";
+
+/** A lost TCP connection is dialled again after this and a jitter that grows with each try. */
+const AGAIN: Millis = SECOND;
+const AGAIN_LONGEST: Millis = 5 * MINUTE;
+/** One that lived so long was not lost to what kept others from opening. */
+const STABLE: Millis = MINUTE;
+
+export interface BulkOptions {
+	readonly keyPair: KeyPair;
+	/** Undefined: no TCP at all. `host` is what neighbours are told; else they use the address that they see. */
+	readonly tcp:
+		| { readonly host: string | undefined; readonly port: number }
+		| undefined;
+	/** Address to listen on. */
+	readonly host: string;
+	/** Connections in and out; they still have to be admitted. */
+	readonly onStream: (stream: GuardedStream) => void;
+	readonly log: Log;
+}
+
+interface Dial {
+	readonly box: BoxId;
+	readonly host: string;
+	readonly port: number;
+	attempt: number;
+	timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * TCP connections beside the Hyperswarm ones, which exchange uses while they last. Of two neighbours the one with the higher key
+ * dials, so that they have one and not two.
+ * Invariant: a neighbour that this box dials has a Dial in `dials` from when it came until it left.
+ */
+export class Bulk {
+	private readonly options: BulkOptions;
+	private readonly dials = new Map<BoxId, Dial>();
+	private listener: TcpListener | undefined;
+
+	constructor(options: BulkOptions) {
+		this.options = options;
+	}
+
+	/** Throws PORT_TAKEN or CONFIG_INVALID. */
+	async listen(): Promise<void> {
+		const { tcp, host, keyPair, onStream, log } = this.options;
+		if (tcp === undefined) return;
+		this.listener = await listenTcp(host, tcp.port, keyPair, onStream, log);
+	}
+
+	get port(): number | undefined {
+		return this.listener?.port;
+	}
+
+	/** What neighbours are told. */
+	get address(): Hello["tcp"] {
+		if (this.listener === undefined) return undefined;
+		const host = this.options.tcp?.host;
+		return { port: this.listener.port, ...(host && { host }) };
+	}
+
+	/** A neighbour came. */
+	open(neighbour: Neighbour): void {
+		const { keyPair } = this.options;
+		const { box, member } = neighbour;
+		const theirs = member?.tcp;
+		if (this.listener === undefined || theirs === undefined) return;
+		if (keyPair.publicKey.toString("hex") < box) return;
+		const seen = neighbour.wires[0]?.link.stream.rawStream.remoteHost;
+		const host = theirs.host ?? seen ?? "";
+		// A name would have this box ask whoever the neighbour likes.
+		if (isIP(host) === 0 || theirs.port === 0) return;
+		const dial = { box, host, port: theirs.port, attempt: 0, timer: undefined };
+		this.dials.set(box, dial);
+		this.dial(dial);
+	}
+
+	/** A neighbour left. */
+	forget(box: BoxId): void {
+		clearTimeout(this.dials.get(box)?.timer);
+		this.dials.delete(box);
+	}
+
+	async close(): Promise<void> {
+		for (const box of [...this.dials.keys()]) this.forget(box);
+		await this.listener?.close();
+	}
+
+	private dial(dial: Dial): void {
+		const { keyPair, onStream, log } = this.options;
+		const { box, host, port } = dial;
+		dialTcp(host, port, keyPair, Buffer.from(box, "hex")).then(
+			(stream) => {
+				if (this.dials.get(box) !== dial) {
+					stream.destroy();
+					return;
+				}
+				const opened = Date.now();
+				stream.on("close", () => {
+					if (Date.now() - opened >= STABLE) dial.attempt = 0;
+					this.again(dial);
+				});
+				onStream(stream);
+			},
+			(err: unknown) => {
+				log.debug(
+					{ err, box: short(box) },
+					"no TCP to this neighbour; exchange stays on its Hyperswarm stream",
+				);
+				this.again(dial);
+			},
+		);
+	}
+
+	private again(dial: Dial): void {
+		if (this.dials.get(dial.box) !== dial) return;
+		const jitter = fullJitter(dial.attempt++, AGAIN, AGAIN_LONGEST);
+		dial.timer = setTimeout(() => this.dial(dial), AGAIN + jitter);
+		dial.timer.unref();
+	}
+}

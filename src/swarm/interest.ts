@@ -1,0 +1,61 @@
+import type { BoxId, TitleId } from "../wire/ids.ts";
+import type { Neighbour } from "./neighbour.ts";
+
+/**
+ * The titles that this box wants news of, and who is told when there are some.
+ * Invariant: every neighbour has been asked about exactly the titles in `watched`.
+ */
+export class Interest {
+	private readonly neighbours: ReadonlyMap<BoxId, Neighbour>;
+	/** How many want news of it. */
+	private readonly watched = new Map<TitleId, number>();
+	private readonly listeners = new Set<(id: TitleId) => void>();
+
+	constructor(neighbours: ReadonlyMap<BoxId, Neighbour>) {
+		this.neighbours = neighbours;
+	}
+
+	get titles(): Iterable<TitleId> {
+		return this.watched.keys();
+	}
+
+	/** The function given back ends it. */
+	watch(id: TitleId): () => void {
+		const users = this.watched.get(id) ?? 0;
+		this.watched.set(id, users + 1);
+		if (users === 0) {
+			for (const neighbour of this.neighbours.values()) neighbour.want([id]);
+		}
+		let ended = false;
+		return () => {
+			if (!ended) this.unwatch(id);
+			ended = true;
+		};
+	}
+
+	/** The function given back ends it. */
+	onNews(listener: (id: TitleId) => void): () => void {
+		this.listeners.add(listener);
+		return () => this.listeners.delete(listener);
+	}
+
+	/** A neighbour told something of this title. */
+	tell(id: TitleId): void {
+		for (const listener of this.listeners) listener(id);
+	}
+
+	/** A connection came or went: it may matter to each title. */
+	tellAll(): void {
+		for (const id of this.watched.keys()) this.tell(id);
+	}
+
+	private unwatch(id: TitleId): void {
+		const users = (this.watched.get(id) ?? 1) - 1;
+		if (users > 0) {
+			this.watched.set(id, users);
+			return;
+		}
+		this.watched.delete(id);
+		for (const { inventory } of this.neighbours.values()) inventory?.unwant(id);
+	}
+}

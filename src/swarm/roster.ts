@@ -1,0 +1,157 @@
+import Protomux from "protomux";
+import type { Pacer } from "../act/pacer.ts";
+import type { Log } from "../base/log.ts";
+import type { Bytes, Millis } from "../base/units.ts";
+import type { Envelope } from "../wire/envelope.ts";
+import { type BoxId, short } from "../wire/ids.ts";
+import type { Transport } from "./admission.ts";
+import type { GuardedStream } from "./guard.ts";
+import { Interest } from "./interest.ts";
+import { type Holdings, Inventory } from "./inventory.ts";
+import { Link } from "./link.ts";
+import type { Member } from "./membership.ts";
+import { Neighbour, type Wire } from "./neighbour.ts";
+import type { Shelf } from "./upload.ts";
+
+export interface RosterPorts {
+	readonly shelf: Shelf;
+	readonly holdings: Holdings;
+	readonly pacer: Pacer;
+	readonly currentHead: () => Envelope | undefined;
+	readonly onTraffic: (direction: "from" | "to", bytes: Bytes) => void;
+	/** A member's Hyperswarm connection, for others to use too. */
+	readonly onMember: (stream: GuardedStream, member: Member) => void;
+	readonly onCame: (neighbour: Neighbour) => void;
+	readonly onLeft: (neighbour: Neighbour) => void;
+	/** A neighbour does what no honest one does. */
+	readonly onOffence: (box: BoxId, slug: string) => void;
+	readonly log: Log;
+}
+
+/**
+ * The neighbours. A box is one from its first admitted Hyperswarm connection to the end of its last; its TCP connection only
+ * lives beside those, because membership, inventory and the catalog stay on Hyperswarm.
+ */
+export class Roster {
+	readonly neighbours = new Map<BoxId, Neighbour>();
+	readonly interest = new Interest(this.neighbours);
+	private readonly ports: RosterPorts;
+
+	constructor(ports: RosterPorts) {
+		this.ports = ports;
+	}
+
+	/** Takes an admitted connection. */
+	add(stream: GuardedStream, transport: Transport, member: Member): void {
+		if (transport === "udx") this.addWire(stream, member);
+		else this.addBulk(stream, member);
+	}
+
+	/** Ends all connections of a neighbour. */
+	cut(box: BoxId, slug: string): void {
+		const neighbour = this.neighbours.get(box);
+		if (neighbour === undefined) return;
+		this.ports.log.info({ box: short(box), slug }, "neighbour cut off");
+		neighbour.cut();
+	}
+
+	/** Cuts those whose certificate has run out while they were connected. */
+	cutExpired(now: Millis): void {
+		for (const { box, member } of this.neighbours.values()) {
+			if (member && now >= member.certificate.notAfter) {
+				this.cut(box, "expired");
+			}
+		}
+	}
+
+	/** A newer head is known: neighbours hear of it, and those that it revokes are cut. */
+	headChanged(isRevoked: (box: BoxId) => boolean): void {
+		const head = this.ports.currentHead();
+		for (const { box, member } of this.neighbours.values()) {
+			if (isRevoked(box)) this.cut(box, "revoked");
+			else if (head !== undefined) member?.tell(head);
+		}
+	}
+
+	private addWire(stream: GuardedStream, member: Member): void {
+		const { holdings, log } = this.ports;
+		const { box } = member;
+		const neighbour = this.neighbours.get(box) ?? new Neighbour(box);
+		const inventory = new Inventory(Protomux.from(stream), {
+			holdings,
+			onNews: (id) => this.interest.tell(id),
+			onOffence: (slug) => this.ports.onOffence(box, slug),
+		});
+		const wire = {
+			link: this.link("udx", stream, neighbour),
+			member,
+			inventory,
+		};
+		neighbour.wires.push(wire);
+		stream.on("close", () => this.removeWire(neighbour, wire));
+		const head = this.ports.currentHead();
+		if (head !== undefined) member.tell(head);
+		this.ports.onMember(stream, member);
+		if (neighbour.wires.length > 1) return;
+		this.neighbours.set(box, neighbour);
+		neighbour.want(this.interest.titles);
+		const { role } = member.certificate;
+		log.info({ box: short(box), role }, "neighbour came");
+		this.ports.onCame(neighbour);
+	}
+
+	private removeWire(neighbour: Neighbour, wire: Wire): void {
+		const { wires, box } = neighbour;
+		const wasFirst = wires[0] === wire;
+		wires.splice(wires.indexOf(wire), 1);
+		if (wires.length === 0) {
+			neighbour.cut();
+			this.neighbours.delete(box);
+			this.ports.log.info({ box: short(box) }, "neighbour left");
+			this.ports.onLeft(neighbour);
+		} else if (wasFirst) neighbour.want(this.interest.titles);
+		this.interest.tellAll();
+	}
+
+	/** A newer TCP connection takes the place of an older one, which the other side must have lost. */
+	private addBulk(stream: GuardedStream, member: Member): void {
+		const neighbour = this.neighbours.get(member.box);
+		if (neighbour === undefined) {
+			stream.destroy();
+			return;
+		}
+		const link = this.link("tcp", stream, neighbour);
+		const older = neighbour.bulk;
+		neighbour.bulk = link;
+		older?.stream.destroy();
+		stream.on("close", () => {
+			if (neighbour.bulk !== link) return;
+			neighbour.bulk = undefined;
+			this.interest.tellAll();
+		});
+	}
+
+	private link(
+		transport: Transport,
+		stream: GuardedStream,
+		neighbour: Neighbour,
+	): Link {
+		const { shelf, pacer, log, onTraffic, onOffence } = this.ports;
+		return new Link(transport, stream, {
+			shelf,
+			pacer,
+			log,
+			onReceived: (bytes) => {
+				neighbour.received += bytes;
+				neighbour.lastUsed = Date.now();
+				onTraffic("from", bytes);
+			},
+			onSent: (bytes) => {
+				neighbour.sent += bytes;
+				neighbour.lastUsed = Date.now();
+				onTraffic("to", bytes);
+			},
+			onOffence: (slug) => onOffence(neighbour.box, slug),
+		});
+	}
+}
