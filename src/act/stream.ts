@@ -177,7 +177,7 @@ export class Stream implements OpenTitle {
 		}));
 	}
 
-	private async fetch(
+	private fetch(
 		block: number,
 		urgent: boolean,
 		signal: AbortSignal,
@@ -191,9 +191,9 @@ export class Stream implements OpenTitle {
 			urgent,
 			signal,
 		);
-		// Whoever waits for it hears of a failure; when nobody does any more it is of no interest.
+		// Whoever waits for it hears of a failure; when nobody does any more it is of no interest, and no defect.
 		got.catch(() => undefined);
-		return await got;
+		return got;
 	}
 
 	/** The player is at `block`: what comes after it is fetched in the background. */
