@@ -7,6 +7,7 @@ import type { Millis } from "../base/units.ts";
 import { short } from "../wire/ids.ts";
 import { Api } from "./api/api.ts";
 import { backup } from "./backup/backup.ts";
+import { Attention } from "./control/attention.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 import { Planner } from "./fleet/planner.ts";
 import { type Lines, openLines } from "./lines.ts";
@@ -87,6 +88,13 @@ async function run(
 	parts.add("planner", planner);
 	const { api, url } = await openApi(stores, lines, planner, origin, log);
 	parts.add("api", api);
+	const attention = new Attention({
+		watched: () => api.watched,
+		silent: (since, limit) => fleet.silent(since, limit),
+		ask: (box) => lines.commands.send(box, { kind: "report" }),
+		log,
+	});
+	parts.add("attention", attention);
 	await lines.announcer.announce();
 	lines.dispatch.start();
 	await planner.start();

@@ -86,6 +86,24 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 		},
 	);
 
+	await t.test("who has told nothing for a while", async (t) => {
+		const { rows } = await database.query<{ session: string }>(
+			"SELECT session FROM fills WHERE box = $1",
+			[b],
+		);
+		const session = rows[0]?.session ?? "";
+		fleet.recordState(b, stateOf(b, { session }));
+		t.same(await fleet.silent(0, 5), [], "it told");
+		t.same(await fleet.silent(now + 1, 5), [b], "not since; a is away");
+		t.same(await fleet.silent(now + 1, 0), []);
+		fleet.recordState(b, stateOf(b, { session: "9".repeat(16) }));
+		t.same(await fleet.silent(0, 5), [b], "nothing in its new session");
+		fleet.recordState(b, stateOf(b, { session }));
+		fleet.recordState(a, stateOf(a));
+		t.same(await fleet.silent(0, 5), [a], "nothing ever");
+		fleet.recordState(a, stateOf(a, { online: false }));
+	});
+
 	await t.test("who can be planned with", async (t) => {
 		fleet.recordState(b, stateOf(b));
 		t.same(

@@ -103,6 +103,11 @@ export class Api {
 		this.live.touch();
 	}
 
+	/** Whether somebody looks at the page. */
+	get watched(): boolean {
+		return this.live.watched;
+	}
+
 	async close(): Promise<void> {
 		for (const stop of this.stop) stop();
 		await this.live.close();

@@ -38,6 +38,11 @@ export class Live {
 		this.log = log;
 	}
 
+	/** Whether a page is open. */
+	get watched(): boolean {
+		return this.listeners.size > 0;
+	}
+
 	/** Something may have changed. */
 	touch(): void {
 		this.dirty = true;

@@ -119,6 +119,18 @@ export class Fleet {
 		}));
 	}
 
+	/** Boxes that are online and have not told their levels since, or not since they started; longest silent first. */
+	async silent(since: Millis, limit: number): Promise<BoxId[]> {
+		await this.flush();
+		const { rows } = await this.database.query<{ id: BoxId }>(
+			`SELECT id FROM boxes LEFT JOIN fills ON fills.box = id
+			WHERE online AND revoked_at IS NULL AND (received_at IS NULL OR received_at < $1 OR fills.session <> boxes.session)
+			ORDER BY received_at NULLS FIRST LIMIT $2`,
+			[since, limit],
+		);
+		return rows.map(({ id }) => id);
+	}
+
 	/** Notes for every box whether it is there in this hour of the week; to be called at even intervals. */
 	async countPresence(): Promise<void> {
 		await this.flush();

@@ -78,7 +78,8 @@ function standing(box) {
 		return ["short", `${box.phase}: ${box.code ?? "no reason given"}`];
 	if (box.held < box.placed || (box.rev ?? 0) > (box.saidRev ?? 0))
 		return ["filling", "filling"];
-	return ["whole", box.power === "standby" ? "in standby" : "online"];
+	const words = box.power === "standby" ? "in standby" : "online";
+	return ["whole", box.placed > 0 ? words : `${words}, nothing placed`];
 }
 
 function summary(rows) {
@@ -126,7 +127,7 @@ function showMap(rows) {
 			id: box.id,
 			serial: box.serial,
 			standing: standing(box),
-			level: percent(box.held ?? 0, box.placed ?? 0),
+			level: box.placed > 0 ? percent(box.held, box.placed) : "",
 			height: box.placed > 0 ? Math.round((100 * box.held) / box.placed) : 0,
 			dim: !chosen(box),
 		})),
@@ -134,7 +135,9 @@ function showMap(rows) {
 		({ serial, standing: [tone, words], level, height, dim }) => {
 			const fill = el("i.water");
 			fill.style.height = `${Math.min(100, height)}%`;
-			const label = `${serial}: ${words}, ${level} of what is placed`;
+			const label = level
+				? `${serial}: ${words}, ${level} of what is placed`
+				: `${serial}: ${words}`;
 			return el(
 				`button.tile.${tone}${dim ? ".dim" : ""}`,
 				{
@@ -148,7 +151,7 @@ function showMap(rows) {
 					"span.words",
 					{},
 					serial,
-					el("small.detail", {}, `${level} · ${words}`),
+					el("small.detail", {}, level === "" ? words : `${level} · ${words}`),
 				),
 			);
 		},
@@ -176,7 +179,7 @@ function row(box) {
 		el(
 			"td",
 			{},
-			known
+			known && box.placed > 0
 				? el(
 						"div.level",
 						{ title: `${bytes(box.used)} used of ${bytes(box.capacity)}` },

@@ -3,33 +3,47 @@ import { bytes, el, meter, percent, plural } from "./format.js";
 /** The cards at the top: what a region amounts to. */
 export function showFigures(parent, overview, titles) {
 	const several = overview.regions.length > 1;
-	parent.replaceChildren(
-		...overview.regions.flatMap((region) =>
-			cards(region, titles).map(([name, ...content]) =>
-				el(
-					"article.figure",
-					{},
-					el("h2", {}, several ? `${name}, ${region.region}` : name),
-					...content,
-				),
-			),
+	const catalog = titles.reduce((sum, title) => sum + title.size, 0);
+	const all = overview.regions.flatMap((region) =>
+		cards(region, titles.length, catalog).map(([name, ...content]) =>
+			card(several ? `${name}, ${region.region}` : name, content),
 		),
 	);
+	if (overview.origin !== null)
+		all.push(originCard(overview.origin.bytesSent, catalog));
+	parent.replaceChildren(...all);
 }
 
-function cards(region, titles) {
+function card(name, content) {
+	return el("article.figure", {}, el("h2", {}, name), ...content);
+}
+
+function originCard(sent, catalog) {
+	const times = catalog > 0 ? (sent / catalog).toFixed(2) : "0";
+	return card("Sent by the origin", [
+		figure(bytes(sent)),
+		el("p", {}, `${times} × all titles, since the headend started`),
+	]);
+}
+
+function cards(region, titles, catalog) {
 	const played =
 		region.playedFromDisk +
 		region.playedFromNeighbours +
 		region.playedFromOrigin;
 	const came = region.fromNeighbours + region.fromOrigin;
 	const awake = region.online - region.standby;
-	const catalog = titles.reduce((sum, title) => sum + title.size, 0);
 	return [
 		[
 			"Boxes online",
 			figure(region.online, ` of ${region.boxes.toLocaleString("en")}`),
-			el("p", {}, `${awake} active, ${region.standby} in standby`),
+			el(
+				"p",
+				{},
+				region.standby === 0
+					? `${awake} active`
+					: `${awake} active, ${region.standby} in standby`,
+			),
 			meter(
 				[
 					[awake / region.boxes, "near"],
@@ -51,12 +65,14 @@ function cards(region, titles) {
 		[
 			"Room on the boxes",
 			figure(bytes(region.used), ` of ${bytes(region.capacity)}`),
-			el("p", {}, `for ${plural(titles.length, "title")}, ${bytes(catalog)}`),
+			el("p", {}, `for ${plural(titles, "title")}, ${bytes(catalog)}`),
 			meter([[region.used / region.capacity, "near"]], "used of capacity"),
 		],
 		[
 			"Fetched by boxes",
-			figure(percent(region.fromNeighbours, came), " from neighbours"),
+			came === 0
+				? figure("nothing", " yet")
+				: figure(percent(region.fromNeighbours, came), " from neighbours"),
 			keys([
 				["near", "neighbours", region.fromNeighbours],
 				["origin", "origin", region.fromOrigin],
@@ -71,10 +87,12 @@ function cards(region, titles) {
 		],
 		[
 			"Watched",
-			figure(
-				percent(played - region.playedFromOrigin, played),
-				" off the trunk",
-			),
+			played === 0
+				? figure("nothing", " yet")
+				: figure(
+						percent(played - region.playedFromOrigin, played),
+						" off the trunk",
+					),
 			keys([
 				["disk", "own disk", region.playedFromDisk],
 				["near", "neighbours", region.playedFromNeighbours],

@@ -4,6 +4,9 @@ import { bytes, el, keyed, meter, percent, plural } from "./format.js";
 export function showTitles(titles, copies) {
 	const rows = titles.toSorted((a, b) => b.publishedAt - a.publishedAt);
 	const whole = rows.filter((title) => standing(title, copies)[0] === "whole");
+	document.getElementById("titles-origin").hidden = rows.every(
+		({ sentByOrigin }) => sentByOrigin === null,
+	);
 	document.getElementById("titles-none").hidden = rows.length > 0;
 	document.getElementById("titles-sum").textContent =
 		rows.length === 0 ? "" : `${whole.length} of ${rows.length} in place`;
@@ -56,6 +59,17 @@ function row(title) {
 			el("small.note", {}, ` of ${title.copies}`),
 		),
 		el("td.n", {}, String(title.boxes)),
+		...(title.sentByOrigin === null
+			? []
+			: [
+					el(
+						"td.n",
+						{
+							title: `${(title.sentByOrigin / title.size).toFixed(2)} × the title`,
+						},
+						bytes(title.sentByOrigin),
+					),
+				]),
 		el("td", {}, el(`span.state.${tone}`, {}, words)),
 	);
 }
