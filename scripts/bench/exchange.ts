@@ -13,19 +13,14 @@ import {
 } from "./exchange/content.ts";
 import {
 	type Contestant,
-	FIGURES,
 	type Figure,
 	figuresOf,
 	type Stage,
 } from "./exchange/contestant.ts";
+import { type Result, show, summarize } from "./exchange/report.ts";
 import { PYTHON, torrent } from "./exchange/torrent.ts";
 import { web } from "./exchange/web.ts";
-import {
-	type Figures,
-	medians,
-	spread,
-	threeFigures,
-} from "./measure/figures.ts";
+import { type Figures, threeFigures } from "./measure/figures.ts";
 import { machineFacts, mustBeOnDisk } from "./measure/machine.ts";
 import { type Profile, selfTimes } from "./measure/profile.ts";
 
@@ -85,12 +80,6 @@ async function once(
 	}
 }
 
-interface Result {
-	readonly name: string;
-	readonly about: string;
-	readonly runs: Figures<Figure>[];
-}
-
 async function measure(
 	contestants: readonly Contestant[],
 	content: Content,
@@ -111,78 +100,6 @@ async function measure(
 		}
 	}
 	return results;
-}
-
-interface Summary {
-	readonly name: string;
-	readonly about: string;
-	readonly medians: Figures<Figure>;
-	/** To libtorrent with RC4 in the same run; absent when that did not take part. */
-	readonly ratios?: {
-		readonly mbps: number;
-		readonly mbpsSynced: number;
-		readonly cpuBoth: number;
-	};
-	readonly runs: readonly Figures<Figure>[];
-}
-
-function summarize(results: readonly Result[]): Summary[] {
-	const all = results.map((result) => ({
-		...result,
-		medians: medians(FIGURES, result.runs),
-	}));
-	const base = all.find(({ name }) => name === BASE)?.medians;
-	return all.map(({ name, about, runs, medians: own }) => ({
-		name,
-		about,
-		medians: own,
-		...(base !== undefined && {
-			ratios: {
-				mbps: own.mbps / base.mbps,
-				mbpsSynced: own.mbpsSynced / base.mbpsSynced,
-				cpuBoth: own.cpuBoth / base.cpuBoth,
-			},
-		}),
-		runs,
-	}));
-}
-
-function show(summaries: readonly Summary[]): void {
-	const of = ({ medians: m }: Summary, ...names: Figure[]) =>
-		names.map((name) => threeFigures(m[name]));
-	const rows = summaries.map((summary) => [
-		summary.name,
-		spread(summary.runs.map((run) => run.mbps)),
-		spread(summary.runs.map((run) => run.mbpsSynced)),
-		...of(summary, "cpuSender", "cpuReceiver", "cpuBoth"),
-		of(summary, "pssSender", "anonymousSender").join(" / "),
-		of(summary, "pssReceiver", "anonymousReceiver").join(" / "),
-		...of(summary, "written"),
-		...(["mbps", "mbpsSynced", "cpuBoth"] as const).map((name) =>
-			threeFigures(summary.ratios?.[name] ?? Number.NaN),
-		),
-	]);
-	const head = [
-		"",
-		"MB/s",
-		"MB/s synced",
-		"CPU sender",
-		"receiver",
-		"both",
-		"PSS sender",
-		"PSS receiver",
-		"written",
-		"x MB/s",
-		"x synced",
-		"x CPU",
-	];
-	const right = head.map((_, i) => i).slice(1);
-	console.log(`\n${table([head, ...rows], right).join("\n")}\n`);
-	for (const { name, about } of summaries) console.log(`${name}: ${about}.`);
-	console.log(`Medians (least–most). MB is 10^6 bytes. MB/s: from the first byte of content until the receiver says that it has all; synced:
-until all of it is synced to the disk. CPU: ms per MB, user and system of that process alone, from the first byte until synced.
-PSS: peak in MB / the part that is no file's. written: bytes the receiver made the kernel write / content. x: to ${BASE}.
-The sender's file is in the page cache for all alike. libtorrent checks it before its clock starts, Larder's sender while it sends.`);
 }
 
 async function profile(
@@ -209,7 +126,7 @@ async function profile(
 					name,
 				]);
 			console.log(
-				`\n${role}, ${transport}: main thread, self time (${relative(process.cwd(), file)})`,
+				`\n${role}, ${transport}: main thread, self time; addons go by their nearest exported name (${relative(process.cwd(), file)})`,
 			);
 			const head = ["share", "ms/MB", "function"];
 			console.log(table([head, ...rows], [0, 1]).join("\n"));
@@ -242,7 +159,7 @@ async function main(): Promise<void> {
 		await mkdir(join(dir, "content"));
 		const content = await makeContent(join(dir, "content"), megabytes);
 		const results = await measure(contestants, content, dir, runs, stop.signal);
-		const summaries = summarize(results);
+		const summaries = summarize(results, BASE);
 		if (options.json) {
 			const report = { machine: facts, megabytes, runs, results: summaries };
 			console.log(JSON.stringify(report, undefined, 2));
@@ -250,7 +167,7 @@ async function main(): Promise<void> {
 			for (const [name, fact] of Object.entries(facts))
 				console.log(`${name}: ${fact}`);
 			console.log(`${megabytes} MiB, ${runs} runs of each, in rotation`);
-			show(summaries);
+			show(summaries, BASE);
 		}
 		if (options.profile) await profile(contestants, content, dir, stop.signal);
 	} finally {

@@ -7,16 +7,24 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { describe } from "../../src/base/errors.ts";
 import { SECOND } from "../../src/base/time.ts";
-import type { Bytes, Millis } from "../../src/base/units.ts";
-import { table } from "../../src/cli/output.ts";
+import type { Millis } from "../../src/base/units.ts";
 import { run } from "../run.ts";
 import { Child } from "./measure/child.ts";
-import { spread, threeFigures } from "./measure/figures.ts";
+import { threeFigures } from "./measure/figures.ts";
 import { machineFacts, mustBeOnDisk } from "./measure/machine.ts";
 import { memoryOf, peakRss } from "./measure/process.ts";
 import { Desk, type IssuedBox, neighboursOf } from "./start/desk.ts";
 import { launch, timeToEnd } from "./start/launch.ts";
-import { type Size, sizeOf } from "./start/size.ts";
+import {
+	CACHES,
+	type IdleMemory,
+	type Report,
+	STARTS,
+	type Start,
+	show,
+	type Times,
+} from "./start/report.ts";
+import { sizeOf } from "./start/size.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const WORK = join(ROOT, "dist", "bench");
@@ -102,16 +110,6 @@ function dropCaches(): void {
 	writeFileSync(DROP, "3");
 }
 
-const STARTS = ["ready", "notified", "node"] as const;
-type Start = (typeof STARTS)[number];
-const ABOUT: Readonly<Record<Start, string>> = {
-	ready: `until its log says "ready"`,
-	notified: "until systemd is told READY=1",
-	node: "node -e 0, from exec to exit",
-};
-const CACHES = ["cold", "warm"] as const;
-type Times = Record<(typeof CACHES)[number], Record<Start, Millis[]>>;
-
 /** Times of starting one box again and again, each kind in turn. */
 async function timeStarts(
 	own: Own,
@@ -168,19 +166,12 @@ async function timeStarts(
 	}
 }
 
-interface Memory {
-	readonly neighbours: number;
-	readonly pss: Bytes;
-	readonly anonymous: Bytes;
-	readonly peakRss: Bytes;
-}
-
 /** Memory of a box that has been idle for a while among neighbours. */
 async function idleMemory(
 	{ own, others }: { own: Own; others: Own },
 	desk: Desk,
 	neighbours: number,
-): Promise<Memory> {
+): Promise<IdleMemory> {
 	const box = await desk.issue();
 	const started: { stop(): Promise<void> }[] = [];
 	try {
@@ -207,54 +198,6 @@ async function idleMemory(
 	}
 }
 
-interface Report {
-	readonly machine: Record<string, string>;
-	readonly target: string;
-	readonly sizes: { readonly bundle: Size; readonly runtime: Size };
-	/** Milliseconds. */
-	readonly times: Times;
-	readonly memory: readonly Memory[];
-}
-
-function show({ machine, target, sizes, times, memory }: Report): void {
-	for (const [name, fact] of Object.entries(machine))
-		console.log(`${name}: ${fact}`);
-	const starts = STARTS.map((kind) => [
-		ABOUT[kind],
-		...CACHES.map((cache) => spread(times[cache][kind].map((ms) => ms / 1000))),
-	]);
-	const head = ["seconds, median (least–most)", "cold page cache", "warm"];
-	console.log(`\n${table([head, ...starts], [1, 2]).join("\n")}`);
-	if (!canDropCaches())
-		console.log("Nothing was cold: only root may empty the page cache.");
-	const { bundle, runtime } = sizes;
-	const both = {
-		plain: bundle.plain + runtime.plain,
-		packed: bundle.packed + runtime.packed,
-	};
-	const megabytes = (bytes: Bytes) => threeFigures(bytes / 1e6);
-	const row = (name: string, { plain, packed }: Size) => [
-		name,
-		megabytes(plain),
-		megabytes(packed),
-	];
-	const rows = [
-		[`MB (10^6 bytes), ${target}`, "on disk", "xz -3"],
-		row("bundle with addons", bundle),
-		row("runtime", runtime),
-		row("both", both),
-	];
-	console.log(`\n${table(rows, [1, 2]).join("\n")}`);
-	const used = [
-		[`MB after ${options.idle} s idle`, "PSS", "no file's", "peak RSS"],
-		...memory.map(({ neighbours, pss, anonymous, peakRss }) => [
-			`${neighbours} neighbours`,
-			...[pss, anonymous, peakRss].map(megabytes),
-		]),
-	];
-	console.log(`\n${table(used, [1, 2, 3]).join("\n")}`);
-}
-
 const seconds = (ms: Millis) => threeFigures(ms / 1000);
 
 function whole(name: "runs" | "neighbours" | "idle", least: number): number {
@@ -279,7 +222,7 @@ async function main(): Promise<void> {
 		const files = await prepare(dir);
 		desk = await Desk.open(dir, sockets);
 		const times = await timeStarts(files.own, desk, sockets);
-		const memory: Memory[] = [];
+		const memory: IdleMemory[] = [];
 		for (const count of new Set([0, neighbours]))
 			memory.push(await idleMemory(files, desk, count));
 		say("packing");
@@ -290,6 +233,7 @@ async function main(): Promise<void> {
 			target: TARGET,
 			sizes: { bundle, runtime },
 			times,
+			idle: whole("idle", 0),
 			memory,
 		};
 		if (options.json) console.log(JSON.stringify(report, undefined, 2));

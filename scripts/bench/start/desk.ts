@@ -68,7 +68,8 @@ export class Desk {
 			serial,
 			dir,
 			swarmHost: "127.0.0.1",
-			swarmPort: 0,
+			// Pinned, as on a receiver: at another port it would leave a dead node behind with every restart.
+			swarmPort: await freeUdpPort(),
 			reach: "direct",
 			gatewayPort: 0,
 			socket,
