@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { HeadendClient } from "../headend/api/client.ts";
@@ -63,14 +63,26 @@ function addFolderCommands(program: Command): void {
 		.description("make the identity and configuration of one box")
 		.argument("<folder>", "the new box's folder")
 		.requiredOption("--serial <serial>", "the receiver's serial number")
+		.addOption(
+			new Option("--reach <how>", "a routed network, or home gateways between")
+				.choices(["direct", "nat"])
+				.default("direct"),
+		)
+		.option("--quota <size>", 'disk for titles: "20 GiB", or "50%" of the disk')
 		.option(...DIR)
 		.action(
-			async (folder: string, options: { serial: string; dir: string }) => {
-				const operator = await openOperator(options.dir);
-				const box = await issueBox(operator, {
-					dir: folder,
-					serial: options.serial,
-				});
+			async (
+				folder: string,
+				options: {
+					serial: string;
+					reach: "direct" | "nat";
+					quota?: string;
+					dir: string;
+				},
+			) => {
+				const { dir, ...settings } = options;
+				const operator = await openOperator(dir);
+				const box = await issueBox(operator, { ...settings, dir: folder });
 				print(
 					`box ${short(box)} in ${folder}: larder agent -c ${folder}/larder.toml`,
 				);

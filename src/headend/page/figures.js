@@ -36,7 +36,7 @@ function cards(region, titles, catalog) {
 	return [
 		[
 			"Boxes online",
-			figure(region.online, ` of ${region.boxes.toLocaleString("en")}`),
+			figure(region.online, `of ${region.boxes.toLocaleString("en")}`),
 			el(
 				"p",
 				{},
@@ -64,15 +64,15 @@ function cards(region, titles, catalog) {
 		],
 		[
 			"Room on the boxes",
-			figure(bytes(region.used), ` of ${bytes(region.capacity)}`),
+			figure(bytes(region.used), `of ${bytes(region.capacity)}`),
 			el("p", {}, `for ${plural(titles, "title")}, ${bytes(catalog)}`),
 			meter([[region.used / region.capacity, "near"]], "used of capacity"),
 		],
 		[
 			"Fetched by boxes",
 			came === 0
-				? figure("nothing", " yet")
-				: figure(percent(region.fromNeighbours, came), " from neighbours"),
+				? figure("nothing", "yet")
+				: figure(percent(region.fromNeighbours, came), "from neighbours"),
 			keys([
 				["near", "neighbours", region.fromNeighbours],
 				["origin", "origin", region.fromOrigin],
@@ -88,10 +88,10 @@ function cards(region, titles, catalog) {
 		[
 			"Watched",
 			played === 0
-				? figure("nothing", " yet")
+				? figure("nothing", "yet")
 				: figure(
 						percent(played - region.playedFromOrigin, played),
-						" off the trunk",
+						"off the trunk",
 					),
 			keys([
 				["disk", "own disk", region.playedFromDisk],
