@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import type { Swarm } from "../swarm/swarm.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import { Announcer } from "./control/announcer.ts";
@@ -52,15 +53,7 @@ export async function openLines(
 		},
 		log,
 	});
-	const node = await openNode({
-		operator,
-		catalog,
-		currentHead: () => heads.envelope,
-		isRevoked,
-		log,
-	});
-	parts.add("swarm", node);
-	const announcer = new Announcer({
+	const announcer: Announcer = await Announcer.open({
 		catalog,
 		heads,
 		entries: () => shelf.titles.map(entryOf),
@@ -70,6 +63,14 @@ export async function openLines(
 		tellBroker: (head) => dispatch.head(region, head),
 		log,
 	});
+	const node: Swarm = await openNode({
+		operator,
+		catalog,
+		currentHead: () => heads.envelope,
+		isRevoked,
+		log,
+	});
+	parts.add("swarm", node);
 	parts.add("announcer", announcer);
 	parts.add("dispatch", dispatch);
 	parts.add("commands", commands);

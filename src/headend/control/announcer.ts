@@ -25,10 +25,16 @@ export interface AnnouncerOptions {
 export class Announcer {
 	private readonly options: AnnouncerOptions;
 	private running: Promise<void> = Promise.resolve();
-	private shutOut: ReadonlySet<BoxId> = new Set();
+	private shutOut: ReadonlySet<BoxId>;
 
-	constructor(options: AnnouncerOptions) {
+	private constructor(options: AnnouncerOptions, revoked: readonly BoxId[]) {
 		this.options = options;
+		this.shutOut = new Set(revoked);
+	}
+
+	/** Knows who is shut out before anybody can come in. */
+	static async open(options: AnnouncerOptions): Promise<Announcer> {
+		return new Announcer(options, await options.revoked());
 	}
 
 	/** Whether the head shuts a box out. */
