@@ -4,9 +4,13 @@ import { createSocket } from "node:dgram";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import type HyperDHT from "hyperdht";
-import { Fetcher } from "../src/act/fetcher.ts";
-import type { Origin } from "../src/act/ports.ts";
+import { Fetcher } from "../src/act/fetch/fetcher.ts";
+import { type Progress, Reconciler } from "../src/act/fill/reconcile.ts";
+import { Ledger } from "../src/act/ledger.ts";
+import { TitleLibrary } from "../src/act/play/library.ts";
+import type { HolderBook, Keys, Origin, Store } from "../src/act/ports.ts";
 import { Room } from "../src/act/room.ts";
+import { LarderError } from "../src/base/errors.ts";
 import { createLog, silent } from "../src/base/log.ts";
 import {
 	applyCipher,
@@ -34,11 +38,13 @@ import {
 	verifyLeaves,
 } from "../src/content/verify.ts";
 import { OriginClient } from "../src/origin/client.ts";
+import { VIEWER_PATIENCE, type ViewerPatience } from "../src/plan/source.ts";
 import { SharedHoldings } from "../src/store/holdings.ts";
 import { SharedShelf } from "../src/store/shelf.ts";
 import { ShardStore } from "../src/store/store.ts";
 import { openBootstrapNode } from "../src/swarm/dht.ts";
 import { Swarm } from "../src/swarm/swarm.ts";
+import type { CatalogEntry } from "../src/wire/catalog.ts";
 import {
 	type Envelope,
 	grantKey,
@@ -181,7 +187,13 @@ export interface TestBox {
 	readonly id: BoxId;
 	readonly store: ShardStore;
 	readonly swarm: Swarm;
+	readonly room: Room;
 	readonly fetcher: Fetcher;
+	readonly reconciler: Reconciler;
+	readonly library: TitleLibrary;
+	readonly ledger: Ledger;
+	/** What the reconcile loop saw last. */
+	readonly progress: () => Progress | undefined;
 	readonly traffic: { from: number; to: number; wrong: number };
 	close(): Promise<void>;
 }
@@ -197,16 +209,29 @@ export interface BoxSettings {
 	readonly certificate?: Envelope;
 	/** Changes what this box gives to neighbours: for liars. */
 	readonly spoil?: (bytes: Buffer, block: number) => Buffer | undefined;
+	readonly holders?: HolderBook;
 	readonly takeover?: number;
+	readonly patience?: ViewerPatience;
+	readonly capacity?: number;
+	readonly streamingShare?: number;
+	/** Bytes a second to neighbours. */
+	readonly up?: number;
+	/** Titles that the catalog lists and that this box has the keys of. */
+	readonly titles?: readonly TestTitle[];
+	readonly keys?: Keys;
+	/** Stands between the box and its disk: for disks that fail. */
+	readonly disk?: (store: ShardStore) => Store;
 }
+
+const NO_HOLDERS: HolderBook = { dial: () => undefined, before: () => [] };
 
 export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 	const { folder, operator, bootstrap, origin } = settings;
 	const key = settings.key ?? generateKeyPair();
 	const store = await ShardStore.open({
 		folder: join(folder, "shards"),
-		capacity: 1e9,
-		streamingShare: 2e8,
+		capacity: settings.capacity ?? 1e9,
+		streamingShare: settings.streamingShare ?? 2e8,
 		log,
 	});
 	const shelf = new SharedShelf(
@@ -235,7 +260,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		},
 		maxPeers: settings.maxPeers ?? 16,
 		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
-		up: 0,
+		up: settings.up ?? 0,
 		shelf: {
 			holders: (id) => shelf.holders(id),
 			manifest: (id) => shelf.manifest(id),
@@ -256,32 +281,82 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		log,
 	});
 	store.onChange(({ title, shard }) => swarm.announce(title, shard));
-	const room = new Room(store, () => false, log);
+	const disk = settings.disk?.(store) ?? store;
+	const isPlaced = (id: TitleId, shard: number): boolean =>
+		reconciler.isPlaced(id, shard);
+	const room = new Room(disk, isPlaced, log);
+	const { holders = NO_HOLDERS, patience = VIEWER_PATIENCE } = settings;
+	const shared = { room, neighbours: swarm, origin, holders, log };
+	const common = { store: disk, ...shared };
 	const fetcher = new Fetcher({
-		store,
-		room,
-		neighbours: swarm,
-		origin,
-		takeover: settings.takeover ?? 60_000,
+		...common,
 		pace: () => undefined,
-		dialHolders: () => undefined,
+		patience,
 		onWrong: () => {
 			traffic.wrong++;
 		},
-		log,
+	});
+	const ledger = new Ledger();
+	const { titles = [] } = settings;
+	const catalog = titles.map(entryOf);
+	const library = new TitleLibrary({
+		...common,
+		fetcher,
+		ledger,
+		keys: settings.keys ?? keysOf(titles),
+		catalog: {
+			list: async () => catalog,
+			get: async (id) => catalog.find((entry) => entry.id === id),
+		},
+		isPurged: () => false,
+		startLimit: patience.giveUp,
+	});
+	let progress: Progress | undefined;
+	const reconciler: Reconciler = new Reconciler({
+		...common,
+		fetcher,
+		takeover: settings.takeover ?? 60_000,
+		isPlayed: (id) => library.isOpen(id),
+		onProgress: (seen) => {
+			progress = seen;
+		},
+		onRemoved: () => undefined,
 	});
 	return {
 		id: key.publicKey.toString("hex") as BoxId,
 		store,
 		swarm,
+		room,
 		fetcher,
+		reconciler,
+		library,
+		ledger,
 		traffic,
+		progress: () => progress,
 		async close() {
-			fetcher.close();
+			await library.close();
+			await reconciler.close();
+			await fetcher.close();
 			await swarm.close();
 			await store.close();
 		},
 	};
+}
+
+function keysOf(titles: readonly TestTitle[]): Keys {
+	return {
+		cipher: async (id) => {
+			const title = titles.find((candidate) => candidate.id === id);
+			if (title !== undefined) return title.cipher;
+			throw new LarderError("TITLE_KEY_DENIED", "not this box");
+		},
+	};
+}
+
+function entryOf({ id, manifest }: TestTitle): CatalogEntry {
+	const name = id.slice(0, 8);
+	const labels = { kind: "title", assetId: name, version: 1, name } as const;
+	return { id, ...labels, duration: 0, size: manifest.size };
 }
 
 /** One DHT node on loopback. */

@@ -37,11 +37,28 @@ export class Pacer {
 		this.serve();
 	}
 
-	/** Resolves when `bytes` may pass; undefined when they may at once. */
-	take(bytes: Bytes, urgent: boolean): Promise<void> | undefined {
+	/** Resolves when `bytes` may pass; undefined when they may at once. Who stops waiting takes no bytes from the others. */
+	take(
+		bytes: Bytes,
+		urgent: boolean,
+		signal?: AbortSignal,
+	): Promise<void> | undefined {
 		if (this.limit === 0) return undefined;
-		return new Promise((go) => {
-			(urgent ? this.urgent : this.fill).push({ bytes, go });
+		const lane = urgent ? this.urgent : this.fill;
+		return new Promise((resolve, reject) => {
+			const leave = () => {
+				const at = lane.indexOf(waiter);
+				if (at >= 0) lane.splice(at, 1);
+				reject(signal?.reason as Error);
+			};
+			const go = () => {
+				signal?.removeEventListener("abort", leave);
+				resolve();
+			};
+			const waiter: Waiter = { bytes, go };
+			if (signal?.aborted) return leave();
+			signal?.addEventListener("abort", leave, { once: true });
+			lane.push(waiter);
 			this.serve();
 		});
 	}

@@ -1,12 +1,11 @@
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { Bitfield } from "../content/bitfield.ts";
 import type { TitleCipher } from "../content/cipher.ts";
-import type { BlockRun } from "../content/geometry.ts";
+import type { BlockRun, Geometry } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
-import type { HolderTable } from "../wire/placement.ts";
 
 /** A shard of which some blocks are on disk and verified. */
 export interface PartialShard {
@@ -17,6 +16,7 @@ export interface PartialShard {
 /** What the disk holds of one title. Read anew every round. */
 export interface TitleInventory {
 	readonly id: TitleId;
+	readonly geometry: Geometry;
 	/** Complete and verified shards. */
 	readonly held: Bitfield;
 	readonly partial: readonly PartialShard[];
@@ -141,10 +141,13 @@ export interface Origin {
 
 /** Title keys. */
 export interface Keys {
-	/** Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE. */
+	/**
+	 * Asks at once, while the manifest against which the key is checked may still be on its way.
+	 * Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE, or as `manifest` does.
+	 */
 	cipher(
 		id: TitleId,
-		manifest: Manifest,
+		manifest: Promise<Manifest>,
 		signal: AbortSignal,
 	): Promise<TitleCipher>;
 }
@@ -154,11 +157,13 @@ export interface Catalog {
 	get(id: TitleId): Promise<CatalogEntry | undefined>;
 }
 
-/** Verified holder tables. */
-export type HolderTables = (
-	id: TitleId,
-	signal: AbortSignal,
-) => Promise<HolderTable | undefined>;
+/** Who should hold what, as far as signed holder tables are known. */
+export interface HolderBook {
+	/** Dials boxes that should hold a shard and are not connected. Looks for a newer table in the background. */
+	dial(id: TitleId, shard: number): void;
+	/** The boxes before a rank; none when they are not known. */
+	before(id: TitleId, shard: number, rank: number): readonly BoxId[];
+}
 
 export type Source = "disk" | "origin" | BoxId;
 

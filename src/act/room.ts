@@ -1,20 +1,26 @@
 import type { Log } from "../base/log.ts";
-import type { Bytes, Millis } from "../base/units.ts";
-import { runBytes, shardFileBytes } from "../content/geometry.ts";
+import type { Bytes } from "../base/units.ts";
+import { shardFileBytes } from "../content/geometry.ts";
 import { planEviction, type TransientShard } from "../plan/evict.ts";
 import { short, type TitleId } from "../wire/ids.ts";
 import type { Store } from "./ports.ts";
 
+type Entry = Omit<TransientShard, "inUse">;
+
 /**
- * The streaming share: which shards on disk are there only because somebody watched, and when they were last read.
- * Placed shards are never touched here.
+ * The streaming share: which shards are on disk only because somebody watched. Placed shards are never touched here.
+ * Single owner of eviction. Invariants: `shards` has the transient shards that are on disk or about to be, least recently
+ * read first, each with the bytes of its whole file; `bytes` is their sum. Looking the disk through is for changes of
+ * the placement only; making room costs as much as it evicts.
  */
 export class Room {
 	private readonly store: Store;
 	private readonly log: Log;
 	private readonly isPlaced: (id: TitleId, shard: number) => boolean;
-	private readonly lastRead = new Map<string, Millis>();
-	private evicting: Promise<boolean> | undefined;
+	private shards: Map<string, Entry> | undefined;
+	private sum: Bytes = 0;
+	private readonly users = new Map<string, number>();
+	private removing: Promise<void> = Promise.resolve();
 
 	constructor(
 		store: Store,
@@ -26,61 +32,144 @@ export class Room {
 		this.log = log;
 	}
 
+	/** Bytes of transient shards, partial ones counted whole. */
+	get bytes(): Bytes {
+		this.book();
+		return this.sum;
+	}
+
+	/** Resolves when everything that was evicted is off the disk. */
+	get settled(): Promise<void> {
+		return this.removing;
+	}
+
+	/** The shard is fetched or played until the function given back is called: it is not evicted. */
+	use(id: TitleId, shard: number): () => void {
+		const key = keyOf(id, shard);
+		this.users.set(key, (this.users.get(key) ?? 0) + 1);
+		let ended = false;
+		return () => {
+			if (ended) return;
+			ended = true;
+			const left = (this.users.get(key) ?? 1) - 1;
+			if (left > 0) {
+				this.users.set(key, left);
+				return;
+			}
+			this.users.delete(key);
+			if (!this.isOnDisk(id, shard)) this.strike(key);
+		};
+	}
+
+	/** A viewer reads of it. */
 	touch(id: TitleId, shard: number): void {
-		this.lastRead.set(`${id}/${shard}`, Date.now());
+		const key = keyOf(id, shard);
+		const entry = this.book().get(key);
+		if (entry === undefined) return;
+		this.book().delete(key);
+		this.book().set(key, entry);
 	}
 
-	/** Makes room for `bytes` more of what is watched. False when the streaming share cannot take them. */
-	async make(bytes: Bytes): Promise<boolean> {
-		while (this.evicting !== undefined) await this.evicting;
-		this.evicting = this.evict(bytes);
-		try {
-			return await this.evicting;
-		} finally {
-			this.evicting = undefined;
-		}
-	}
-
-	/** Bytes of transient shards on disk. */
-	async transientBytes(): Promise<Bytes> {
-		const shards = await this.transient();
-		return shards.reduce((sum, { bytes }) => sum + bytes, 0);
-	}
-
-	private async evict(bytes: Bytes): Promise<boolean> {
-		const shards = await this.transient();
-		const going = planEviction(shards, bytes, this.store.streamingShare);
-		if (going === undefined) return false;
-		for (const { title, shard } of going) {
-			await this.store.removeShard(title, shard);
-			this.lastRead.delete(`${title}/${shard}`);
-			this.log.debug({ title: short(title), shard }, "evicted");
-		}
+	/** Makes room for a shard that is watched, of `bytes` in all. False when the streaming share cannot take it. */
+	make(id: TitleId, shard: number, bytes: Bytes): boolean {
+		const key = keyOf(id, shard);
+		if (this.isPlaced(id, shard) || this.book().has(key)) return true;
+		const eviction = this.plan(bytes);
+		if (!eviction.enough) return false;
+		this.evict(eviction.going);
+		this.book().set(key, { title: id, shard, bytes });
+		this.sum += bytes;
 		return true;
 	}
 
-	private async transient(): Promise<TransientShard[]> {
-		const shards: TransientShard[] = [];
-		for (const title of this.store.titles()) {
-			const inventory = this.store.inventory(title);
-			const manifest = await this.store.manifest(title);
-			if (inventory === undefined || manifest === undefined) continue;
-			const add = (shard: number, bytes: Bytes) => {
-				if (this.isPlaced(title, shard)) return;
-				const lastRead = this.lastRead.get(`${title}/${shard}`) ?? 0;
-				shards.push({ title, shard, bytes, lastRead });
-			};
-			for (const shard of inventory.held) {
-				add(shard, shardFileBytes(manifest, shard));
-			}
-			for (const { shard, blocks } of inventory.partial) {
-				let bytes = 0;
-				for (const first of blocks) {
-					bytes += runBytes(manifest, { shard, first, count: 1 });
-				}
-				add(shard, bytes);
+	/** Evicts what is above the share: shards that are no longer placed, or a share that became smaller. */
+	trim(): void {
+		this.evict(this.plan(0).going);
+	}
+
+	/** The placement changed, or titles were removed: looks the disk through when it is next needed. */
+	recount(): void {
+		const before = this.shards;
+		this.shards = undefined;
+		this.takeStock(before ?? new Map());
+	}
+
+	private plan(bytes: Bytes) {
+		const shards = this.book().entries();
+		const { users } = this;
+		function* oldestFirst(): Generator<TransientShard> {
+			for (const [key, entry] of shards) {
+				yield { ...entry, inUse: users.has(key) };
 			}
 		}
-		return shards;
+		const limit = this.store.streamingShare;
+		return planEviction(oldestFirst(), this.sum, bytes, limit);
 	}
+
+	private evict(going: readonly TransientShard[]): void {
+		for (const { title, shard } of going) this.strike(keyOf(title, shard));
+		if (going.length === 0) return;
+		this.removing = this.removing.then(async () => {
+			for (const { title, shard } of going) await this.remove(title, shard);
+		});
+	}
+
+	private async remove(title: TitleId, shard: number): Promise<void> {
+		try {
+			await this.store.removeShard(title, shard);
+			this.log.debug({ title: short(title), shard }, "evicted");
+		} catch (error) {
+			this.log.error(
+				{ err: error, title: short(title), shard },
+				"a shard was not evicted",
+			);
+		}
+	}
+
+	private strike(key: string): void {
+		const entry = this.book().get(key);
+		if (entry === undefined) return;
+		this.sum -= entry.bytes;
+		this.book().delete(key);
+	}
+
+	private isOnDisk(id: TitleId, shard: number): boolean {
+		const inventory = this.store.inventory(id);
+		if (inventory === undefined) return false;
+		const { held, partial } = inventory;
+		return held.has(shard) || partial.some((part) => part.shard === shard);
+	}
+
+	private book(): Map<string, Entry> {
+		return this.shards ?? this.takeStock(new Map());
+	}
+
+	/** Reads the disk. Shards that were known keep their place; others are as good as never read. */
+	private takeStock(before: ReadonlyMap<string, Entry>): Map<string, Entry> {
+		const found = new Map<string, Entry>();
+		for (const title of this.store.titles()) {
+			const inventory = this.store.inventory(title);
+			if (inventory === undefined) continue;
+			const { geometry, held, partial } = inventory;
+			for (const shard of [...held, ...partial.map((part) => part.shard)]) {
+				if (this.isPlaced(title, shard)) continue;
+				const bytes = shardFileBytes(geometry, shard);
+				found.set(keyOf(title, shard), { title, shard, bytes });
+			}
+		}
+		const known = [...before].filter(([key, { title, shard }]) =>
+			this.users.has(key) ? !this.isPlaced(title, shard) : found.has(key),
+		);
+		for (const [key, entry] of known) {
+			found.delete(key);
+			found.set(key, entry);
+		}
+		this.shards = found;
+		this.sum = [...found.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+		return found;
+	}
+}
+
+function keyOf(id: TitleId, shard: number): string {
+	return `${id}/${shard}`;
 }

@@ -1,9 +1,9 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Neighbours, Origin } from "../act/ports.ts";
+import type { HolderBook, Neighbours, Origin } from "../act/ports.ts";
 import { systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { SECOND } from "../base/time.ts";
+import { monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type Trust, unseal } from "../wire/envelope.ts";
 import { type BoxId, type Region, short, type TitleId } from "../wire/ids.ts";
@@ -12,101 +12,113 @@ import { type HolderTable, holderTable } from "../wire/placement.ts";
 /** A table is looked for again after so long; it is a hint that changes with the placement. */
 const FRESH: Millis = 30 * SECOND;
 const PATIENCE: Millis = 5 * SECOND;
+/** Tables kept in memory; one of a long film in a large region is some hundred kilobytes. */
+const KNOWN = 64;
+
+export interface HoldersOptions {
+	readonly folder: string;
+	readonly region: Region;
+	readonly trust: Trust;
+	readonly origin: Pick<Origin, "holders">;
+	readonly neighbours: () => Pick<Neighbours, "holders" | "dial">;
+	readonly log: Log;
+}
 
 interface Known {
 	readonly table: HolderTable | undefined;
-	readonly at: Millis;
+	/** When it was looked for last; undefined when it was only read from disk. */
+	readonly at: Millis | undefined;
 }
 
 /**
  * Signed holder tables, from the origin or a neighbour, kept on disk and passed on to neighbours that ask.
- * Used to dial holders that are not connected.
+ * Used to dial holders that are not connected. Invariant: what is kept or known was signed for this title and region.
  */
-export class Holders {
-	private readonly folder: string;
-	private readonly region: Region;
-	private readonly trust: Trust;
-	private readonly origin: Origin;
-	private readonly neighbours: () => Neighbours;
-	private readonly log: Log;
+export class Holders implements HolderBook {
+	private readonly options: HoldersOptions;
+	/** Least recently used first. */
 	private readonly known = new Map<TitleId, Known>();
-	private readonly finding = new Set<TitleId>();
+	/** Tables being looked for, and the shards that wait for them. */
+	private readonly finding = new Map<TitleId, Set<number>>();
 
-	constructor(options: {
-		readonly folder: string;
-		readonly region: Region;
-		readonly trust: Trust;
-		readonly origin: Origin;
-		readonly neighbours: () => Neighbours;
-		readonly log: Log;
-	}) {
-		this.folder = options.folder;
-		this.region = options.region;
-		this.trust = options.trust;
-		this.origin = options.origin;
-		this.neighbours = options.neighbours;
-		this.log = options.log;
+	constructor(options: HoldersOptions) {
+		this.options = options;
 	}
 
 	/** The table as it is signed, for a neighbour. */
 	async bytes(id: TitleId): Promise<Buffer | undefined> {
 		try {
-			return await readFile(join(this.folder, id));
+			return await readFile(this.path(id));
 		} catch (error) {
 			if (systemCode(error) === "ENOENT") return undefined;
 			throw error;
 		}
 	}
 
-	/** Dials the boxes that should hold a shard, as far as they are known; looks for a newer table in the background. */
 	dial(id: TitleId, shard: number): void {
-		const known = this.known.get(id);
-		if (known === undefined || Date.now() - known.at > FRESH) {
-			this.refresh(id, shard);
-		}
+		const known = this.recall(id);
 		if (known?.table !== undefined) this.dialFrom(known.table, shard);
+		const { at } = known ?? {};
+		if (at !== undefined && monotonic() - at < FRESH) return;
+		const waiting = this.finding.get(id);
+		if (waiting !== undefined) waiting.add(shard);
+		else void this.refresh(id, shard);
 	}
 
-	private dialFrom(table: HolderTable, shard: number): void {
-		const boxes = (table.shards[shard] ?? [])
-			.map((index) => table.boxes[index])
-			.filter((box): box is BoxId => box !== undefined);
-		this.neighbours().dial(boxes);
+	before(id: TitleId, shard: number, rank: number): readonly BoxId[] {
+		const table = this.recall(id)?.table;
+		return table === undefined ? [] : boxesOf(table, shard).slice(0, rank);
 	}
 
-	private refresh(id: TitleId, shard: number): void {
-		if (this.finding.has(id)) return;
-		this.finding.add(id);
-		this.find(id)
-			.then(
-				(table) => {
-					this.known.set(id, { table, at: Date.now() });
-					if (table !== undefined) this.dialFrom(table, shard);
-				},
-				(error: unknown) => {
-					this.log.warn({ err: error, title: short(id) }, "no holder table");
-				},
-			)
-			.finally(() => this.finding.delete(id));
+	/** The title is gone from this box. */
+	async forget(id: TitleId): Promise<void> {
+		this.known.delete(id);
+		await rm(this.path(id), { force: true });
 	}
 
-	/** The newest of what disk, neighbours and origin have. Disk first: it answers when everything else is down. */
-	private async find(id: TitleId): Promise<HolderTable | undefined> {
-		const kept = await this.bytes(id);
-		let newest = kept && this.read(id, kept);
-		if (newest !== undefined && !this.known.has(id)) {
-			this.known.set(id, { table: newest, at: 0 });
-			this.dialFrom(newest, 0);
+	/** Never rejects. */
+	private async refresh(id: TitleId, shard: number): Promise<void> {
+		const { log } = this.options;
+		const waiting = new Set([shard]);
+		this.finding.set(id, waiting);
+		const learn = (table: HolderTable | undefined, at: Millis | undefined) => {
+			this.note(id, { table, at });
+			if (table === undefined) return;
+			for (const each of waiting) this.dialFrom(table, each);
+		};
+		try {
+			// Disk first: it answers when everything else is down.
+			const kept = await this.fromDisk(id);
+			if (kept !== undefined) learn(kept, undefined);
+			learn(await this.newest(id, kept), monotonic());
+		} catch (error) {
+			log.warn({ err: error, title: short(id) }, "a holder table was not kept");
+		} finally {
+			this.finding.delete(id);
 		}
-		for (const source of [this.origin, this.neighbours()]) {
-			const found = await this.from(source, id);
-			const table = found && this.read(id, found);
-			if (found === undefined || table === undefined) continue;
-			if (newest === undefined || isNewer(table, newest)) {
-				newest = table;
-				await this.keep(id, found);
-			}
-			break;
+	}
+
+	private async fromDisk(id: TitleId): Promise<HolderTable | undefined> {
+		const bytes = await this.bytes(id);
+		return bytes && this.read(id, bytes);
+	}
+
+	/** The newest of what is known, the origin and a neighbour have. */
+	private async newest(
+		id: TitleId,
+		known: HolderTable | undefined,
+	): Promise<HolderTable | undefined> {
+		const { origin, neighbours } = this.options;
+		const found = await Promise.all(
+			[origin, neighbours()].map((source) => this.from(source, id)),
+		);
+		let newest = known;
+		for (const bytes of found) {
+			const table = bytes && this.read(id, bytes);
+			if (bytes === undefined || table === undefined) continue;
+			if (newest !== undefined && !isNewer(table, newest)) continue;
+			newest = table;
+			await this.keep(id, bytes);
 		}
 		return newest;
 	}
@@ -118,31 +130,66 @@ export class Holders {
 		try {
 			return await source.holders(id, AbortSignal.timeout(PATIENCE));
 		} catch (error) {
-			this.log.debug({ err: error, title: short(id) }, "no holder table here");
+			const { log } = this.options;
+			log.debug({ err: error, title: short(id) }, "no holder table here");
 			return undefined;
 		}
 	}
 
 	private read(id: TitleId, bytes: Buffer): HolderTable | undefined {
-		const read = unseal(bytes, "placement", holderTable, this.trust);
+		const { region, trust, log } = this.options;
+		const read = unseal(bytes, "placement", holderTable, trust);
 		if (!read.ok) {
-			this.log.warn(
+			log.warn(
 				{ title: short(id), slug: read.reason, detail: read.detail },
 				"holder table refused",
 			);
 			return undefined;
 		}
-		const { title, region, network } = read.value;
-		const mine =
-			title === id && region === this.region && network === this.trust.network;
-		return mine ? read.value : undefined;
+		const table = read.value;
+		const isMine =
+			table.title === id &&
+			table.region === region &&
+			table.network === trust.network;
+		return isMine ? table : undefined;
 	}
 
 	private async keep(id: TitleId, bytes: Buffer): Promise<void> {
-		await mkdir(this.folder, { recursive: true, mode: 0o700 });
-		await writeFile(join(this.folder, `${id}.part`), bytes, { mode: 0o600 });
-		await rename(join(this.folder, `${id}.part`), join(this.folder, id));
+		await mkdir(this.options.folder, { recursive: true, mode: 0o700 });
+		const part = `${this.path(id)}.part`;
+		await writeFile(part, bytes, { mode: 0o600 });
+		await rename(part, this.path(id));
 	}
+
+	private dialFrom(table: HolderTable, shard: number): void {
+		this.options.neighbours().dial(boxesOf(table, shard));
+	}
+
+	private recall(id: TitleId): Known | undefined {
+		const known = this.known.get(id);
+		if (known !== undefined) this.note(id, known);
+		return known;
+	}
+
+	private note(id: TitleId, known: Known): void {
+		this.known.delete(id);
+		this.known.set(id, known);
+		for (const oldest of this.known.keys()) {
+			if (this.known.size <= KNOWN) break;
+			this.known.delete(oldest);
+		}
+	}
+
+	private path(id: TitleId): string {
+		return join(this.options.folder, id);
+	}
+}
+
+/** Rank 0 first. */
+function boxesOf(table: HolderTable, shard: number): BoxId[] {
+	return (table.shards[shard] ?? []).flatMap(
+		(index) => table.boxes[index] ?? [],
+	);
 }
 
 function isNewer(a: HolderTable, b: HolderTable): boolean {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Keys } from "../act/ports.ts";
 import { LarderError, systemCode } from "../base/errors.ts";
@@ -33,39 +33,45 @@ export class TitleKeys implements Keys {
 
 	async cipher(
 		id: TitleId,
-		manifest: Manifest,
+		manifest: Promise<Manifest>,
 		signal: AbortSignal,
 	): Promise<TitleCipher> {
+		// It may fail while nobody looks at it yet; it is awaited below.
+		manifest.catch(() => undefined);
 		const known = this.open.get(id);
 		if (known !== undefined) return known;
 		const kept = await this.read(id);
 		const cipher =
-			(kept && this.unseal(kept, manifest)) ??
+			(kept && this.unseal(kept, await manifest)) ??
 			(await this.request(id, manifest, signal));
 		this.open.set(id, cipher);
 		return cipher;
 	}
 
+	/** The title is taken back: its key goes, too. */
+	async forget(id: TitleId): Promise<void> {
+		this.open.delete(id);
+		await rm(join(this.folder, id), { force: true });
+	}
+
 	private async request(
 		id: TitleId,
-		manifest: Manifest,
+		manifest: Promise<Manifest>,
 		signal: AbortSignal,
 	): Promise<TitleCipher> {
 		const { sealed } = await this.ask(id, signal);
 		const bytes = Buffer.from(sealed, "base64");
-		const cipher = this.unseal(bytes, manifest);
+		const cipher = this.unseal(bytes, await manifest);
 		if (cipher === undefined) {
 			throw new LarderError(
 				"TITLE_KEY_UNAVAILABLE",
 				`the key that came for ${short(id)} is not this title's`,
 			);
 		}
-		try {
-			await this.keep(id, bytes);
-		} catch (error) {
-			// The film plays all the same; after a restart the key is asked for again.
+		// The film does not wait for the disk, and plays without it; after a restart the key is asked for again.
+		this.keep(id, bytes).catch((error: unknown) => {
 			this.log.warn({ err: error, title: short(id) }, "a key was not kept");
-		}
+		});
 		return cipher;
 	}
 

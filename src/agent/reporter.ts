@@ -1,49 +1,52 @@
+import type { Progress } from "../act/fill/reconcile.ts";
 import type { Ledger } from "../act/ledger.ts";
-import { heldOf, type Progress } from "../act/reconcile.ts";
+import type { Store } from "../act/ports.ts";
 import type { Room } from "../act/room.ts";
 import type { Log } from "../base/log.ts";
-import { SECOND } from "../base/time.ts";
-import { formatBytes } from "../base/units.ts";
+import { monotonic, SECOND } from "../base/time.ts";
+import { formatBytes, type Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
 import type { Levels } from "../control/fills.ts";
-import type { ShardStore } from "../store/store.ts";
-import type { Swarm } from "../swarm/swarm.ts";
 import type { Status } from "../wire/ipc.ts";
 import type { Reported } from "../wire/reports.ts";
 import type { Notifier } from "./notify.ts";
 
-const MEASURE = SECOND;
+/** Levels are measured at most this often while things change, and at least so often. */
+const SOON: Millis = 0.5 * SECOND;
+const QUIET: Millis = 5 * SECOND;
 
 type Outcome = Pick<Reported, "phase" | "code" | "detail" | "missingBytes">;
 
 export interface ReporterParts {
-	readonly store: ShardStore;
+	readonly store: Store;
 	readonly room: Room;
-	readonly swarm: Swarm;
-	readonly control: Control;
+	/** How many neighbours are connected. */
+	readonly neighbours: () => number;
+	readonly control: Pick<Control, "report" | "fill">;
 	readonly ledger: Ledger;
-	readonly notifier: Notifier;
+	readonly notifier: Pick<Notifier, "status">;
 	readonly log: Log;
 }
 
 /**
- * Tells the headend and systemd how full the box is and what became of its placement. Figures are counted on disk and where
- * bytes moved, once a second and whenever the reconcile loop has looked.
+ * Tells the headend and systemd how full the box is and what became of its placement. Figures are what the reconcile loop
+ * has seen on disk, and what was counted where bytes moved.
  */
 export class Reporter {
 	private readonly parts: ReporterParts;
-	private readonly timer: NodeJS.Timeout;
-	private desired: Desired = { epoch: 0, rev: 0, titles: [] };
+	private desired: Pick<Desired, "epoch" | "rev"> = { epoch: 0, rev: 0 };
 	private progress: Progress | undefined;
 	private told:
 		| (Outcome & { epoch: number; rev: number; at: number })
 		| undefined;
+	private timer: NodeJS.Timeout | undefined;
+	private due: Millis = Number.POSITIVE_INFINITY;
+	private closed = false;
 
 	constructor(parts: ReporterParts) {
 		this.parts = parts;
-		this.timer = setInterval(() => this.measure(), MEASURE);
-		this.timer.unref();
+		this.measureIn(QUIET);
 	}
 
 	/** What became of the last placement, as it was reported. */
@@ -53,43 +56,46 @@ export class Reporter {
 		return { epoch, rev, phase, at, ...(code !== undefined && { code }) };
 	}
 
-	accepted(desired: Desired): void {
-		this.desired = desired;
-		this.progress = undefined;
+	/** Progress is about this placement from now on. */
+	accepted({ epoch, rev }: Pick<Desired, "epoch" | "rev">): void {
+		this.desired = { epoch, rev };
 	}
 
+	/** The reconcile loop has looked at the disk. */
 	progressed(progress: Progress): void {
 		this.progress = progress;
 		const { epoch, rev } = this.desired;
-		if (rev > 0) this.tell({ epoch, rev, ...outcomeOf(progress) });
-		this.measure();
+		const isNews = rev > 0 && this.tell({ epoch, rev, ...outcomeOf(progress) });
+		this.measureIn(isNews ? 0 : SOON);
 	}
 
-	async levels(): Promise<Levels> {
-		const { store, room, swarm, ledger } = this.parts;
+	levels(): Levels {
+		const { store, room, neighbours, ledger } = this.parts;
 		const plan = this.progress?.plan;
 		return {
 			capacity: store.capacity,
 			usedSpace: store.usedBytes,
 			streamingShare: store.streamingShare,
-			transientBytes: await room.transientBytes(),
+			transientBytes: room.bytes,
 			placedBytes: plan?.placedBytes ?? 0,
 			heldBytes: plan?.heldBytes ?? 0,
 			shards: {
 				placed: plan?.placedShards ?? 0,
 				held: plan?.heldShards ?? 0,
 			},
-			titles: heldOf(store, { titles: [...this.desired.titles] }),
-			neighbours: swarm.neighbours.size,
+			titles: [...(plan?.titles ?? [])],
+			neighbours: neighbours(),
 			counters: { ...ledger.counters },
 		};
 	}
 
 	close(): void {
-		clearInterval(this.timer);
+		this.closed = true;
+		clearTimeout(this.timer);
 	}
 
-	private tell(outcome: Outcome & { epoch: number; rev: number }): void {
+	/** True when it was news. */
+	private tell(outcome: Outcome & { epoch: number; rev: number }): boolean {
 		const { told } = this;
 		const same =
 			told?.epoch === outcome.epoch &&
@@ -97,40 +103,45 @@ export class Reporter {
 			told.phase === outcome.phase &&
 			told.code === outcome.code &&
 			told.missingBytes === outcome.missingBytes;
-		if (same) return;
+		if (same) return false;
 		this.told = { ...outcome, at: Date.now() };
 		this.parts.control.report(outcome);
 		const { epoch, rev, phase, code } = outcome;
 		this.parts.log.info({ epoch, rev, phase, code }, "placement");
+		return true;
+	}
+
+	private measureIn(wait: Millis): void {
+		const due = monotonic() + wait;
+		if (this.closed || due >= this.due) return;
+		this.due = due;
+		clearTimeout(this.timer);
+		this.timer = setTimeout(() => this.measure(), wait);
+		this.timer.unref();
 	}
 
 	private measure(): void {
-		this.levels().then(
-			(levels) => {
-				this.parts.control.fill(levels);
-				const { heldBytes, placedBytes, neighbours } = levels;
-				const held = `${formatBytes(heldBytes)} of ${formatBytes(placedBytes)}`;
-				this.parts.notifier.status(`holds ${held}, ${neighbours} neighbours`);
-			},
-			(error: unknown) => {
-				this.parts.log.error({ err: error }, "fill levels were not measured");
-			},
-		);
+		this.due = Number.POSITIVE_INFINITY;
+		const { control, notifier } = this.parts;
+		const levels = this.levels();
+		control.fill(levels);
+		const { heldBytes, placedBytes, neighbours } = levels;
+		const held = `${formatBytes(heldBytes)} of ${formatBytes(placedBytes)}`;
+		notifier.status(`holds ${held}, ${neighbours} neighbours`);
+		this.measureIn(QUIET);
 	}
 }
 
-/** `failed` only while a step is failing and nothing but a change from outside will help it. */
+/** `failed` only while something keeps failing; a disk that is full before the quota is leaves the placement short. */
 function outcomeOf({ plan, trouble }: Progress): Outcome {
-	if (plan.phase === "short") {
-		return {
-			phase: "short",
-			code: "no-room",
-			missingBytes: plan.missingBytes,
-		};
+	const { phase, missingBytes, placedBytes, heldBytes } = plan;
+	if (phase === "short") return { phase, code: "no-room", missingBytes };
+	if (phase === "fetching" && trouble !== undefined) {
+		const { code } = trouble;
+		const detail = trouble.detail.slice(0, 500);
+		if (code !== "STORE_FULL") return { phase: "failed", code, detail };
+		const missing = placedBytes - heldBytes;
+		return { phase: "short", code: "disk-full", detail, missingBytes: missing };
 	}
-	if (plan.phase === "fetching" && trouble !== undefined) {
-		const { code, detail } = trouble;
-		return { phase: "failed", code, detail: detail.slice(0, 500) };
-	}
-	return { phase: plan.phase };
+	return { phase };
 }

@@ -1,6 +1,6 @@
 import pkg from "../../package.json" with { type: "json" };
 import type { Ledger } from "../act/ledger.ts";
-import type { TitleLibrary } from "../act/library.ts";
+import type { TitleLibrary } from "../act/play/library.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { type Check, MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
@@ -25,7 +25,7 @@ export interface StatusParts {
 /** The box at this moment, for `larder status`. */
 export async function statusOf(parts: StatusParts): Promise<Status> {
 	const { config, identity, swarm, control, reporter, ledger } = parts;
-	const levels = await reporter.levels();
+	const levels = reporter.levels();
 	const { lastPlacement } = reporter;
 	const { capacity, usedSpace, streamingShare, transientBytes } = levels;
 	const { placedBytes, heldBytes, shards } = levels;

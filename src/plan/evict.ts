@@ -1,31 +1,41 @@
-import type { Bytes, Millis } from "../base/units.ts";
+import type { Bytes } from "../base/units.ts";
 import type { TitleId } from "../wire/ids.ts";
 
 /** A shard on disk that no placement asks for. */
 export interface TransientShard {
 	readonly title: TitleId;
 	readonly shard: number;
+	/** Bytes of its whole file: what a partial one will take, too. */
 	readonly bytes: Bytes;
-	/** When a viewer last read of it; 0 when not since the start. */
-	readonly lastRead: Millis;
+	/** Whether it is being fetched or played now. */
+	readonly inUse: boolean;
+}
+
+export interface Eviction {
+	readonly going: readonly TransientShard[];
+	/** Whether that makes enough room. */
+	readonly enough: boolean;
 }
 
 /**
- * Which transient shards go so that `bytes` more fit below `limit`: least recently read first.
- * Undefined when even all of them would not make enough room.
+ * Which transient shards would have to go so that `bytes` more fit below `limit`; those in use stay.
+ * Looks at no more shards than it has to.
+ * @param oldestFirst least recently read first
+ * @param used bytes of all of them
  */
 export function planEviction(
-	shards: readonly TransientShard[],
+	oldestFirst: Iterable<TransientShard>,
+	used: Bytes,
 	bytes: Bytes,
 	limit: Bytes,
-): readonly TransientShard[] | undefined {
-	let used = shards.reduce((sum, shard) => sum + shard.bytes, 0);
+): Eviction {
+	let excess = used + bytes - limit;
 	const going: TransientShard[] = [];
-	const oldestFirst = [...shards].sort((a, b) => a.lastRead - b.lastRead);
 	for (const shard of oldestFirst) {
-		if (used + bytes <= limit) return going;
+		if (excess <= 0) break;
+		if (shard.inUse) continue;
 		going.push(shard);
-		used -= shard.bytes;
+		excess -= shard.bytes;
 	}
-	return used + bytes <= limit ? going : undefined;
+	return { going, enough: excess <= 0 };
 }

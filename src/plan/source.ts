@@ -1,10 +1,13 @@
+import { SECOND } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { BoxId } from "../wire/ids.ts";
 
 /** A neighbour that holds what is wanted and has not just failed to give it. */
 export interface SourceCandidate {
 	readonly box: BoxId;
+	/** Bytes asked of it, by whomever, and not yet come. */
 	readonly inFlight: Bytes;
+	/** How many bytes may be in flight to it. */
 	readonly window: Bytes;
 	/** 0 when unproven. */
 	readonly throughput: Rate;
@@ -12,8 +15,11 @@ export interface SourceCandidate {
 }
 
 export interface SourceQuestion {
+	/** Bytes of the one block that is to be had first. */
 	readonly bytes: Bytes;
 	readonly candidates: readonly SourceCandidate[];
+	/** Whether a viewer waits for it. */
+	readonly urgent: boolean;
 	/** How long the block has been wanted without coming nearer. */
 	readonly waited: Millis;
 	/** From this wait on the origin may be asked; Infinity for never. */
@@ -21,13 +27,18 @@ export interface SourceQuestion {
 }
 
 export type SourceChoice =
-	| { readonly from: "neighbour"; readonly box: BoxId }
+	/** At most so many blocks in one go. */
+	| { readonly from: "neighbour"; readonly box: BoxId; readonly most: number }
 	| { readonly from: "origin" }
 	/** Nobody yet; ask again after so long, or at news. */
 	| { readonly from: "nobody"; readonly wait: Millis };
 
 /** What an unproven neighbour is taken for: a 5 Mbit/s uplink. */
 const UNPROVEN: Rate = 625_000;
+/** Viewers' blocks go before fill at the neighbour, so what fill has in flight there keeps them out less. */
+const URGENT_WINDOW = 2;
+/** A viewer's blocks are spread over neighbours that would need longer than this for the next one. */
+const URGENT_SLICE: Millis = 50;
 
 /**
  * Where the next block comes from: the neighbour that is likely to have sent it first, as long as it has room in its window;
@@ -35,33 +46,66 @@ const UNPROVEN: Rate = 625_000;
  * Likely time = round trip + (bytes in flight + bytes asked) / throughput.
  */
 export function chooseSource(question: SourceQuestion): SourceChoice {
-	const { bytes, candidates, waited, originAfter } = question;
+	const { bytes, candidates, urgent, waited, originAfter } = question;
 	let best: SourceCandidate | undefined;
 	let bestTime = Number.POSITIVE_INFINITY;
 	for (const candidate of candidates) {
-		const { inFlight, window, throughput, roundTrip } = candidate;
-		if (inFlight > 0 && inFlight + bytes > window) continue;
-		const rate = throughput === 0 ? UNPROVEN : throughput;
-		const time = roundTrip / 1000 + (inFlight + bytes) / rate;
+		const { inFlight, window, roundTrip } = candidate;
+		const room = urgent ? window * URGENT_WINDOW : window;
+		if (inFlight > 0 && inFlight + bytes > room) continue;
+		const time = roundTrip / SECOND + (inFlight + bytes) / rateOf(candidate);
 		if (time < bestTime) {
 			best = candidate;
 			bestTime = time;
 		}
 	}
-	if (best !== undefined) return { from: "neighbour", box: best.box };
+	if (best !== undefined) {
+		const slice = (rateOf(best) * URGENT_SLICE) / SECOND / bytes;
+		const most = urgent ? Math.max(1, Math.floor(slice)) : Infinity;
+		return { from: "neighbour", box: best.box, most };
+	}
 	if (waited >= originAfter) return { from: "origin" };
 	return { from: "nobody", wait: originAfter - waited };
 }
 
-/**
- * How long each rank of a placed shard leaves it to those before: rank 0 asks the origin at once, rank r after r times `takeover`
- * without progress. One after the other, so a dead rank 0 causes no stampede.
- */
-export function originPatience(rank: number, takeover: Millis): Millis {
-	return rank * takeover;
+function rateOf({ throughput }: SourceCandidate): Rate {
+	return throughput === 0 ? UNPROVEN : throughput;
 }
 
-/** A viewer waits so long for holders to be found and dialled before the origin is asked. */
-export const DIAL_PATIENCE: Millis = 400;
-/** ... and so long for neighbours that hold the block but are slow, before it stalls the player. */
-export const HOLDER_PATIENCE: Millis = 1_500;
+/** A box before this one in rank that is there gets so many times longer to bring the shard. */
+const TRUST_IN_THE_LIVING = 12;
+
+/**
+ * How long each rank of a placed shard leaves it to those before: rank 0 asks the origin at once, rank r after r times `takeover`
+ * in which no neighbour had any of it. One after the other, so a dead rank 0 causes no stampede.
+ * @param isAwaited whether a box before this one in rank is connected: it has its hands full, but it is not dead
+ */
+export function originPatience(
+	rank: number,
+	takeover: Millis,
+	isAwaited: boolean,
+): Millis {
+	return rank * takeover * (isAwaited ? TRUST_IN_THE_LIVING : 1);
+}
+
+/** How patient a viewer's blocks are. */
+export interface ViewerPatience {
+	/** For holders to be found and dialled, before the origin is asked. */
+	readonly dial: Millis;
+	/** For neighbours that hold an urgent block but are busy or slow, before the origin is asked. */
+	readonly holder: Millis;
+	/** For an urgent block that somebody was asked for, before another neighbour is asked too. */
+	readonly rescue: Millis;
+	/** Without a block of the title, before a viewer is told that it cannot be had. */
+	readonly giveUp: Millis;
+}
+
+export const VIEWER_PATIENCE: ViewerPatience = {
+	dial: 400,
+	holder: 1_500,
+	rescue: 600,
+	giveUp: 20 * SECOND,
+};
+
+/** Fill does not go past neighbours that hold a block, unless nothing at all has come for so long. */
+export const FILL_PATIENCE: Millis = 30 * SECOND;

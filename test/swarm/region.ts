@@ -80,9 +80,11 @@ export async function fill(
 ): Promise<void> {
 	const { signal } = new AbortController();
 	const unwatch = box.swarm.watch(title.id);
-	await box.store.putManifest(title.id, title.manifestBytes);
+	const { id, manifest } = title;
+	await box.store.putManifest(id, title.manifestBytes);
 	for (const shard of shards) {
-		await box.fetcher.fill(title.id, title.manifest, shard, 1, signal);
+		const place = { title: id, shard, manifest };
+		while (!(await box.fetcher.fill(place, false, signal)));
 	}
 	unwatch();
 }

@@ -4,8 +4,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { Session } from "node:inspector/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { Fetcher } from "../../../src/act/fetcher.ts";
-import { Reconciler } from "../../../src/act/reconcile.ts";
+import { Fetcher } from "../../../src/act/fetch/fetcher.ts";
+import { Reconciler } from "../../../src/act/fill/reconcile.ts";
 import { Room } from "../../../src/act/room.ts";
 import { readIdentity } from "../../../src/agent/identity.ts";
 import { createLog } from "../../../src/base/log.ts";
@@ -99,16 +99,18 @@ const swarm = await Swarm.open({
 store.onChange(({ title, shard }) => swarm.announce(title, shard));
 // Nothing listens there: all that comes, comes from the neighbour.
 const origin = new OriginClient({ base: "http://127.0.0.1:9", region });
-const fetcher = new Fetcher({
+const ports = {
 	store,
 	room: new Room(store, () => true, log),
 	neighbours: swarm,
 	origin,
-	takeover: 10 * MINUTE,
-	pace: () => undefined,
-	dialHolders: () => undefined,
-	onWrong: () => log.error({}, "a wrong block came"),
+	holders: { dial: () => undefined, before: () => [] },
 	log,
+};
+const fetcher = new Fetcher({
+	...ports,
+	pace: () => undefined,
+	onWrong: () => log.error({}, "a wrong block came"),
 });
 
 async function meet(): Promise<void> {
@@ -133,10 +135,11 @@ async function fill({
 	};
 	const shards = encodeRanges(manifest.shards.keys());
 	const reconciler = new Reconciler({
-		store,
-		neighbours: swarm,
-		origin,
+		...ports,
 		fetcher,
+		takeover: 10 * MINUTE,
+		isPlayed: () => false,
+		onRemoved: () => undefined,
 		onProgress: ({ plan }) => {
 			if (plan.phase !== "applied") return;
 			say("done", { mark: mark() });
@@ -144,9 +147,8 @@ async function fill({
 				log.error({ err: error }, "closing failed");
 			});
 		},
-		log,
 	});
-	reconciler.desire({ titles: [{ id: title, ranks: [{ rank: 1, shards }] }] });
+	reconciler.place([{ id: title, ranks: [{ rank: 1, shards }] }]);
 }
 
 const session = new Session();
@@ -185,7 +187,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 			order satisfies never;
 	}
 }
-fetcher.close();
+await fetcher.close();
 await swarm.close();
 await store.close();
 process.exit(0);

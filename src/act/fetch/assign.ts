@@ -1,0 +1,128 @@
+import { type Bytes, MiB, type Millis } from "../../base/units.ts";
+import { blocksIn, runBytes } from "../../content/geometry.ts";
+import { chooseSource } from "../../plan/source.ts";
+import { MAX_RUN } from "../../wire/exchange.ts";
+import type { Candidate } from "../ports.ts";
+import type { Giver, ShardPlace } from "./ask.ts";
+import type { Flights } from "./flights.ts";
+import type { Demand, Wants } from "./wants.ts";
+
+/** What one request to the origin covers when a viewer waits; else all that is wanted in a row. */
+const ORIGIN_RUN: Bytes = MiB;
+
+/** How a shard stands at the moment. */
+export interface Situation {
+	readonly place: ShardPlace;
+	readonly wants: Wants;
+	readonly flights: Flights;
+	/** Whether a block has come, and waits for its leaves to be judged. */
+	readonly isEarly: (block: number) => boolean;
+	/** Neighbours that have some of it and did not just fail. */
+	readonly candidates: readonly Candidate[];
+	readonly originFailed: boolean;
+	/** When a block came last. */
+	readonly progressAt: Millis;
+	/** Whether the disk is behind: only what viewers wait for is asked for. */
+	readonly behind: boolean;
+	/** How long an urgent block that was asked for is waited for before somebody else is asked too. */
+	readonly rescue: Millis;
+	/** Asks for a run of blocks. To be in `flights` at once. */
+	readonly ask: (
+		giver: Giver,
+		first: number,
+		count: number,
+		urgent: boolean,
+	) => void;
+}
+
+export interface Assigned {
+	/** When to look again without news. */
+	readonly wake: Millis;
+	/** Whether some wanted block is with no neighbour. */
+	readonly lacking: boolean;
+}
+
+type Open = Candidate & { inFlight: Bytes };
+
+/** Asks for everything wanted that somebody can be asked for now, most pressing first. */
+export function assign(now: Situation, at: Millis): Assigned {
+	const candidates: Open[] = now.candidates.map((one) => ({ ...one }));
+	let wake = Number.POSITIVE_INFINITY;
+	let lacking = false;
+	for (const demand of now.wants.inOrder()) {
+		const { block, urgent, since } = demand;
+		if (now.isEarly(block)) continue;
+		const flying = now.flights.of(block);
+		if (flying.length > 0) {
+			if (!urgent || flying.length > 1) continue;
+			const patience = since + now.rescue - at;
+			wake = Math.min(wake, patience > 0 ? patience : now.rescue);
+			if (patience > 0) continue;
+		} else if (!urgent && now.behind) continue;
+		const holders = candidates.filter(({ blocks }) => blocks.has(block));
+		if (holders.length === 0) lacking = true;
+		const asked = (giver: Giver) => flying.some((f) => f.giver === giver);
+		const barred = now.originFailed || asked("origin");
+		const held = holders.length > 0;
+		const choice = chooseSource({
+			bytes: bytesOf(now, block, 1),
+			candidates: holders.filter(({ box }) => !asked(box)),
+			urgent,
+			waited: at - waitingSince(demand, held, now),
+			originAfter: barred ? Number.POSITIVE_INFINITY : demand.originAfter(held),
+		});
+		if (choice.from === "nobody") {
+			wake = Math.min(wake, choice.wait);
+		} else if (choice.from === "origin") {
+			const most = urgent ? blocksWorth(now, ORIGIN_RUN) : Infinity;
+			const count = flying.length > 0 ? 1 : span(now, block, most);
+			now.ask("origin", block, count, urgent);
+		} else {
+			const chosen = holders.find(({ box }) => box === choice.box);
+			if (chosen === undefined) continue;
+			const most = flying.length > 0 ? 1 : Math.min(choice.most, MAX_RUN);
+			const count = span(now, block, most, (b) => chosen.blocks.has(b));
+			chosen.inFlight += bytesOf(now, block, count);
+			now.ask(chosen.box, block, count, urgent);
+		}
+	}
+	return { wake, lacking };
+}
+
+/** A block in the queue behind others comes nearer with each that comes; one that nobody holds, or a viewer needs, does not. */
+function waitingSince(
+	{ since, urgent }: Demand,
+	held: boolean,
+	{ progressAt }: Situation,
+): Millis {
+	return urgent || !held ? since : Math.max(since, progressAt);
+}
+
+/** How many blocks from here on are wanted, not asked for, and to be had from the same giver. */
+function span(
+	{ place, wants, flights, isEarly }: Situation,
+	first: number,
+	most: number,
+	has = (_: number) => true,
+): number {
+	const end = Math.min(first + most, blocksIn(place.manifest, place.shard));
+	let block = first + 1;
+	while (
+		block < end &&
+		wants.has(block) &&
+		flights.of(block).length === 0 &&
+		!isEarly(block) &&
+		has(block)
+	) {
+		block++;
+	}
+	return block - first;
+}
+
+function bytesOf({ place }: Situation, first: number, count: number): Bytes {
+	return runBytes(place.manifest, { shard: place.shard, first, count });
+}
+
+function blocksWorth({ place }: Situation, bytes: Bytes): number {
+	return Math.max(1, Math.floor(bytes / place.manifest.blockSize));
+}

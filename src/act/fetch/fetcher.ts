@@ -1,0 +1,200 @@
+import { LarderError } from "../../base/errors.ts";
+import { monotonic, SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import { blocksIn } from "../../content/geometry.ts";
+import type { VerifiedBlock } from "../../content/verify.ts";
+import {
+	FILL_PATIENCE,
+	VIEWER_PATIENCE,
+	type ViewerPatience,
+} from "../../plan/source.ts";
+import { short, type TitleId } from "../../wire/ids.ts";
+import type { Source } from "../ports.ts";
+import type { ShardPlace } from "./ask.ts";
+import { Backlog } from "./backlog.ts";
+import type { Ticket } from "./shard.ts";
+import { type SharedPorts, type SharedShard, SharedShards } from "./shared.ts";
+
+export interface FetcherOptions
+	extends Omit<SharedPorts, "backlog" | "rescue"> {
+	readonly patience?: ViewerPatience;
+}
+
+export interface Fetched {
+	readonly bytes: VerifiedBlock;
+	readonly source: Source;
+}
+
+/** One block on its way to a viewer. */
+export interface BlockFetch {
+	/** Rejects with TITLE_UNAVAILABLE, or with an AbortError when it was cancelled. Need not be waited for. */
+	readonly result: Promise<Fetched>;
+	/** The viewer waits for it from now on. */
+	promote(): void;
+	cancel(): void;
+}
+
+/** Brings blocks to this box, for viewers and for fill, each block once however many want it, and keeps them. */
+export class Fetcher {
+	private readonly options: FetcherOptions;
+	private readonly patience: ViewerPatience;
+	private readonly backlog: Backlog;
+	private readonly shards: SharedShards;
+	/** When a block came last, of titles that are being fetched. */
+	private readonly arrivals = new Map<TitleId, Millis>();
+	private readonly endNews: () => void;
+
+	constructor(options: FetcherOptions) {
+		this.options = options;
+		this.patience = options.patience ?? VIEWER_PATIENCE;
+		const { rescue } = this.patience;
+		const backlog = new Backlog(() => this.shards.wake(() => true));
+		this.backlog = backlog;
+		this.shards = new SharedShards({ ...options, backlog, rescue });
+		this.endNews = options.neighbours.onNews((id) =>
+			this.shards.wake(({ title }) => title === id),
+		);
+	}
+
+	/** Whether anything of a title is being fetched. */
+	isFetching(title: TitleId): boolean {
+		return this.shards.has(title);
+	}
+
+	/** To be called when nobody fetches any more; resolves when what has come is on disk. */
+	async close(): Promise<void> {
+		this.endNews();
+		await this.backlog.ended();
+	}
+
+	/** One block for a viewer, as soon as it is verified; kept if the streaming share has room. */
+	block(place: ShardPlace, block: number, urgent: boolean): BlockFetch {
+		return this.view(this.shards.take(place), block, urgent);
+	}
+
+	/** A block that a viewer will want soon. Undefined when there is no room to keep it until then. */
+	ahead(place: ShardPlace, block: number): BlockFetch | undefined {
+		const shard = this.shards.take(place);
+		if (shard.isKept) return this.view(shard, block, false);
+		this.release(shard);
+		return undefined;
+	}
+
+	/**
+	 * What is missing of a placed shard, onto the disk. True when all of it came; false when nobody could be asked for the rest.
+	 * Throws what the disk says, and with `origin` what the origin says.
+	 * @param origin whether it may be asked; else neighbours only
+	 */
+	async fill(
+		place: ShardPlace,
+		origin: boolean,
+		signal: AbortSignal,
+	): Promise<boolean> {
+		signal.throwIfAborted();
+		const left = this.missing(place);
+		if (left.size === 0) return true;
+		const shard = this.shards.take(place);
+		const writes: Promise<void>[] = [];
+		const end = Promise.withResolvers<boolean>();
+		const abort = () => end.reject(signal.reason);
+		signal.addEventListener("abort", abort, { once: true });
+		const total = blocksIn(place.manifest, place.shard);
+		const ticket = shard.fetch.add({
+			blocks: [...left],
+			urgent: false,
+			from: origin ? 0 : Math.floor(Math.random() * total),
+			originAfter: (held) =>
+				origin ? (held ? FILL_PATIENCE : 0) : Number.POSITIVE_INFINITY,
+			onBlock: (block, bytes) => {
+				const write = shard.write(block, bytes);
+				write.catch(end.reject);
+				writes.push(write);
+				left.delete(block);
+				if (left.size === 0) end.resolve(true);
+			},
+			onStuck: (cause) => {
+				if (origin && cause !== undefined) end.reject(cause);
+				else end.resolve(false);
+			},
+		});
+		try {
+			const whole = await end.promise;
+			await Promise.all(writes);
+			return whole;
+		} finally {
+			signal.removeEventListener("abort", abort);
+			ticket.end();
+			this.release(shard);
+		}
+	}
+
+	private missing({ title, shard, manifest }: ShardPlace): Set<number> {
+		const blocks = new Set<number>();
+		for (let block = 0; block < blocksIn(manifest, shard); block++) {
+			if (!this.options.store.hasBlock(title, shard, block)) blocks.add(block);
+		}
+		return blocks;
+	}
+
+	private view(shard: SharedShard, block: number, urgent: boolean): BlockFetch {
+		const { dial, holder } = this.patience;
+		const end = Promise.withResolvers<Fetched>();
+		// Whoever waits for it hears of a failure; when nobody does any more it is of no interest.
+		end.promise.catch(() => undefined);
+		const settle = () => {
+			ticket?.end();
+			if (ticket !== undefined) this.release(shard);
+			ticket = undefined;
+			giveUp();
+		};
+		let ticket: Ticket | undefined = shard.fetch.add({
+			blocks: [block],
+			urgent,
+			originAfter: (held, pressing) =>
+				held ? (pressing ? holder : Number.POSITIVE_INFINITY) : dial,
+			onBlock: (index, bytes, source) => {
+				this.arrivals.set(shard.place.title, monotonic());
+				shard.keep(index, bytes);
+				settle();
+				end.resolve({ bytes, source });
+			},
+		});
+		const giveUp = this.afterSilence(shard.place.title, (after) => {
+			settle();
+			const what = `block ${block} of shard ${shard.place.shard} of ${short(shard.place.title)}`;
+			const why = `${what} could not be had in ${after / SECOND} s`;
+			end.reject(new LarderError("TITLE_UNAVAILABLE", why));
+		});
+		return {
+			result: end.promise,
+			promote: () => ticket?.promote(),
+			cancel: () => {
+				settle();
+				end.reject(new DOMException("no longer wanted", "AbortError"));
+			},
+		};
+	}
+
+	/** Calls `tell` once no block of the title has come for as long as viewers wait; the function given back calls it off. */
+	private afterSilence(
+		title: TitleId,
+		tell: (after: Millis) => void,
+	): () => void {
+		const { giveUp } = this.patience;
+		const began = monotonic();
+		const check = () => {
+			const last = Math.max(began, this.arrivals.get(title) ?? began);
+			const left = last + giveUp - monotonic();
+			if (left <= 0) tell(giveUp);
+			else timer = setTimeout(check, left);
+		};
+		let timer = setTimeout(check, giveUp);
+		return () => clearTimeout(timer);
+	}
+
+	private release(shard: SharedShard): void {
+		this.shards.release(shard);
+		const { title } = shard.place;
+		if (!this.shards.has(title)) this.arrivals.delete(title);
+	}
+}

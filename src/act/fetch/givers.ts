@@ -1,0 +1,74 @@
+import { LarderError } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import { monotonic, SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import { short } from "../../wire/ids.ts";
+import { type Candidate, NeighbourFailed, type Neighbours } from "../ports.ts";
+import type { Giver, ShardPlace } from "./ask.ts";
+
+/** Who failed is not asked for the same shard again for so long. */
+export const FORGIVE: Millis = 2 * SECOND;
+
+export interface GiversPorts {
+	readonly neighbours: Neighbours;
+	/** Wrong bytes came and were thrown away. */
+	readonly onWrong: () => void;
+	readonly log: Log;
+}
+
+/** Who can be asked for one shard now: whoever has some of it and has not just failed. */
+export class Givers {
+	/** The last failure. */
+	failure: unknown;
+	private readonly place: ShardPlace;
+	private readonly ports: GiversPorts;
+	private readonly failed = new Map<Giver, Millis>();
+
+	constructor(place: ShardPlace, ports: GiversPorts) {
+		this.place = place;
+		this.ports = ports;
+	}
+
+	candidates(now: Millis): Candidate[] {
+		const { title, shard } = this.place;
+		return this.ports.neighbours
+			.candidates(title, shard)
+			.filter(({ box }) => !this.hasFailed(box, now));
+	}
+
+	hasFailed(giver: Giver, now: Millis): boolean {
+		const at = this.failed.get(giver);
+		return at !== undefined && now - at < FORGIVE;
+	}
+
+	/** A request ended without all that was asked for. */
+	gaveUp(giver: Giver, error: unknown): void {
+		this.failed.set(giver, monotonic());
+		this.failure = error;
+		const expected =
+			error instanceof NeighbourFailed || error instanceof LarderError;
+		const { title, shard } = this.place;
+		this.ports.log[expected ? "debug" : "error"](
+			{ err: error, from: nameOf(giver), title: short(title), shard },
+			"a source gave up",
+		);
+	}
+
+	/** It sent what does not verify: a neighbour is cut off, the origin asked again later. */
+	lied(giver: Giver, slug: string): void {
+		const { title, shard } = this.place;
+		const from = nameOf(giver);
+		this.failed.set(giver, monotonic());
+		this.failure = new LarderError("BLOCK_WRONG", `${from}: ${slug}`);
+		this.ports.onWrong();
+		this.ports.log.warn(
+			{ from, slug, title: short(title), shard },
+			"wrong bytes were thrown away",
+		);
+		if (giver !== "origin") this.ports.neighbours.expel(giver, slug);
+	}
+}
+
+function nameOf(giver: Giver): string {
+	return giver === "origin" ? giver : short(giver);
+}

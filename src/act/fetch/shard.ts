@@ -1,0 +1,239 @@
+import { monotonic, SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import { blocksIn } from "../../content/geometry.ts";
+import { type VerifiedLeaves, verifyBlock } from "../../content/verify.ts";
+import type { Candidate, HolderBook } from "../ports.ts";
+import {
+	type AskPorts,
+	askBlocks,
+	askLeaves,
+	type Giver,
+	type ShardPlace,
+} from "./ask.ts";
+import { assign } from "./assign.ts";
+import { type Flight, Flights } from "./flights.ts";
+import { FORGIVE, Givers, type GiversPorts } from "./givers.ts";
+import { Leaves } from "./leaves.ts";
+import { type Want, Wants } from "./wants.ts";
+
+/** Nothing came for so long and nobody can be asked: those who wait for the whole are told. */
+const STALL: Millis = 1.5 * SECOND;
+const SOONEST: Millis = 10;
+
+export interface ShardPorts extends AskPorts, GiversPorts {
+	readonly holders: HolderBook;
+	/** How long an urgent block that was asked for is waited for before somebody else is asked too. */
+	readonly rescue: Millis;
+}
+
+/** A want that was added. */
+export interface Ticket {
+	/** A viewer waits for it from now on. */
+	promote(): void;
+	/** It is wanted no more; what nobody else wants is cancelled. */
+	end(): void;
+}
+
+/**
+ * Gets blocks of one shard for everybody who wants some, each once.
+ * Invariant: a wanted block is in flight, or early, or looked at by the next `pump`; and there is a next `pump` while anything is wanted.
+ */
+export class ShardFetch {
+	readonly place: ShardPlace;
+	private readonly ports: ShardPorts;
+	private readonly wants: Wants;
+	private readonly flights = new Flights();
+	private readonly leaves: Leaves;
+	/** Blocks that overtook their leaves. */
+	private readonly early = new Map<number, { bytes: Buffer; flight: Flight }>();
+	private readonly givers: Givers;
+	private progressAt = monotonic();
+	private timer: NodeJS.Timeout | undefined;
+	private woken = false;
+
+	constructor(
+		place: ShardPlace,
+		onDisk: Promise<VerifiedLeaves | undefined>,
+		ports: ShardPorts,
+	) {
+		this.place = place;
+		this.ports = ports;
+		this.wants = new Wants(blocksIn(place.manifest, place.shard));
+		this.givers = new Givers(place, ports);
+		this.leaves = new Leaves(place, {
+			onDisk,
+			ask: (giver, signal) => askLeaves(place, giver, ports, signal),
+			onKnown: () => this.judgeEarly(),
+			onFailed: (giver, error) => this.gaveUp(giver, error),
+			onWrong: (giver) => this.lied(giver, "wrong-leaves"),
+		});
+	}
+
+	/** The shard's leaves. They are known when a block is given. */
+	get knownLeaves(): VerifiedLeaves {
+		const { known } = this.leaves;
+		if (known === undefined) throw new Error("no block was given yet");
+		return known;
+	}
+
+	add(want: Want): Ticket {
+		const now = monotonic();
+		if (this.wants.empty) this.progressAt = now;
+		const wanting = this.wants.add(want, now);
+		this.wake();
+		return {
+			promote: () => {
+				this.wants.promote(wanting, monotonic());
+				this.wake();
+			},
+			end: () => {
+				this.wants.remove(wanting);
+				this.tidy();
+			},
+		};
+	}
+
+	/** Inventory or connections changed, or the disk caught up. Cheap: all that happens in one turn is looked at once. */
+	wake(): void {
+		if (this.woken) return;
+		this.woken = true;
+		queueMicrotask(() => {
+			this.woken = false;
+			this.pump();
+		});
+	}
+
+	private pump(): void {
+		clearTimeout(this.timer);
+		if (this.wants.empty || !this.leaves.looked) return;
+		const now = monotonic();
+		const { place, wants, flights, progressAt } = this;
+		const candidates = this.givers.candidates(now);
+		const { wake, lacking } = assign(
+			{
+				place,
+				wants,
+				flights,
+				progressAt,
+				candidates,
+				isEarly: (block) => this.early.has(block),
+				originFailed: this.givers.hasFailed("origin", now),
+				behind: this.ports.backlog.full,
+				rescue: this.ports.rescue,
+				ask: (giver, first, count, urgent) =>
+					this.ask(giver, first, count, urgent),
+			},
+			now,
+		);
+		this.leaves.seek(this.leafGivers(candidates, now), now);
+		if (lacking) this.ports.holders.dial(place.title, place.shard);
+		const stalled = this.stalledIn(now);
+		if (stalled <= 0) this.tellStuck();
+		if (this.wants.empty) return;
+		const soon = Math.min(wake, FORGIVE, stalled > 0 ? stalled : FORGIVE);
+		this.timer = setTimeout(() => this.pump(), Math.max(SOONEST, soon));
+	}
+
+	/** Leaves are asked for together with the first blocks, from the same giver; from others when that fails. */
+	private leafGivers(candidates: readonly Candidate[], now: Millis): Giver[] {
+		const givers = new Set<Giver>([
+			...this.flights.givers,
+			...[...this.early.values()].map(({ flight }) => flight.giver),
+			...candidates.map(({ box }) => box),
+		]);
+		return [...givers].filter((giver) => !this.givers.hasFailed(giver, now));
+	}
+
+	/** When it will have been quiet for too long; Infinity while something is expected. */
+	private stalledIn(now: Millis): Millis {
+		const { flights, leaves, ports } = this;
+		const expecting = !flights.empty || leaves.asking || ports.backlog.full;
+		return expecting ? Number.POSITIVE_INFINITY : this.progressAt + STALL - now;
+	}
+
+	private tellStuck(): void {
+		for (const { want } of [...this.wants]) want.onStuck?.(this.givers.failure);
+	}
+
+	private ask(
+		giver: Giver,
+		first: number,
+		count: number,
+		urgent: boolean,
+	): void {
+		const flight = this.flights.begin(giver, first, count, monotonic());
+		const { signal } = flight.abort;
+		const run = { shard: this.place.shard, first, count };
+		const onBlock = (block: number, bytes: Buffer) => {
+			if (!signal.aborted) this.arrived(block, bytes, flight);
+		};
+		askBlocks(this.place, giver, run, urgent, this.ports, onBlock, signal).then(
+			() => {
+				this.flights.end(flight);
+				this.wake();
+			},
+			(error: unknown) => {
+				if (signal.aborted) return;
+				this.flights.end(flight);
+				this.gaveUp(giver, error);
+			},
+		);
+	}
+
+	private arrived(block: number, bytes: Buffer, flight: Flight): void {
+		const { manifest, shard } = this.place;
+		const { known } = this.leaves;
+		if (!this.wants.has(block)) {
+			this.flights.arrived(block, flight);
+			return;
+		}
+		if (known === undefined) {
+			this.early.set(block, { bytes, flight });
+			return;
+		}
+		const good = verifyBlock(manifest, known, shard, block, bytes);
+		if (good === undefined) {
+			this.flights.cancel(flight);
+			this.lied(flight.giver, "wrong-block");
+			return;
+		}
+		this.flights.arrived(block, flight);
+		this.progressAt = monotonic();
+		for (const want of this.wants.take(block)) {
+			want.onBlock(block, good, flight.giver);
+		}
+	}
+
+	private judgeEarly(): void {
+		const early = [...this.early];
+		this.early.clear();
+		for (const [block, { bytes, flight }] of early) {
+			this.arrived(block, bytes, flight);
+		}
+		this.wake();
+	}
+
+	private gaveUp(giver: Giver, error: unknown): void {
+		this.givers.gaveUp(giver, error);
+		this.wake();
+	}
+
+	private lied(giver: Giver, slug: string): void {
+		this.givers.lied(giver, slug);
+		for (const [block, { flight }] of this.early) {
+			if (flight.giver === giver) this.early.delete(block);
+		}
+		this.wake();
+	}
+
+	/** Somebody wants less than before. */
+	private tidy(): void {
+		this.flights.cancelUnless((block) => this.wants.has(block));
+		for (const block of this.early.keys()) {
+			if (!this.wants.has(block)) this.early.delete(block);
+		}
+		if (!this.wants.empty) return;
+		clearTimeout(this.timer);
+		this.leaves.stop();
+	}
+}

@@ -1,0 +1,123 @@
+import type { Log } from "../../base/log.ts";
+import { shardFileBytes } from "../../content/geometry.ts";
+import type { VerifiedBlock } from "../../content/verify.ts";
+import { short, type TitleId } from "../../wire/ids.ts";
+import type { Store } from "../ports.ts";
+import type { Room } from "../room.ts";
+import type { ShardPlace } from "./ask.ts";
+import { ShardFetch, type ShardPorts } from "./shard.ts";
+import { Sink } from "./sink.ts";
+
+export interface SharedPorts extends ShardPorts {
+	readonly store: Store;
+	readonly room: Room;
+	readonly log: Log;
+}
+
+/** A shard that somebody fetches, and what becomes of its blocks. */
+export class SharedShard {
+	readonly place: ShardPlace;
+	readonly fetch: ShardFetch;
+	private readonly ports: SharedPorts;
+	private readonly sink: Sink;
+	/** Whether what viewers fetch of it is kept; undefined until it is asked. */
+	private kept: boolean | undefined;
+
+	constructor(place: ShardPlace, ports: SharedPorts) {
+		const { store, room, backlog } = ports;
+		const onDisk = store.leaves(place.title, place.shard);
+		this.place = place;
+		this.ports = ports;
+		this.fetch = new ShardFetch(place, onDisk, ports);
+		this.sink = new Sink(place, store, room, backlog);
+	}
+
+	/** Whether the streaming share has room for the shard; decided once. */
+	get isKept(): boolean {
+		const { title, shard, manifest } = this.place;
+		const bytes = shardFileBytes(manifest, shard);
+		this.kept ??= this.ports.room.make(title, shard, bytes);
+		return this.kept;
+	}
+
+	/** Writes a block that was just given. Rejects with what the store says. */
+	write(block: number, bytes: VerifiedBlock): Promise<void> {
+		return this.sink.put(this.fetch.knownLeaves, block, bytes);
+	}
+
+	/** Writes a block that a viewer got, if there is room: a full or failing disk does not stop the film. */
+	keep(block: number, bytes: VerifiedBlock): void {
+		if (!this.isKept) return;
+		this.write(block, bytes).catch((error: unknown) => {
+			if (this.kept !== true) return;
+			this.kept = false;
+			const { title, shard } = this.place;
+			this.ports.log.warn(
+				{ err: error, title: short(title), shard },
+				"what is watched is not kept",
+			);
+		});
+	}
+
+	/** Resolves when no write is under way. */
+	settled(): Promise<void> {
+		return this.sink.settled();
+	}
+}
+
+/**
+ * The shards that are being fetched, each by one fetch for all who want it.
+ * Invariant: `all` has exactly the shards with users, and each is in use in the room.
+ */
+export class SharedShards {
+	private readonly ports: SharedPorts;
+	private readonly all = new Map<
+		string,
+		{ readonly shard: SharedShard; readonly unpin: () => void; users: number }
+	>();
+
+	constructor(ports: SharedPorts) {
+		this.ports = ports;
+	}
+
+	/** Each call is paired with a `release`. */
+	take(place: ShardPlace): SharedShard {
+		const key = keyOf(place);
+		let entry = this.all.get(key);
+		if (entry === undefined) {
+			const shard = new SharedShard(place, this.ports);
+			const unpin = this.ports.room.use(place.title, place.shard);
+			entry = { shard, unpin, users: 0 };
+			this.all.set(key, entry);
+		}
+		entry.users++;
+		return entry.shard;
+	}
+
+	release({ place }: SharedShard): void {
+		const key = keyOf(place);
+		const entry = this.all.get(key);
+		if (entry === undefined || --entry.users > 0) return;
+		this.all.delete(key);
+		// The room counts it by what lies on the disk, so that has to be there first.
+		void entry.shard.settled().then(entry.unpin);
+	}
+
+	has(title: TitleId): boolean {
+		for (const { shard } of this.all.values()) {
+			if (shard.place.title === title) return true;
+		}
+		return false;
+	}
+
+	/** Something changed for those meant: they look again. */
+	wake(isMeant: (place: ShardPlace) => boolean): void {
+		for (const { shard } of this.all.values()) {
+			if (isMeant(shard.place)) shard.fetch.wake();
+		}
+	}
+}
+
+function keyOf({ title, shard }: ShardPlace): string {
+	return `${title}/${shard}`;
+}

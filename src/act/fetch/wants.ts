@@ -1,0 +1,142 @@
+import type { Millis } from "../../base/units.ts";
+import type { VerifiedBlock } from "../../content/verify.ts";
+import type { Source } from "../ports.ts";
+
+/** Somebody who wants blocks of a shard. */
+export interface Want {
+	readonly blocks: Iterable<number>;
+	/** Whether a viewer waits for them now. */
+	readonly urgent: boolean;
+	/**
+	 * For fill, which comes after all that viewers want: the block to begin with. Boxes that fill a shard side by side
+	 * begin apart, and have something to give each other.
+	 */
+	readonly from?: number;
+	/** How long a block is wanted until the origin may be asked, given whether a neighbour holds it. */
+	readonly originAfter: (held: boolean, urgent: boolean) => Millis;
+	readonly onBlock: (
+		block: number,
+		bytes: VerifiedBlock,
+		source: Source,
+	) => void;
+	/** Nothing has come for a while and there is nobody to ask; the last failure says why, if anything failed. */
+	readonly onStuck?: (cause: unknown) => void;
+}
+
+/** A want in the book: what is left of it, and how long it has waited. */
+export interface Wanting {
+	readonly want: Want;
+	readonly left: Set<number>;
+	urgent: boolean;
+	/** When it was wanted, or became urgent. */
+	since: Millis;
+}
+
+/** How a block stands with all who want it. */
+export interface Demand {
+	readonly block: number;
+	readonly urgent: boolean;
+	readonly since: Millis;
+	readonly originAfter: (held: boolean) => Millis;
+}
+
+/**
+ * Who wants which blocks of one shard.
+ * Invariants: `byBlock` has exactly the blocks that are left of some want, each with all who want it; `order`, if there is
+ * one, has them all, and some that have come since it was made.
+ */
+export class Wants {
+	private readonly all = new Set<Wanting>();
+	private readonly byBlock = new Map<number, Set<Wanting>>();
+	private readonly blocks: number;
+	private order: readonly Demand[] | undefined;
+
+	/** @param blocks how many the shard has */
+	constructor(blocks: number) {
+		this.blocks = blocks;
+	}
+
+	get empty(): boolean {
+		return this.all.size === 0;
+	}
+
+	[Symbol.iterator](): Iterator<Wanting> {
+		return this.all.values();
+	}
+
+	has(block: number): boolean {
+		return this.byBlock.has(block);
+	}
+
+	add(want: Want, now: Millis): Wanting {
+		const left = new Set(want.blocks);
+		const wanting = { want, left, urgent: want.urgent, since: now };
+		this.all.add(wanting);
+		for (const block of left) {
+			const who = this.byBlock.get(block);
+			if (who === undefined) this.byBlock.set(block, new Set([wanting]));
+			else who.add(wanting);
+		}
+		this.order = undefined;
+		return wanting;
+	}
+
+	/** A viewer has come so near that it waits for it from now on. */
+	promote(wanting: Wanting, now: Millis): void {
+		if (wanting.urgent) return;
+		wanting.urgent = true;
+		wanting.since = now;
+		this.order = undefined;
+	}
+
+	remove(wanting: Wanting): void {
+		if (!this.all.delete(wanting)) return;
+		for (const block of wanting.left) {
+			const who = this.byBlock.get(block);
+			who?.delete(wanting);
+			if (who?.size === 0) this.byBlock.delete(block);
+		}
+		this.order = undefined;
+	}
+
+	/** The block has come: gives those who wanted it, and wants it no more. */
+	take(block: number): readonly Want[] {
+		const who = this.byBlock.get(block);
+		if (who === undefined) return [];
+		this.byBlock.delete(block);
+		return [...who].map((wanting) => {
+			wanting.left.delete(block);
+			if (wanting.left.size === 0) this.all.delete(wanting);
+			return wanting.want;
+		});
+	}
+
+	/** Urgent blocks first, then other blocks for viewers, both in order; then fill. */
+	*inOrder(): Generator<Demand> {
+		this.order ??= this.sort();
+		for (const demand of this.order) {
+			if (this.byBlock.has(demand.block)) yield demand;
+		}
+	}
+
+	private sort(): Demand[] {
+		const placed = [...this.byBlock].map(([block, who]) =>
+			demandOf(block, [...who], this.blocks),
+		);
+		return placed.sort((a, b) => a.place - b.place).map(({ demand }) => demand);
+	}
+}
+
+function demandOf(block: number, who: readonly Wanting[], blocks: number) {
+	const urgent = who.some((one) => one.urgent);
+	const pressing = urgent ? who.filter((one) => one.urgent) : who;
+	const since = Math.min(...pressing.map((one) => one.since));
+	const froms = who.map(({ want }) => want.from ?? -1);
+	const from = Math.min(...froms);
+	const level = urgent ? 0 : from < 0 ? 1 : 2;
+	const turned = (block - Math.max(0, from) + blocks) % blocks;
+	const originAfter = (held: boolean) =>
+		Math.min(...who.map((one) => one.want.originAfter(held, one.urgent)));
+	const demand: Demand = { block, urgent, since, originAfter };
+	return { demand, place: level * blocks + turned };
+}

@@ -1,0 +1,254 @@
+import type { Log } from "../../base/log.ts";
+import { MINUTE, monotonic, SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import {
+	type FillPlan,
+	type FillStep,
+	type Lanes,
+	type Outlook,
+	planFill,
+	type WantedShard,
+} from "../../plan/fill.ts";
+import { short, type TitleId } from "../../wire/ids.ts";
+import type { PlacedTitle } from "../../wire/placement.ts";
+import type { Room } from "../room.ts";
+import { Desire } from "./desire.ts";
+import { Failures, type Trouble } from "./failures.ts";
+import { Lookout, type OutlookPorts } from "./outlook.ts";
+import { execute, type StepPorts } from "./steps.ts";
+import { Tidy } from "./tidy.ts";
+
+/** Steps under way at a time. The origin's sockets are left to viewers, too. */
+const LANES: Lanes = { manifests: 8, origin: 4, neighbours: 8 };
+/** Missing shards that are looked at each round, and titles that neighbours are asked about. */
+const LOOK = 256;
+const WATCHED = 128;
+/** Shards each round whose holders are dialled. */
+const DIALLED = 4;
+/** The disk is looked at anew at least this often, and this soon after news. */
+const ROUND: Millis = 5 * SECOND;
+const SOON: Millis = 50;
+const SWEEP: Millis = MINUTE;
+
+export interface Progress {
+	readonly plan: FillPlan;
+	readonly trouble: Trouble | undefined;
+}
+
+export interface ReconcileOptions extends StepPorts, OutlookPorts {
+	readonly room: Room;
+	/** Whether somebody plays a title. */
+	readonly isPlayed: (id: TitleId) => boolean;
+	readonly onProgress: (progress: Progress) => void;
+	/** A title is off the disk for good. */
+	readonly onRemoved: (id: TitleId) => void;
+	readonly log: Log;
+}
+
+interface Running {
+	readonly step: FillStep;
+	readonly abort: AbortController;
+	readonly ended: Promise<void>;
+}
+
+/**
+ * Brings the disk to what is desired: observe, plan, act, observe again. It never believes a step's own claim.
+ * Single owner of the running fill steps.
+ */
+export class Reconciler {
+	private readonly options: ReconcileOptions;
+	private readonly running = new Map<string, Running>();
+	private readonly failures = new Failures();
+	private readonly lookout: Lookout;
+	private readonly tidy: Tidy;
+	private readonly watches = new Map<TitleId, () => void>();
+	private readonly endNews: () => void;
+	private readonly sweeping: NodeJS.Timeout;
+	private titles: readonly PlacedTitle[] | undefined;
+	private purged: ReadonlySet<TitleId> = new Set();
+	private desire = new Desire([], new Set());
+	private timer: NodeJS.Timeout | undefined;
+	private due: Millis = Number.POSITIVE_INFINITY;
+	private turn = 0;
+	private closed = false;
+
+	constructor(options: ReconcileOptions) {
+		const { store, fetcher, isPlayed, onRemoved, neighbours, log } = options;
+		this.options = options;
+		this.lookout = new Lookout(options);
+		this.tidy = new Tidy({
+			store,
+			isWanted: (id) =>
+				this.desire.has(id) || isPlayed(id) || fetcher.isFetching(id),
+			onRemoved: (id) => {
+				options.room.recount();
+				onRemoved(id);
+			},
+			log,
+		});
+		this.endNews = neighbours.onNews((id) => {
+			if (this.watches.has(id)) this.look(SOON);
+		});
+		this.sweeping = setInterval(() => this.tidy.sweep(this.purged), SWEEP);
+		this.sweeping.unref();
+	}
+
+	/** A new placement, whole. */
+	place(titles: readonly PlacedTitle[]): void {
+		this.titles = titles;
+		this.rearrange();
+	}
+
+	/** Titles that are to be on no box any more. */
+	purge(titles: readonly TitleId[]): void {
+		this.purged = new Set(titles);
+		this.rearrange();
+		this.tidy.sweep(this.purged);
+	}
+
+	isPlaced(id: TitleId, shard: number): boolean {
+		return this.desire.has(id, shard);
+	}
+
+	async close(): Promise<void> {
+		this.closed = true;
+		this.endNews();
+		clearTimeout(this.timer);
+		clearInterval(this.sweeping);
+		const running = [...this.running.values()];
+		for (const { abort } of running) abort.abort(ended("closing"));
+		await Promise.all(running.map((one) => one.ended));
+		for (const unwatch of this.watches.values()) unwatch();
+	}
+
+	private rearrange(): void {
+		this.desire = new Desire(this.titles ?? [], this.purged);
+		const isWanted = (key: string) => {
+			const [id, shard] = key.split("/");
+			const index = shard === undefined ? undefined : Number(shard);
+			return this.desire.has(id as TitleId, index);
+		};
+		for (const [key, { abort }] of this.running) {
+			if (!isWanted(key)) abort.abort(ended("no longer placed"));
+		}
+		this.failures.keep(isWanted);
+		this.lookout.keep(isWanted);
+		this.options.room.recount();
+		this.look(0);
+	}
+
+	/** Looks again within so long. */
+	private look(within: Millis): void {
+		const due = monotonic() + within;
+		if (this.closed || due >= this.due) return;
+		this.due = due;
+		clearTimeout(this.timer);
+		this.timer = setTimeout(() => this.round(), within);
+	}
+
+	private round(): void {
+		this.due = Number.POSITIVE_INFINITY;
+		// Before the first placement is known, everything on disk would look as if nobody wanted it.
+		if (this.titles !== undefined) {
+			const { store, room, onProgress } = this.options;
+			room.trim();
+			const plan = planFill({
+				placed: this.desire.view(store),
+				room: store.capacity - store.streamingShare,
+				free: this.freeLanes(),
+				look: LOOK,
+				outlook: (id, shard) => this.outlook(id, shard),
+			});
+			this.watch(plan);
+			this.dial(plan);
+			for (const step of plan.steps) this.begin(step);
+			onProgress({ plan, trouble: this.failures.trouble });
+		}
+		this.look(ROUND);
+	}
+
+	private freeLanes(): Lanes {
+		let { manifests, origin, neighbours } = LANES;
+		for (const { step } of this.running.values()) {
+			if (step.kind === "fetch-manifest") manifests--;
+			else if (step.kind === "fetch-shard" && step.origin) origin--;
+			else if (step.kind === "fetch-shard") neighbours--;
+		}
+		return { manifests, origin, neighbours };
+	}
+
+	private outlook(id: TitleId, shard?: WantedShard): Outlook {
+		const key = keyOf(id, shard?.shard);
+		if (this.running.has(key)) return "running";
+		if (this.failures.rests(key, monotonic())) return "resting";
+		return shard === undefined ? "due" : this.lookout.look(id, shard);
+	}
+
+	/** Neighbours are asked about titles of which something is still to be fetched, and no others. */
+	private watch({ steps, waiting }: FillPlan): void {
+		const wanted = new Set<TitleId>();
+		const running = [...this.running.values()].map(({ step }) => step);
+		for (const { title } of [...running, ...steps, ...waiting]) {
+			if (wanted.size < WATCHED) wanted.add(title);
+		}
+		for (const [id, unwatch] of this.watches) {
+			if (wanted.has(id)) continue;
+			unwatch();
+			this.watches.delete(id);
+		}
+		for (const id of wanted) {
+			if (this.watches.has(id)) continue;
+			this.watches.set(id, this.options.neighbours.watch(id));
+		}
+	}
+
+	/** A few each round, in turn: those who hold what is waited for may not be connected. */
+	private dial({ waiting }: FillPlan): void {
+		for (let i = 0; i < Math.min(DIALLED, waiting.length); i++) {
+			const next = waiting[this.turn++ % waiting.length];
+			if (next !== undefined) {
+				this.options.holders.dial(next.title, next.shard);
+			}
+		}
+	}
+
+	private begin(step: FillStep): void {
+		const key = keyOf(step.title, "shard" in step ? step.shard : undefined);
+		if (this.closed || this.running.has(key)) return;
+		const abort = new AbortController();
+		const ended = this.carryOut(key, step, abort.signal);
+		this.running.set(key, { step, abort, ended });
+	}
+
+	/** Never rejects. */
+	private async carryOut(
+		key: string,
+		step: FillStep,
+		signal: AbortSignal,
+	): Promise<void> {
+		try {
+			await execute(step, this.options, signal);
+			this.failures.clear(key);
+		} catch (error) {
+			if (!signal.aborted) this.failed(key, step, error);
+		}
+		this.running.delete(key);
+		this.look(0);
+	}
+
+	private failed(key: string, { kind, title }: FillStep, error: unknown): void {
+		this.failures.note(key, error, monotonic());
+		this.options.log.warn(
+			{ err: error, step: kind, title: short(title) },
+			"a fill step failed",
+		);
+	}
+}
+
+function keyOf(id: TitleId, shard: number | undefined): string {
+	return shard === undefined ? id : `${id}/${shard}`;
+}
+
+function ended(why: string): DOMException {
+	return new DOMException(why, "AbortError");
+}

@@ -1,0 +1,236 @@
+import { randomBytes } from "node:crypto";
+import type { Log } from "../../base/log.ts";
+import { type Bytes, KiB, MiB } from "../../base/units.ts";
+import { applyCipher, type TitleCipher } from "../../content/cipher.ts";
+import type { Manifest } from "../../content/manifest.ts";
+import { short, type TitleId } from "../../wire/ids.ts";
+import type { Status } from "../../wire/ipc.ts";
+import type { BlockFetch, Fetcher } from "../fetch/fetcher.ts";
+import type { Ledger } from "../ledger.ts";
+import type { OpenTitle, Source, Store } from "../ports.ts";
+import type { Room } from "../room.ts";
+import { Ahead } from "./ahead.ts";
+import { type Piece, Reading } from "./reading.ts";
+
+/** What one read asks for ahead of what the player takes, and what of it the player waits for. */
+const READ_AHEAD: Bytes = MiB;
+const PRESSING: Bytes = 256 * KiB;
+/** What is fetched beyond the last read, for the next segment, and in lots of how much. */
+const PREFETCH: Bytes = 4 * MiB;
+const LOT: Bytes = MiB;
+/** What is read from disk in one go. */
+const DISK_RUN: Bytes = MiB;
+/** Blocks whose source is remembered until they are played; older ones count as from disk. */
+const REMEMBERED = 4096;
+
+export interface StreamPorts {
+	readonly store: Store;
+	readonly fetcher: Fetcher;
+	readonly room: Room;
+	readonly ledger: Ledger;
+	readonly log: Log;
+}
+
+/**
+ * One title being played on this box. Blocks are numbered through the whole title (shard * shardBlocks + block).
+ * Reads fetch what they need as long as they last; what lies ahead of the newest ones is fetched for as long as it is watched.
+ */
+export class Stream implements OpenTitle {
+	readonly id: TitleId;
+	readonly manifest: Manifest;
+	lastRead = Date.now();
+	private readonly opened = Date.now();
+	private readonly streamId = randomBytes(8).toString("hex");
+	private readonly cipher: Promise<TitleCipher>;
+	private readonly ports: StreamPorts;
+	private readonly onClose: () => void;
+	private readonly ahead: Ahead;
+	private readonly closing = new AbortController();
+	private readonly sources = new Set<Source>();
+	/** Where blocks came from that were fetched ahead and not yet played. */
+	private readonly fetched = new Map<number, Source>();
+	private bytes: Bytes = 0;
+	private readers = 0;
+
+	constructor(
+		id: TitleId,
+		manifest: Manifest,
+		cipher: Promise<TitleCipher>,
+		ports: StreamPorts,
+		onClose: () => void,
+	) {
+		this.id = id;
+		this.manifest = manifest;
+		this.cipher = cipher;
+		this.ports = ports;
+		this.onClose = onClose;
+		this.ahead = new Ahead({
+			blocks: Math.ceil(manifest.size / manifest.blockSize),
+			reach: this.blocksIn(PREFETCH),
+			lot: this.blocksIn(LOT),
+			isOnDisk: (block) => this.isOnDisk(block),
+			fetch: (block) => this.fetchAhead(block),
+			onFetched: (block, source) => this.remember(block, source),
+		});
+	}
+
+	get reading(): boolean {
+		return this.readers > 0;
+	}
+
+	async *read(
+		offset: Bytes,
+		length: Bytes,
+		signal: AbortSignal,
+	): AsyncGenerator<Buffer> {
+		const { blockSize, size } = this.manifest;
+		const end = Math.min(offset + length, size);
+		if (end <= offset) return;
+		const reading = this.readingOf(offset, end);
+		const either = AbortSignal.any([signal, this.closing.signal]);
+		const cipher = await this.cipher;
+		let shard = -1;
+		let unpin = () => {};
+		let whole = false;
+		this.readers++;
+		try {
+			for await (const { block, bytes, source } of reading.pieces(either)) {
+				this.ahead.follow(reading, block);
+				this.fetched.delete(block);
+				const { place } = this.placeOf(block);
+				if (place.shard !== shard) {
+					unpin();
+					shard = place.shard;
+					unpin = this.ports.room.use(this.id, shard);
+				}
+				const start = block * blockSize;
+				const from = Math.max(offset, start);
+				const to = Math.min(end, start + bytes.length);
+				const part = bytes.subarray(from - start, to - start);
+				this.count(source, part.length);
+				yield applyCipher(cipher, from, part);
+			}
+			whole = true;
+		} finally {
+			unpin();
+			this.readers--;
+			this.lastRead = Date.now();
+			if (whole) this.ahead.leave(reading);
+			else this.ahead.abandon(reading);
+		}
+	}
+
+	/** Fetches the beginning, where playlists lie, while the key is still on its way. */
+	warm(): void {
+		if (this.isOnDisk(0)) return;
+		const first = this.fetchAhead(0);
+		first?.promote();
+		first?.result.then(
+			({ source }) => this.remember(0, source),
+			() => undefined,
+		);
+	}
+
+	/** What this stream does, under an id that lives as long as the stream. */
+	summary(): Status["streams"][number] {
+		const seconds = Math.max(1, (Date.now() - this.opened) / 1000);
+		return {
+			id: this.streamId,
+			title: this.id,
+			bytes: this.bytes,
+			rate: this.bytes / seconds,
+			sources: this.sources.size,
+		};
+	}
+
+	/** Ends its reads, too. */
+	close(): void {
+		this.closing.abort(new DOMException("the title was closed", "AbortError"));
+		this.ahead.stop();
+		this.onClose();
+	}
+
+	private readingOf(offset: Bytes, end: Bytes): Reading {
+		const { blockSize } = this.manifest;
+		const first = Math.floor(offset / blockSize);
+		const last = Math.floor((end - 1) / blockSize);
+		return new Reading(first, last, {
+			reach: this.blocksIn(READ_AHEAD),
+			pressing: this.blocksIn(PRESSING),
+			isOnDisk: (block) => this.isOnDisk(block),
+			fromDisk: (block, most) => this.fromDisk(block, most),
+			fetch: (block, urgent) => {
+				const { place, index } = this.placeOf(block);
+				return this.ports.fetcher.block(place, index, urgent);
+			},
+		});
+	}
+
+	private async fromDisk(block: number, most: number): Promise<Piece[]> {
+		const { blockSize, shardBlocks } = this.manifest;
+		const { place, index } = this.placeOf(block);
+		const limit = Math.min(
+			this.blocksIn(DISK_RUN),
+			most - block + 1,
+			shardBlocks - index,
+		);
+		let count = 1;
+		while (count < limit && this.isOnDisk(block + count)) count++;
+		const run = { shard: place.shard, first: index, count };
+		const { store, room, log } = this.ports;
+		try {
+			const bytes = await store.read(this.id, run);
+			if (bytes === undefined) return [];
+			room.touch(this.id, place.shard);
+			return Array.from({ length: count }, (_, i) => ({
+				block: block + i,
+				bytes: bytes.subarray(i * blockSize, (i + 1) * blockSize),
+				source: this.sourceOf(block + i),
+			}));
+		} catch (error) {
+			// A failing disk does not stop the film.
+			log.warn({ err: error, title: short(this.id) }, "a read failed");
+			return [];
+		}
+	}
+
+	private fetchAhead(block: number): BlockFetch | undefined {
+		const { place, index } = this.placeOf(block);
+		return this.ports.fetcher.ahead(place, index);
+	}
+
+	private count(source: Source, bytes: Bytes): void {
+		this.bytes += bytes;
+		if (source !== "disk" && source !== "origin") this.sources.add(source);
+		this.ports.ledger.played(source, bytes);
+	}
+
+	private remember(block: number, source: Source): void {
+		this.fetched.set(block, source);
+		for (const oldest of this.fetched.keys()) {
+			if (this.fetched.size <= REMEMBERED) break;
+			this.fetched.delete(oldest);
+		}
+	}
+
+	/** What was fetched ahead counts as from its source, once. */
+	private sourceOf(block: number): Source {
+		return this.fetched.get(block) ?? "disk";
+	}
+
+	private isOnDisk(block: number): boolean {
+		const { place, index } = this.placeOf(block);
+		return this.ports.store.hasBlock(this.id, place.shard, index);
+	}
+
+	private placeOf(block: number) {
+		const { manifest, id } = this;
+		const shard = Math.floor(block / manifest.shardBlocks);
+		const index = block % manifest.shardBlocks;
+		return { place: { title: id, shard, manifest }, index };
+	}
+
+	private blocksIn(bytes: Bytes): number {
+		return Math.max(2, Math.ceil(bytes / this.manifest.blockSize));
+	}
+}

@@ -1,0 +1,87 @@
+import { join } from "node:path";
+import { Fetcher } from "../act/fetch/fetcher.ts";
+import { Reconciler } from "../act/fill/reconcile.ts";
+import { TitleLibrary } from "../act/play/library.ts";
+import { Room } from "../act/room.ts";
+import type { ServiceGroup } from "../base/group.ts";
+import type { TitleId } from "../wire/ids.ts";
+import { short } from "../wire/ids.ts";
+import type { Base } from "./foundation.ts";
+import { Holders } from "./holders.ts";
+import { TitleKeys } from "./keys.ts";
+import { joinRegion } from "./neighbours.ts";
+import type { Notifier } from "./notify.ts";
+import { Reporter } from "./reporter.ts";
+
+/** What brings titles to this box and gives them to neighbours and players. */
+export type Exchange = Awaited<ReturnType<typeof openExchange>>;
+
+/** Joins the region and wires fetching, filling and playing together, then takes up what the operator wished for last. */
+export async function openExchange(
+	base: Base,
+	notifier: Notifier,
+	parts: ServiceGroup,
+) {
+	const { config, identity, store, origin, control, catalog, ledger } = base;
+	const { traffic, wishes, log } = base;
+	let reconciler: Reconciler | undefined;
+	const isPlaced = (id: TitleId, shard: number) =>
+		reconciler?.isPlaced(id, shard) ?? false;
+	const { region, trust } = identity;
+	const folder = join(config.data, "holders");
+	const holders = new Holders({
+		...{ folder, region, trust, origin, log },
+		neighbours: () => swarm,
+	});
+	const swarm = await joinRegion({
+		...{ config, identity, store, control, holders, ledger, isPlaced, log },
+		onMember: (stream) => catalog.replicate(stream),
+	});
+	parts.add("swarm", swarm);
+	const room = new Room(store, isPlaced, log);
+	const common = { store, room, neighbours: swarm, origin, holders, log };
+	const fetcher = new Fetcher({
+		...common,
+		pace: (from, bytes, urgent, signal) =>
+			traffic.take(from, bytes, urgent, signal),
+		onWrong: () => {
+			ledger.counters.wrongBlocks++;
+		},
+	});
+	parts.add("fetcher", fetcher);
+	const reporter = new Reporter({
+		...{ store, room, control, ledger, notifier, log },
+		neighbours: () => swarm.neighbours.size,
+	});
+	parts.add("reporter", reporter);
+	const keys = new TitleKeys(
+		join(config.data, "keys"),
+		identity.keyPair,
+		(id, signal) => control.key(id, signal),
+		log,
+	);
+	const library = new TitleLibrary({
+		...common,
+		...{ fetcher, ledger, keys, catalog },
+		isPurged: (id) => wishes.isPurged(id),
+	});
+	reconciler = new Reconciler({
+		...common,
+		fetcher,
+		takeover: config.fill.takeover,
+		isPlayed: (id) => library.isOpen(id),
+		onProgress: (progress) => reporter.progressed(progress),
+		onRemoved: (id) => {
+			holders.forget(id).catch((error: unknown) => {
+				log.error({ err: error, title: short(id) }, "a table was not removed");
+			});
+		},
+	});
+	parts.add("reconciler", reconciler);
+	parts.add("library", library);
+	wishes.begin(
+		{ catalog, swarm, reporter, reconciler, library, keys, log },
+		control.last(),
+	);
+	return { swarm, reporter, library };
+}

@@ -1,0 +1,69 @@
+import { join } from "node:path";
+import pkg from "../../package.json" with { type: "json" };
+import { Ledger } from "../act/ledger.ts";
+import type { ServiceGroup } from "../base/group.ts";
+import type { Log } from "../base/log.ts";
+import { Control } from "../control/control.ts";
+import { openCatalogReader } from "../logs/reader.ts";
+import { OriginClient } from "../origin/client.ts";
+import { lockFolder } from "../store/lock.ts";
+import { ShardStore } from "../store/store.ts";
+import { brokerAccess } from "./broker.ts";
+import type { Config } from "./config.ts";
+import type { Identity } from "./identity.ts";
+import { resolveQuota } from "./space.ts";
+import { Traffic } from "./traffic.ts";
+import { Wishes } from "./wishes.ts";
+
+/** What a box has before it meets its neighbours. */
+export type Base = Awaited<ReturnType<typeof openFoundation>>;
+
+/**
+ * Opens the disk, the catalog, the origin and the control plane; nothing here waits for the network.
+ * Throws BOX_BUSY, STORE_UNUSABLE or CONFIG_INVALID.
+ */
+export async function openFoundation(
+	config: Config,
+	identity: Identity,
+	parts: ServiceGroup,
+	log: Log,
+) {
+	const { boxId, region, trust } = identity;
+	const ledger = new Ledger();
+	const quota = await resolveQuota(config);
+	// Before anything is looked at: taking stock clears away what is being written.
+	parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
+	const folder = join(config.data, "shards");
+	const store = await ShardStore.open({ folder, ...quota, log });
+	parts.add("store", store);
+	const origin = new OriginClient({
+		base: config.origin.url,
+		region,
+		onBytes: (bytes) => {
+			ledger.counters.fromOrigin += bytes;
+		},
+	});
+	parts.add("origin", origin);
+	const catalog = await openCatalogReader(join(config.data, "catalog"), log);
+	parts.add("catalog", catalog);
+	const wishes = new Wishes();
+	const control = await Control.start({
+		...(await brokerAccess(config)),
+		box: boxId,
+		region,
+		trust,
+		version: pkg.version,
+		power: "active",
+		reach: config.swarm.reach,
+		folder: join(config.data, "control"),
+		fetchRef: (path, limit, signal) => origin.file(path, limit, signal),
+		handlers: wishes,
+		log,
+	});
+	parts.add("control", control);
+	const traffic = new Traffic(config.rates);
+	return {
+		...{ config, identity, ledger, store, origin, catalog, control },
+		...{ wishes, traffic, log },
+	};
+}

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import type { NoiseStream } from "@hyperswarm/secret-stream";
+import type { Ledger } from "../act/ledger.ts";
+import type { Log } from "../base/log.ts";
+import type { Control } from "../control/control.ts";
+import { SharedHoldings } from "../store/holdings.ts";
+import { SharedShelf } from "../store/shelf.ts";
+import type { ShardStore } from "../store/store.ts";
+import { Swarm } from "../swarm/swarm.ts";
+import { type Envelope, parseEnvelope } from "../wire/envelope.ts";
+import type { TitleId } from "../wire/ids.ts";
+import { encodeMessage } from "../wire/json.ts";
+import type { Config } from "./config.ts";
+import type { Holders } from "./holders.ts";
+import type { Identity } from "./identity.ts";
+
+export interface NeighbourhoodParts {
+	readonly config: Config;
+	readonly identity: Identity;
+	readonly store: ShardStore;
+	readonly control: Control;
+	readonly holders: Holders;
+	readonly ledger: Ledger;
+	readonly isPlaced: (id: TitleId, shard: number) => boolean;
+	/** A member's stream, for the catalog to replicate on. */
+	readonly onMember: (stream: NoiseStream) => void;
+	readonly log: Log;
+}
+
+/** Joins the region, as the operator's head and the configuration say. Throws NO_BOOTSTRAP or PORT_TAKEN. */
+export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
+	const { config, identity, store, control, ledger, log } = parts;
+	const { swarm: settings, rates } = config;
+	const head = () => control.last().head;
+	const isShared = (id: TitleId, shard: number) =>
+		head()?.head.policy.shareTransient !== "never" || parts.isPlaced(id, shard);
+	const swarm = await Swarm.open({
+		keyPair: identity.keyPair,
+		networkSecret: identity.networkSecret,
+		membership: {
+			region: identity.region,
+			trust: identity.trust,
+			certificate: identity.envelope,
+			isRevoked: (box) => head()?.head.revoked.includes(box) ?? false,
+			currentHead: () => envelopeOf(head()?.bytes),
+			offerHead: (offered) => offer(control, offered, log),
+		},
+		dht: {
+			bootstrap: settings.bootstrap.map(({ host, port }) => `${host}:${port}`),
+			host: settings.host,
+			port: settings.port,
+			reach: settings.reach,
+			knownFile: join(config.data, "known-nodes.json"),
+		},
+		maxPeers: settings.maxPeers,
+		tcp: settings.tcp
+			? { port: settings.tcpPort, host: settings.tcpHost }
+			: undefined,
+		up: rates.up,
+		shelf: new SharedShelf(store, isShared, (id) => parts.holders.bytes(id)),
+		holdings: new SharedHoldings(store, isShared),
+		onMember: parts.onMember,
+		onTraffic: (direction, bytes) => {
+			if (direction === "from") ledger.counters.fromNeighbours += bytes;
+			else ledger.counters.toNeighbours += bytes;
+		},
+		log,
+	});
+	store.onChange(({ title, shard }) => swarm.announce(title, shard));
+	return swarm;
+}
+
+function offer(control: Control, head: Envelope, log: Log): void {
+	control.offerHead(encodeMessage(head)).then(
+		(taken) => {
+			if (!taken.ok) log.debug({ slug: taken.reason }, "head refused");
+		},
+		(error: unknown) => log.error({ err: error }, "a head was lost"),
+	);
+}
+
+function envelopeOf(bytes: Buffer | undefined): Envelope | undefined {
+	if (bytes === undefined) return undefined;
+	const read = parseEnvelope(JSON.parse(bytes.toString("utf8")));
+	return read.ok ? read.value : undefined;
+}
