@@ -5,6 +5,7 @@ import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { NODE_FLAGS } from "../../src/agent/runtime.ts";
 import { describe } from "../../src/base/errors.ts";
 import { SECOND } from "../../src/base/time.ts";
 import type { Millis } from "../../src/base/units.ts";
@@ -92,7 +93,14 @@ function agent(
 	{ node, bundle }: Own,
 	{ config }: IssuedBox,
 ): [string, ...string[]] {
-	return [node, join(bundle, "larder.mjs"), "agent", "-c", config];
+	return [
+		node,
+		...NODE_FLAGS,
+		join(bundle, "larder.mjs"),
+		"agent",
+		"-c",
+		config,
+	];
 }
 
 /** Whether this process may empty the page cache. */

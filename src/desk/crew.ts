@@ -1,12 +1,16 @@
 import { join } from "node:path";
+import { NODE_FLAGS } from "../agent/runtime.ts";
 import { DeskProcess } from "./process.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const PROGRAMS = {
 	/** Every command, from source. */
-	larder: join(ROOT, "src", "cli", "main.ts"),
+	larder: [join(ROOT, "src", "cli", "main.ts")],
 	/** The commands of a box, as they are bundled for it. */
-	box: join(ROOT, "dist", "agent", `linux-${process.arch}`, "larder.mjs"),
+	box: [
+		...NODE_FLAGS,
+		join(ROOT, "dist", "agent", `linux-${process.arch}`, "larder.mjs"),
+	],
 } as const;
 
 /**
@@ -38,7 +42,7 @@ export class Crew {
 	): Promise<DeskProcess> {
 		this.signal.throwIfAborted();
 		const log = join(this.logs, `${name}.log`);
-		const process = new DeskProcess(name, [PROGRAMS[program], ...args], log);
+		const process = new DeskProcess(name, [...PROGRAMS[program], ...args], log);
 		this.processes.add(process);
 		void process.exited.then((exit) => {
 			if (!process.isStopped) this.failure.abort(process.failure(exit));

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { NODE_FLAGS } from "../../../src/agent/runtime.ts";
 import { SECOND } from "../../../src/base/time.ts";
 import { freeUdpPort } from "../../../src/desk/ports.ts";
 import { issueBox } from "../../../src/headend/operator/issue.ts";
@@ -47,7 +48,11 @@ async function run(
 			bootstrap,
 			transport,
 		};
-		return new Child(name, process.execPath, [PEER, JSON.stringify(settings)]);
+		return new Child(name, process.execPath, [
+			...NODE_FLAGS,
+			PEER,
+			JSON.stringify(settings),
+		]);
 	};
 	const node = await openBootstrapNode("127.0.0.1", port, []);
 	const sender = await start("sender", content.store);

@@ -11,11 +11,13 @@ import { readIdentity } from "../../../src/agent/identity.ts";
 import { createLog } from "../../../src/base/log.ts";
 import { MINUTE } from "../../../src/base/time.ts";
 import type { Bytes } from "../../../src/base/units.ts";
+import { blocksIn } from "../../../src/content/geometry.ts";
 import { OriginClient } from "../../../src/origin/client.ts";
 import { SharedHoldings } from "../../../src/store/holdings.ts";
 import { SharedShelf } from "../../../src/store/shelf.ts";
 import { ShardStore } from "../../../src/store/store.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
+import { MAX_RUN } from "../../../src/wire/exchange.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
 import { encodeRanges } from "../../../src/wire/ranges.ts";
 import { clock } from "../measure/process.ts";
@@ -113,7 +115,23 @@ const fetcher = new Fetcher({
 	onWrong: () => log.error({}, "a wrong block came"),
 });
 
+/** Reads all that is held, which checks it: libtorrent does the same with a file before it serves any of it. */
+async function checkHeld(): Promise<void> {
+	for (const title of store.titles()) {
+		const inventory = store.inventory(title);
+		if (inventory === undefined) continue;
+		for (const shard of inventory.held) {
+			const count = blocksIn(inventory.geometry, shard);
+			for (let first = 0; first < count; first += MAX_RUN) {
+				const run = { shard, first, count: Math.min(MAX_RUN, count - first) };
+				await store.read(title, run);
+			}
+		}
+	}
+}
+
 async function meet(): Promise<void> {
+	await checkHeld();
 	const met = () =>
 		[...swarm.neighbours.values()].some(
 			({ best }) => best?.transport === settings.transport,

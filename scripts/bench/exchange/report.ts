@@ -87,5 +87,5 @@ export function show(summaries: readonly Summary[], baseName: string): void {
 	console.log(`Medians (least–most). MB is 10^6 bytes. MB/s: from the first byte of content until the receiver says that it has all; synced:
 until all of it is synced to the disk. CPU: ms per MB, user and system of that process alone, from the first byte until synced.
 PSS: peak in MB / the part that is no file's. written: bytes the receiver made the kernel write / content. x: to ${baseName}.
-The sender's file is in the page cache for all alike. libtorrent checks it before its clock starts, Larder's sender while it sends.`);
+The sender's file is in the page cache for all alike. libtorrent and Larder check it before the clock starts.`);
 }
