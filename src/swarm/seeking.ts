@@ -7,8 +7,11 @@ import type { Region } from "../wire/ids.ts";
 
 const FIRST: Millis = SECOND;
 const SLOWEST: Millis = MINUTE;
-/** With so many neighbours the topic's own refresh (10 to 12 minutes) is enough. */
-const ENOUGH = 4;
+/**
+ * With so many neighbours the topic's own refresh (10 to 12 minutes) is enough. Fewer, and boxes that join one after the
+ * other would each have the old ones and stop looking before they find each other.
+ */
+const ENOUGH = 8;
 
 /** One topic a region; it hides nothing, membership does. */
 export function regionTopic(secret: Uint8Array, region: Region): Buffer {
