@@ -2,27 +2,21 @@ import { LarderError } from "../../base/errors.ts";
 import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { blocksIn } from "../../content/geometry.ts";
-import type { VerifiedBlock } from "../../content/verify.ts";
 import {
 	FILL_PATIENCE,
 	VIEWER_PATIENCE,
 	type ViewerPatience,
 } from "../../plan/source.ts";
 import { short, type TitleId } from "../../wire/ids.ts";
-import type { Source } from "../ports.ts";
 import type { ShardPlace } from "./ask.ts";
 import { Backlog } from "./backlog.ts";
 import type { Ticket } from "./shard.ts";
 import { type SharedPorts, type SharedShard, SharedShards } from "./shared.ts";
+import type { Fetched } from "./sink.ts";
 
 export interface FetcherOptions
 	extends Omit<SharedPorts, "backlog" | "rescue"> {
 	readonly patience?: ViewerPatience;
-}
-
-export interface Fetched {
-	readonly bytes: VerifiedBlock;
-	readonly source: Source;
 }
 
 /** One block on its way to a viewer. */
@@ -91,10 +85,8 @@ export class Fetcher {
 		signal: AbortSignal,
 	): Promise<boolean> {
 		signal.throwIfAborted();
-		const left = this.missing(place);
-		if (left.size === 0) return true;
 		const shard = this.shards.take(place);
-		const writes: Promise<void>[] = [];
+		const { left, writes } = this.missing(shard);
 		const end = Promise.withResolvers<boolean>();
 		const abort = () => end.reject(signal.reason);
 		signal.addEventListener("abort", abort, { once: true });
@@ -105,8 +97,8 @@ export class Fetcher {
 			from: origin ? 0 : Math.floor(Math.random() * total),
 			originAfter: (held) =>
 				origin ? (held ? FILL_PATIENCE : 0) : Number.POSITIVE_INFINITY,
-			onBlock: (block, bytes) => {
-				const write = shard.write(block, bytes);
+			onBlock: (block, bytes, source) => {
+				const write = shard.write(block, { bytes, source });
 				write.catch(end.reject);
 				writes.push(write);
 				left.delete(block);
@@ -117,6 +109,7 @@ export class Fetcher {
 				else end.resolve(false);
 			},
 		});
+		if (left.size === 0) end.resolve(true);
 		try {
 			const whole = await end.promise;
 			await Promise.all(writes);
@@ -128,15 +121,27 @@ export class Fetcher {
 		}
 	}
 
-	private missing({ title, shard, manifest }: ShardPlace): Set<number> {
-		const blocks = new Set<number>();
-		for (let block = 0; block < blocksIn(manifest, shard); block++) {
-			if (!this.options.store.hasBlock(title, shard, block)) blocks.add(block);
+	/** Blocks that are neither on disk nor on their way there, and what is on its way. */
+	private missing(shard: SharedShard) {
+		const { title, shard: index, manifest } = shard.place;
+		const left = new Set<number>();
+		const writes: Promise<void>[] = [];
+		for (let block = 0; block < blocksIn(manifest, index); block++) {
+			if (this.options.store.hasBlock(title, index, block)) continue;
+			const write = shard.writing(block);
+			if (write === undefined) left.add(block);
+			else writes.push(write.done);
 		}
-		return blocks;
+		return { left, writes };
 	}
 
 	private view(shard: SharedShard, block: number, urgent: boolean): BlockFetch {
+		const there = shard.writing(block);
+		if (there !== undefined) {
+			this.release(shard);
+			const result = Promise.resolve(there);
+			return { result, promote: () => undefined, cancel: () => undefined };
+		}
 		const { dial, holder } = this.patience;
 		const end = Promise.withResolvers<Fetched>();
 		// Whoever waits for it hears of a failure; when nobody does any more it is of no interest.
@@ -154,7 +159,7 @@ export class Fetcher {
 				held ? (pressing ? holder : Number.POSITIVE_INFINITY) : dial,
 			onBlock: (index, bytes, source) => {
 				this.arrivals.set(shard.place.title, monotonic());
-				shard.keep(index, bytes);
+				shard.keep(index, { bytes, source });
 				settle();
 				end.resolve({ bytes, source });
 			},

@@ -1,12 +1,11 @@
 import type { Log } from "../../base/log.ts";
 import { shardFileBytes } from "../../content/geometry.ts";
-import type { VerifiedBlock } from "../../content/verify.ts";
 import { short, type TitleId } from "../../wire/ids.ts";
 import type { Store } from "../ports.ts";
 import type { Room } from "../room.ts";
 import type { ShardPlace } from "./ask.ts";
 import { ShardFetch, type ShardPorts } from "./shard.ts";
-import { Sink } from "./sink.ts";
+import { type Fetched, Sink } from "./sink.ts";
 
 export interface SharedPorts extends ShardPorts {
 	readonly store: Store;
@@ -40,15 +39,20 @@ export class SharedShard {
 		return this.kept;
 	}
 
+	/** A block that is just being written: nobody need fetch it again. */
+	writing(block: number): ReturnType<Sink["writing"]> {
+		return this.sink.writing(block);
+	}
+
 	/** Writes a block that was just given. Rejects with what the store says. */
-	write(block: number, bytes: VerifiedBlock): Promise<void> {
-		return this.sink.put(this.fetch.knownLeaves, block, bytes);
+	write(block: number, got: Fetched): Promise<void> {
+		return this.sink.put(this.fetch.knownLeaves, block, got);
 	}
 
 	/** Writes a block that a viewer got, if there is room: a full or failing disk does not stop the film. */
-	keep(block: number, bytes: VerifiedBlock): void {
+	keep(block: number, got: Fetched): void {
 		if (!this.isKept) return;
-		this.write(block, bytes).catch((error: unknown) => {
+		this.write(block, got).catch((error: unknown) => {
 			if (this.kept !== true) return;
 			this.kept = false;
 			const { title, shard } = this.place;
@@ -67,7 +71,7 @@ export class SharedShard {
 
 /**
  * The shards that are being fetched, each by one fetch for all who want it.
- * Invariant: `all` has exactly the shards with users, and each is in use in the room.
+ * Invariant: `all` has exactly the shards with users or writes under way, and each is in use in the room.
  */
 export class SharedShards {
 	private readonly ports: SharedPorts;
@@ -94,13 +98,15 @@ export class SharedShards {
 		return entry.shard;
 	}
 
-	release({ place }: SharedShard): void {
-		const key = keyOf(place);
+	release(shard: SharedShard): void {
+		const key = keyOf(shard.place);
 		const entry = this.all.get(key);
 		if (entry === undefined || --entry.users > 0) return;
-		this.all.delete(key);
-		// The room counts it by what lies on the disk, so that has to be there first.
-		void entry.shard.settled().then(entry.unpin);
+		void shard.settled().then(() => {
+			if (entry.users > 0 || this.all.get(key) !== entry) return;
+			this.all.delete(key);
+			entry.unpin();
+		});
 	}
 
 	has(title: TitleId): boolean {

@@ -1,16 +1,29 @@
 import type { VerifiedBlock, VerifiedLeaves } from "../../content/verify.ts";
-import type { Store } from "../ports.ts";
+import type { Source, Store } from "../ports.ts";
 import type { Room } from "../room.ts";
 import type { ShardPlace } from "./ask.ts";
 import type { Backlog } from "./backlog.ts";
 
-/** Puts the blocks of one shard on disk as they come, each once, however many want it kept. */
+/** A block that came, and who gave it. */
+export interface Fetched {
+	readonly bytes: VerifiedBlock;
+	readonly source: Source;
+}
+
+interface Write extends Fetched {
+	readonly done: Promise<void>;
+}
+
+/**
+ * Puts the blocks of one shard on disk as they come, each once, however many want it kept.
+ * Invariant: `writes` has the blocks that have come to be kept and are not on disk yet.
+ */
 export class Sink {
 	private readonly place: ShardPlace;
 	private readonly store: Store;
 	private readonly room: Room;
 	private readonly backlog: Backlog;
-	private readonly writes = new Map<number, Promise<void>>();
+	private readonly writes = new Map<number, Write>();
 
 	constructor(place: ShardPlace, store: Store, room: Room, backlog: Backlog) {
 		this.place = place;
@@ -19,25 +32,29 @@ export class Sink {
 		this.backlog = backlog;
 	}
 
+	/** A block that is just being written: nobody need fetch it again. */
+	writing(block: number): Write | undefined {
+		return this.writes.get(block);
+	}
+
 	/** Resolves when no write is under way. */
 	async settled(): Promise<void> {
-		await Promise.allSettled(this.writes.values());
+		while (this.writes.size > 0) {
+			const writes = [...this.writes.values()];
+			await Promise.allSettled(writes.map(({ done }) => done));
+		}
 	}
 
 	/** Rejects with what the store says; may then be tried again. */
-	put(
-		leaves: VerifiedLeaves,
-		block: number,
-		bytes: VerifiedBlock,
-	): Promise<void> {
-		let write = this.writes.get(block);
-		if (write === undefined) {
-			const begun = this.write(leaves, block, bytes);
-			write = this.backlog.during(bytes.length, begun);
-			this.writes.set(block, write);
-			write.catch(() => this.writes.delete(block));
-		}
-		return write;
+	put(leaves: VerifiedLeaves, block: number, got: Fetched): Promise<void> {
+		const under = this.writes.get(block);
+		if (under !== undefined) return under.done;
+		const begun = this.write(leaves, block, got.bytes);
+		const done = this.backlog
+			.during(got.bytes.length, begun)
+			.finally(() => this.writes.delete(block));
+		this.writes.set(block, { ...got, done });
+		return done;
 	}
 
 	private async write(
