@@ -43,7 +43,8 @@ import { SharedHoldings } from "../src/store/holdings.ts";
 import { SharedShelf } from "../src/store/shelf.ts";
 import { ShardStore } from "../src/store/store.ts";
 import { openBootstrapNode } from "../src/swarm/dht.ts";
-import { Swarm } from "../src/swarm/swarm.ts";
+import { Swarm, type SwarmOptions } from "../src/swarm/swarm.ts";
+import type { Shelf } from "../src/swarm/upload.ts";
 import type { CatalogEntry } from "../src/wire/catalog.ts";
 import {
 	type Envelope,
@@ -141,7 +142,12 @@ export interface TestOperator {
 	readonly region: Region;
 	readonly networkSecret: Buffer;
 	signer(purpose: Purpose): Signer;
-	certify(key: KeyPair, changes?: Partial<Certificate>): Envelope;
+	/** @param signer who signs it, if not the operator's issuer */
+	certify(
+		key: KeyPair,
+		changes?: Partial<Certificate>,
+		signer?: Signer,
+	): Envelope;
 }
 
 export function makeOperator(): TestOperator {
@@ -165,8 +171,8 @@ export function makeOperator(): TestOperator {
 		region,
 		networkSecret: randomBytes(32),
 		signer,
-		certify(key, changes = {}) {
-			const bytes = seal(issuer, {
+		certify(key, changes = {}, signer = issuer) {
+			const bytes = seal(signer, {
 				network: trust.network,
 				region,
 				box: key.publicKey.toString("hex"),
@@ -209,6 +215,9 @@ export interface BoxSettings {
 	readonly certificate?: Envelope;
 	/** Changes what this box gives to neighbours: for liars. */
 	readonly spoil?: (bytes: Buffer, block: number) => Buffer | undefined;
+	/** What this box gives instead of what it would: for other liars. */
+	readonly shelf?: (honest: Shelf) => Partial<Shelf>;
+	readonly membership?: Partial<SwarmOptions["membership"]>;
 	readonly holders?: HolderBook;
 	readonly takeover?: number;
 	readonly patience?: ViewerPatience;
@@ -239,6 +248,18 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		() => true,
 		async () => undefined,
 	);
+	const given: Shelf = {
+		holders: (id) => shelf.holders(id),
+		manifest: (id) => shelf.manifest(id),
+		leaves: (id, shard) => shelf.leaves(id, shard),
+		blocks: async (id, shard, first, count) => {
+			const answer = await shelf.blocks(id, shard, first, count);
+			const sent = answer && settings.spoil?.(answer.bytes, first);
+			return answer && settings.spoil
+				? sent && { ...answer, bytes: sent }
+				: answer;
+		},
+	};
 	const traffic = { from: 0, to: 0, wrong: 0 };
 	const swarm = await Swarm.open({
 		keyPair: key,
@@ -250,6 +271,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			isRevoked: () => false,
 			currentHead: () => undefined,
 			offerHead: () => undefined,
+			...settings.membership,
 		},
 		dht: {
 			bootstrap,
@@ -261,18 +283,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		maxPeers: settings.maxPeers ?? 16,
 		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
 		up: settings.up ?? 0,
-		shelf: {
-			holders: (id) => shelf.holders(id),
-			manifest: (id) => shelf.manifest(id),
-			leaves: (id, shard) => shelf.leaves(id, shard),
-			blocks: async (id, shard, first, count) => {
-				const answer = await shelf.blocks(id, shard, first, count);
-				const sent = answer && settings.spoil?.(answer.bytes, first);
-				return answer && settings.spoil
-					? sent && { ...answer, bytes: sent }
-					: answer;
-			},
-		},
+		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),
 		onMember: () => undefined,
 		onTraffic: (direction, bytes) => {

@@ -53,7 +53,9 @@ export class Admission {
 		});
 		const onRefused = (slug: AdmissionReason, detail: string) => {
 			this.refusals.set(slug, (this.refusals.get(slug) ?? 0) + 1);
-			this.options.log.info(
+			// Those who stay out try again and again.
+			const level = slug === "exiled" || slug === "full" ? "debug" : "info";
+			this.options.log[level](
 				{ box: short(box), slug, detail, transport },
 				"connection refused",
 			);

@@ -2,6 +2,8 @@ import t from "tap";
 import { hold, makeTitle } from "../fixture.ts";
 import { fill, has, makeRegion, meet } from "./region.ts";
 
+t.setTimeout(120_000);
+
 /** Four shards; the last block is short. */
 const title = makeTitle(3 * 1024 * 1024 + 4321, 65_536, 16);
 const { id, manifest } = title;

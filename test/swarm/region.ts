@@ -1,7 +1,9 @@
 // A region on loopback for one test: its DHT node, its operator and an origin, all ended with the test.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { within } from "../../src/base/time.ts";
 import type { Link } from "../../src/swarm/link.ts";
 import type { Neighbour } from "../../src/swarm/neighbour.ts";
 import {
@@ -33,7 +35,9 @@ export async function makeRegion(
 	...titles: TestTitle[]
 ): Promise<TestRegion> {
 	t.setTimeout(120_000);
-	const root = t.testdir();
+	// Not tap's own folder, which goes before the boxes that live in it.
+	const root = mkdtempSync(join(tmpdir(), "larder-region-"));
+	t.teardown(() => rmSync(root, { recursive: true, force: true }));
 	const { node, address } = await makeBootstrap();
 	t.teardown(() => node.destroy());
 	const origin = await makeOrigin(...titles);
@@ -72,19 +76,27 @@ export async function meet(
 	return neighbour()!;
 }
 
-/** Fills shards of a title that the box's neighbours hold; all of them unless some are named. */
+/** Brings a whole title to a box: from its neighbours, and with `origin` from there when nobody else has it. */
 export async function fill(
 	box: TestBox,
 	title: TestTitle,
-	shards: Iterable<number> = title.manifest.shards.keys(),
+	origin = false,
 ): Promise<void> {
-	const { signal } = new AbortController();
-	const unwatch = box.swarm.watch(title.id);
 	const { id, manifest } = title;
+	const { signal } = new AbortController();
+	const unwatch = box.swarm.watch(id);
 	await box.store.putManifest(id, title.manifestBytes);
-	for (const shard of shards) {
+	for (const shard of manifest.shards.keys()) {
 		const place = { title: id, shard, manifest };
-		while (!(await box.fetcher.fill(place, false, signal)));
+		for (;;) {
+			const news = Promise.withResolvers<void>();
+			const end = box.swarm.onNews(() => news.resolve());
+			const done = await box.fetcher.fill(place, origin, signal);
+			// Nobody could be asked just now: when somebody can be, it is news, or a moment has passed.
+			if (!done) await within(50, news.promise, undefined);
+			end();
+			if (done) break;
+		}
 	}
 	unwatch();
 }

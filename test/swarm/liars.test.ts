@@ -1,0 +1,100 @@
+import t from "tap";
+import { MiB } from "../../src/base/units.ts";
+import type { Shelf } from "../../src/swarm/upload.ts";
+import { hold, makeTitle, put, until } from "../fixture.ts";
+import { fill, has, makeRegion, meet } from "./region.ts";
+
+t.setTimeout(120_000);
+
+const title = makeTitle(MiB, 16_384, 16);
+const { id } = title;
+
+function flipped(bytes: Buffer): Buffer {
+	const wrong = Buffer.from(bytes);
+	wrong[wrong.length >> 1]! ^= 1;
+	return wrong;
+}
+
+const LIES: Record<string, (honest: Shelf) => Partial<Shelf>> = {
+	"a wrong block": (honest) => ({
+		async blocks(...asked) {
+			const answer = await honest.blocks(...asked);
+			return answer && { ...answer, bytes: flipped(answer.bytes) };
+		},
+	}),
+	"wrong leaves": (honest) => ({
+		async leaves(...asked) {
+			const leaves = await honest.leaves(...asked);
+			return leaves && flipped(leaves);
+		},
+	}),
+	"too few bytes": (honest) => ({
+		async blocks(...asked) {
+			const answer = await honest.blocks(...asked);
+			return answer && { ...answer, bytes: answer.bytes.subarray(1) };
+		},
+	}),
+};
+
+for (const transport of ["tcp", "udx"] as const) {
+	const tcp = transport === "tcp";
+	for (const [lie, shelf] of Object.entries(LIES)) {
+		t.test(`${lie} over ${transport}: cut off and kept away`, async (t) => {
+			const region = await makeRegion(t, title);
+			const liar = await region.box("liar", { tcp, shelf });
+			const box = await region.box("box", { tcp });
+			await hold(liar, title);
+			await meet(box, liar, transport);
+			const unwatch = box.swarm.watch(id);
+			await until(() => box.swarm.candidates(id, 3).length > 0);
+			// Once the liar is gone the origin helps out.
+			const filling = fill(box, title, true);
+			await until(() => !box.swarm.neighbours.has(liar.id));
+			await filling;
+			unwatch();
+			t.ok(await has(box, title), "whole, and every block right");
+			await until(() => (box.swarm.refusals.get("exiled") ?? 0) > 0);
+			t.notOk(box.swarm.neighbours.has(liar.id));
+			box.swarm.dial([liar.id]);
+			t.notOk(box.swarm.isConnected(liar.id), "not dialled either");
+		});
+	}
+}
+
+t.test("a wrong manifest is not taken, and the next is asked", async (t) => {
+	const region = await makeRegion(t);
+	const liar = await region.box("liar", {
+		shelf: () => ({ manifest: async () => flipped(title.manifestBytes) }),
+	});
+	const honest = await region.box("honest");
+	const box = await region.box("box");
+	await put(honest.store, title, 0);
+	await put(liar.store, title, 0);
+	await Promise.all([meet(box, liar), meet(box, honest)]);
+	const { signal } = new AbortController();
+	// Whoever is asked first; once the honest one is gone too nobody is left.
+	t.same(await box.swarm.manifest(id, signal), title.manifestBytes);
+	box.swarm.expel(honest.id, "so that only the liar is left");
+	await until(() => !box.swarm.neighbours.has(honest.id));
+	await t.rejects(box.swarm.manifest(id, signal), {
+		message: /not-held/,
+	});
+	await until(() => !box.swarm.neighbours.has(liar.id));
+	t.equal(box.swarm.neighbours.size, 0);
+});
+
+t.test("silence costs a wait, then others give", async (t) => {
+	const region = await makeRegion(t);
+	const silent = await region.box("silent", {
+		shelf: () => ({ blocks: () => new Promise(() => undefined) }),
+	});
+	await hold(silent, title);
+	const honest = await region.box("honest");
+	await hold(honest, title);
+	const box = await region.box("box");
+	await Promise.all([meet(box, silent), meet(box, honest)]);
+	await fill(box, title);
+	t.ok(await has(box, title));
+	t.equal(region.origin.sent(), 0);
+	t.ok(box.swarm.neighbours.has(silent.id), "who is slow is no liar");
+});

@@ -1,0 +1,237 @@
+import c from "compact-encoding";
+import t from "tap";
+import { admit, type Membership } from "../../src/swarm/membership.ts";
+import {
+	type Envelope,
+	parseEnvelope,
+	type Signer,
+	seal,
+	trustIn,
+} from "../../src/wire/envelope.ts";
+import { chunk, EXCHANGE, request } from "../../src/wire/exchange.ts";
+import { type BoxId, networkOf, type Region } from "../../src/wire/ids.ts";
+import { generateKeyPair, type KeyPair } from "../../src/wire/keys.ts";
+import {
+	hold,
+	makeOperator,
+	makeTitle,
+	type TestBox,
+	until,
+} from "../fixture.ts";
+import { makeRegion, type TestRegion } from "./region.ts";
+import { knock, type Stranger } from "./stranger.ts";
+
+t.setTimeout(120_000);
+
+const title = makeTitle(100_000, 4096, 8);
+const DAY = 86_400_000;
+
+/** What somebody shows who is to be refused, by the reason. */
+const FALSE: Record<string, (region: TestRegion, key: KeyPair) => Envelope> = {
+	expired: ({ operator }, key) =>
+		operator.certify(key, { notAfter: Date.now() - 1 }),
+	"not-yet-valid": ({ operator }, key) =>
+		operator.certify(key, { notBefore: Date.now() + DAY }),
+	"wrong-network": ({ operator }, key) =>
+		operator.certify(key, {
+			network: networkOf(makeOperator().root.publicKey),
+		}),
+	"wrong-region": ({ operator }, key) =>
+		operator.certify(key, { region: "south-2" as Region }),
+	"key-mismatch": ({ operator }) => operator.certify(generateKeyPair()),
+	"wrong-purpose": ({ operator }, key) =>
+		operator.certify(key, {}, operator.signer("catalog")),
+	"bad-signature": (_, key) => makeOperator().certify(key),
+	"bad-schema": ({ operator }, key) =>
+		operator.certify(key, { role: "guest" as "box" }),
+	revoked: ({ operator }, key) => operator.certify(key),
+};
+
+/** A head that revokes so many boxes. */
+function makeHead(signer: Signer, revoked: number): Envelope {
+	const boxes = Array.from({ length: revoked }, (_, i) =>
+		i.toString(16).padStart(64, "0"),
+	);
+	const bytes = seal(signer, { version: revoked, revoked: boxes });
+	const read = parseEnvelope(JSON.parse(bytes.toString()));
+	if (!read.ok) throw new Error(read.detail);
+	return read.value;
+}
+
+function membershipOf(
+	{ operator }: TestRegion,
+	certificate: Envelope,
+): Membership {
+	return {
+		region: operator.region,
+		trust: trustIn(operator.root.publicKey, Date.now),
+		certificate,
+		tcp: () => undefined,
+		isRevoked: () => false,
+		offerHead: () => undefined,
+	};
+}
+
+/** Asks for a block without waiting to be let in; counts what comes. */
+function grab({ mux }: Stranger): { chunks: number } {
+	const got = { chunks: 0 };
+	const channel = mux.createChannel({ protocol: EXCHANGE })!;
+	const requests = channel.addMessage({ encoding: request });
+	channel.addMessage({ encoding: chunk, onmessage: () => got.chunks++ });
+	channel.open();
+	requests.send({
+		...{ id: 1, wanted: "blocks", title: title.id, urgent: true },
+		...{ shard: 0, first: 0, count: 1 },
+	});
+	return got;
+}
+
+/** A box that holds a title and counts no byte given. */
+async function holder(
+	region: TestRegion,
+	revoked: Set<string>,
+): Promise<TestBox> {
+	const box = await region.box("a", {
+		membership: { isRevoked: (id: BoxId) => revoked.has(id) },
+	});
+	await hold(box, title);
+	return box;
+}
+
+for (const transport of ["udx", "tcp"] as const) {
+	t.test(`who is not a member gets nothing over ${transport}`, async (t) => {
+		const region = await makeRegion(t);
+		const revoked = new Set<string>();
+		const a = await holder(region, revoked);
+		for (const [slug, certificate] of Object.entries(FALSE)) {
+			const key = generateKeyPair();
+			if (slug === "revoked") revoked.add(key.publicKey.toString("hex"));
+			const stranger = await knock(region, a, key, transport);
+			const me = membershipOf(region, certificate(region, key));
+			let admitted = false;
+			admit(stranger.mux, me, {
+				onProven: () => undefined,
+				onMember: () => {
+					admitted = true;
+				},
+				onRefused: () => undefined,
+			});
+			const got = grab(stranger);
+			await stranger.closed;
+			t.notOk(admitted, slug);
+			t.equal(got.chunks, 0, slug);
+			await until(() => a.swarm.refusals.get(slug) === 1);
+			await stranger.end();
+		}
+		t.same(new Set(a.swarm.refusals.keys()), new Set(Object.keys(FALSE)));
+		t.equal(a.swarm.neighbours.size, 0);
+		t.equal(a.traffic.to, 0);
+	});
+
+	t.test(`a hello that is none is refused over ${transport}`, async (t) => {
+		const region = await makeRegion(t);
+		const a = await holder(region, new Set());
+		const hellos: Record<string, Buffer | undefined> = {
+			"not-json": Buffer.from("{"),
+			"bad-schema": Buffer.from("{}"),
+			"too-large": Buffer.alloc(70_000, " "),
+			silent: undefined,
+		};
+		for (const [slug, bytes] of Object.entries(hellos)) {
+			const key = generateKeyPair();
+			const stranger = await knock(region, a, key, transport);
+			const protocol = "larder/membership/1";
+			const channel = stranger.mux.createChannel({ protocol })!;
+			const greeting = channel.addMessage({ encoding: c.raw });
+			channel.open();
+			if (bytes !== undefined) greeting.send(bytes);
+			const got = grab(stranger);
+			await stranger.closed;
+			t.equal(got.chunks, 0, slug);
+			await until(() => a.swarm.refusals.get(slug) === 1);
+			await stranger.end();
+		}
+		t.equal(a.traffic.to, 0);
+	});
+
+	t.test(
+		`a long frame before admission ends it over ${transport}`,
+		async (t) => {
+			const region = await makeRegion(t);
+			const a = await holder(region, new Set());
+			const key = generateKeyPair();
+			const stranger = await knock(region, a, key, transport);
+			stranger.stream.write(Buffer.alloc(200_000));
+			await stranger.closed;
+			await until(() => a.swarm.refusals.get("gone") === 1);
+			t.equal(a.swarm.refusals.size, 1, "cut at once, not for being silent");
+			await stranger.end();
+		},
+	);
+}
+
+t.test("membership is asked of both sides", async (t) => {
+	const region = await makeRegion(t);
+	const a = await holder(region, new Set());
+	const key = generateKeyPair();
+	// A box of another operator, which runs what this one runs.
+	const foreign = makeOperator();
+	const b = await region.box("b", { key, operator: foreign });
+	const stranger = await knock(region, b, generateKeyPair(), "udx");
+	const me = membershipOf(region, region.operator.certify(key));
+	await new Promise<void>((resolve) => {
+		admit(stranger.mux, me, {
+			onProven: () => t.fail("a foreign box passed"),
+			onMember: () => t.fail("a foreign box let us in"),
+			onRefused: (slug) => {
+				t.equal(slug, "bad-signature");
+				resolve();
+			},
+		});
+	});
+	await stranger.end();
+	t.equal(a.swarm.neighbours.size, 0);
+});
+
+t.test("who is revoked later is cut, and stays out", async (t) => {
+	const region = await makeRegion(t);
+	const revoked = new Set<string>();
+	const a = await holder(region, revoked);
+	const b = await region.box("b");
+	await until(() => a.swarm.neighbours.get(b.id)?.bulk !== undefined);
+	revoked.add(b.id);
+	a.swarm.headChanged();
+	await until(() => b.swarm.neighbours.size === 0);
+	await until(() => (a.swarm.refusals.get("revoked") ?? 0) > 0);
+	t.equal(a.swarm.neighbours.size, 0);
+});
+
+t.test("heads pass between neighbours, however long", async (t) => {
+	const region = await makeRegion(t);
+	const { operator } = region;
+	const signer = operator.signer("catalog");
+	const heads = new Map<string, Envelope[]>();
+	const box = (name: string, head: () => Envelope | undefined) =>
+		region.box(name, {
+			membership: {
+				currentHead: head,
+				offerHead: (offered) => {
+					heads.set(name, [...(heads.get(name) ?? []), offered]);
+				},
+			},
+		});
+	let current = makeHead(signer, 1);
+	const a = await box("a", () => current);
+	await box("b", () => undefined);
+	await until(() => heads.get("b")?.length === 1);
+	t.same(heads.get("b"), [current]);
+	// Longer than any hello.
+	current = makeHead(signer, 3000);
+	a.swarm.headChanged();
+	await until(() => heads.get("b")?.length === 2);
+	t.same(heads.get("b")![1], current);
+	await box("c", () => undefined);
+	await until(() => (heads.get("c")?.length ?? 0) > 0);
+	t.same(heads.get("c")![0], current);
+	t.same([...a.swarm.refusals], []);
+});
