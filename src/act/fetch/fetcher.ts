@@ -84,6 +84,8 @@ export class Fetcher {
 		origin: boolean,
 		signal: AbortSignal,
 	): Promise<boolean> {
+		// What an earlier run left of it is read through first.
+		await this.options.store.leaves(place.title, place.shard);
 		signal.throwIfAborted();
 		const shard = this.shards.take(place);
 		const { left, writes } = this.missing(shard);
