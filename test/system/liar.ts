@@ -26,6 +26,8 @@ export const LIES = {
 
 export interface Liar {
 	readonly box: BoxId;
+	/** Dials a box: whom its lookup brings is chance. */
+	meet(box: BoxId): void;
 	/** Requests for blocks that it answered, or did not answer, with a lie. */
 	readonly lies: number;
 }
@@ -103,6 +105,7 @@ export async function startLiar(
 	t.teardown(() => swarm.close());
 	return {
 		box: identity.boxId,
+		meet: (box) => swarm.dial([box]),
 		get lies() {
 			return lies;
 		},
