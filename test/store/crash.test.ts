@@ -48,7 +48,7 @@ t.test("what was written before a kill -9 is kept", async (t) => {
 	for (const count of [5, 37, 120]) {
 		const folder = join(t.testdirName, `store-${count}`);
 		const told = await killAfter(count, folder, origin);
-		t.ok(told.length >= count && told.length < 321, `${told.length} blocks`);
+		t.ok(told.length >= count, `${told.length} blocks`);
 		const store = await ShardStore.open({ folder, ...LIMITS });
 		for (const line of told) {
 			const [shard = 0, block = 0] = line.split(" ").map(Number);
