@@ -47,6 +47,14 @@ export interface ExchangeRefusal {
 	readonly reason: Refusal;
 }
 
+/**
+ * A frame that no honest neighbour sends; it ends the connection.
+ * Not a RangeError or TypeError: Protomux takes those for faults of this program and lets them end the process.
+ */
+export class FrameInvalid extends Error {
+	override readonly name = "FrameInvalid";
+}
+
 export const title: Encoding<TitleId> = {
 	preencode(state) {
 		state.end += 32;
@@ -70,7 +78,7 @@ function word<T extends string>(words: readonly T[]): Encoding<T> {
 		},
 		decode(state) {
 			const value = words[c.uint8.decode(state)];
-			if (value === undefined) throw new RangeError("unknown word in a frame");
+			if (value === undefined) throw new FrameInvalid("unknown word");
 			return value;
 		},
 	};

@@ -1,5 +1,5 @@
 import c, { type Encoding } from "compact-encoding";
-import { title } from "./exchange.ts";
+import { FrameInvalid, title } from "./exchange.ts";
 import type { TitleId } from "./ids.ts";
 
 /** The Protomux protocol over which neighbours tell what they hold of the titles they are asked about. */
@@ -71,7 +71,7 @@ export const holding: Encoding<Holding> = {
 		const shards = copy(c.buffer.decode(state));
 		const partial: PartialHolding[] = [];
 		const count = c.uint.decode(state);
-		if (count > MAX_PARTIALS) throw new RangeError("too many partial shards");
+		if (count > MAX_PARTIALS) throw new FrameInvalid("too many partial shards");
 		for (let left = count; left > 0; left--) {
 			partial.push(partialHolding.decode(state));
 		}

@@ -1,12 +1,11 @@
 import c from "compact-encoding";
 import t from "tap";
-import { admit, type Membership } from "../../src/swarm/membership.ts";
+import { admit } from "../../src/swarm/membership.ts";
 import {
 	type Envelope,
 	parseEnvelope,
 	type Signer,
 	seal,
-	trustIn,
 } from "../../src/wire/envelope.ts";
 import { chunk, EXCHANGE, request } from "../../src/wire/exchange.ts";
 import { type BoxId, networkOf, type Region } from "../../src/wire/ids.ts";
@@ -19,7 +18,7 @@ import {
 	until,
 } from "../fixture.ts";
 import { makeRegion, type TestRegion } from "./region.ts";
-import { knock, type Stranger } from "./stranger.ts";
+import { knock, membershipOf, type Stranger } from "./stranger.ts";
 
 t.setTimeout(120_000);
 
@@ -56,20 +55,6 @@ function makeHead(signer: Signer, revoked: number): Envelope {
 	const read = parseEnvelope(JSON.parse(bytes.toString()));
 	if (!read.ok) throw new Error(read.detail);
 	return read.value;
-}
-
-function membershipOf(
-	{ operator }: TestRegion,
-	certificate: Envelope,
-): Membership {
-	return {
-		region: operator.region,
-		trust: trustIn(operator.root.publicKey, Date.now),
-		certificate,
-		tcp: () => undefined,
-		isRevoked: () => false,
-		offerHead: () => undefined,
-	};
 }
 
 /** Asks for a block without waiting to be let in; counts what comes. */

@@ -1,10 +1,36 @@
 // Somebody who reaches a box's door over either transport and then does as it likes.
 import { once } from "node:events";
 import type { NoiseStream } from "@hyperswarm/secret-stream";
+import c, { type Encoding } from "compact-encoding";
 import HyperDHT from "hyperdht";
-import Protomux from "protomux";
+import Protomux, { type Message } from "protomux";
+import { admit, type Membership } from "../../src/swarm/membership.ts";
 import { dialTcp } from "../../src/swarm/tcp.ts";
-import { type KeyPair, secretKey } from "../../src/wire/keys.ts";
+import { type Envelope, trustIn } from "../../src/wire/envelope.ts";
+import {
+	cancel,
+	chunk,
+	EXCHANGE,
+	type ExchangeChunk,
+	type ExchangeRefusal,
+	type ExchangeRequest,
+	refuse,
+	request,
+	title,
+} from "../../src/wire/exchange.ts";
+import type { BoxId, TitleId } from "../../src/wire/ids.ts";
+import {
+	delta,
+	type Holding,
+	type HoldingDelta,
+	holding,
+	INVENTORY,
+} from "../../src/wire/inventory.ts";
+import {
+	generateKeyPair,
+	type KeyPair,
+	secretKey,
+} from "../../src/wire/keys.ts";
 import type { TestBox } from "../fixture.ts";
 import type { TestRegion } from "./region.ts";
 
@@ -53,4 +79,126 @@ export async function knock(
 			await dht.destroy({ force: true });
 		},
 	};
+}
+
+/** Membership as an honest box of the region would show it, but with this certificate. */
+export function membershipOf(
+	{ operator }: TestRegion,
+	certificate: Envelope,
+): Membership {
+	return {
+		region: operator.region,
+		trust: trustIn(operator.root.publicKey, Date.now),
+		certificate,
+		tcp: () => undefined,
+		isRevoked: () => false,
+		offerHead: () => undefined,
+	};
+}
+
+/** A member that keeps to no rule. Bytes go as they are. */
+export interface Rogue extends Stranger {
+	readonly id: BoxId;
+	readonly wants: Message<TitleId>;
+	readonly answers: Message<Holding>;
+	readonly deltas: Message<HoldingDelta>;
+	readonly requests: Message<ExchangeRequest | Uint8Array>;
+	readonly chunks: Message<ExchangeChunk>;
+	readonly refusals: Message<ExchangeRefusal | Uint8Array>;
+	readonly cancels: Message<number | Uint8Array>;
+	/** What the box said, oldest first. */
+	readonly heard: {
+		readonly wanted: TitleId[];
+		readonly requests: ExchangeRequest[];
+		readonly refusals: ExchangeRefusal[];
+		readonly chunks: ExchangeChunk[];
+	};
+	/** Called with each request of the box. */
+	onRequest: (request: ExchangeRequest) => void;
+}
+
+/** A member of the region, admitted over UDX, that does as it likes. */
+export async function sneakIn(
+	region: TestRegion,
+	box: TestBox,
+): Promise<Rogue> {
+	const key = generateKeyPair();
+	const stranger = await knock(region, box, key, "udx");
+	const me = membershipOf(region, region.operator.certify(key));
+	return await new Promise((resolve, reject) => {
+		admit(stranger.mux, me, {
+			onProven: () => undefined,
+			onMember: () => resolve(rogue(stranger, key)),
+			onRefused: (slug) => reject(new Error(slug)),
+		});
+	});
+}
+
+/** Encodes what fits, and takes bytes as they are. */
+function loose<T>(encoding: Encoding<T>): Encoding<T | Uint8Array> {
+	return {
+		preencode(state, value) {
+			if (value instanceof Uint8Array) c.raw.preencode(state, value);
+			else encoding.preencode(state, value);
+		},
+		encode(state, value) {
+			if (value instanceof Uint8Array) c.raw.encode(state, value);
+			else encoding.encode(state, value);
+		},
+		decode: encoding.decode,
+	};
+}
+
+function rogue(stranger: Stranger, key: KeyPair): Rogue {
+	const wanted: TitleId[] = [];
+	const requests: ExchangeRequest[] = [];
+	const refusals: ExchangeRefusal[] = [];
+	const chunks: ExchangeChunk[] = [];
+	const inventory = stranger.mux.createChannel({ protocol: INVENTORY })!;
+	const wants = inventory.addMessage({
+		encoding: title,
+		onmessage: (id) => wanted.push(id),
+	});
+	inventory.addMessage({ encoding: title });
+	const answers = inventory.addMessage({ encoding: holding });
+	const deltas = inventory.addMessage({ encoding: delta });
+	inventory.open();
+	const exchange = stranger.mux.createChannel({ protocol: EXCHANGE })!;
+	const asks = exchange.addMessage({
+		encoding: loose(request),
+		onmessage(message) {
+			const asked = message as ExchangeRequest;
+			requests.push(asked);
+			made.onRequest(asked);
+		},
+	});
+	const gives = exchange.addMessage({
+		encoding: chunk,
+		onmessage: (part) => chunks.push(part),
+	});
+	const refuses = exchange.addMessage({
+		encoding: loose(refuse),
+		onmessage: (refusal) => refusals.push(refusal as ExchangeRefusal),
+	});
+	const cancels = exchange.addMessage({ encoding: loose(cancel) });
+	exchange.open();
+	const made: Rogue = {
+		stream: stranger.stream,
+		mux: stranger.mux,
+		closed: stranger.closed,
+		end: () => stranger.end(),
+		id: key.publicKey.toString("hex") as BoxId,
+		...{
+			wants,
+			answers,
+			deltas,
+			requests: asks,
+			chunks: gives,
+			refusals: refuses,
+			cancels,
+		},
+		heard: { wanted, requests, refusals, chunks },
+		onRequest: () => undefined,
+	};
+	return made;
 }
