@@ -1,5 +1,6 @@
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
+import type { Socket } from "node:net";
 import { LarderError, systemCode } from "../base/errors.ts";
 import { SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
@@ -35,6 +36,7 @@ export class Connections {
 	private readonly agent: http.Agent;
 	private readonly client: typeof http | typeof https;
 	private readonly patience: Patience;
+	private readonly guarded = new WeakSet<Socket>();
 
 	constructor(protocol: "http:" | "https:", patience: Patience) {
 		this.client = protocol === "https:" ? https : http;
@@ -98,6 +100,7 @@ export class Connections {
 		const { connect, idle } = this.patience;
 		const ready = url.protocol === "https:" ? "secureConnect" : "connect";
 		request.on("socket", (socket) => {
+			this.guard(socket);
 			if (!socket.connecting) return limit(idle, "silent");
 			limit(connect, "not connected");
 			socket.once(ready, () => limit(idle, "silent"));
@@ -115,6 +118,16 @@ export class Connections {
 			else reject(error);
 		});
 		return promise;
+	}
+
+	/**
+	 * A request that is aborted in the moment in which its answer ends destroys a socket that Node no longer listens to,
+	 * and the error would end the process.
+	 */
+	private guard(socket: Socket): void {
+		if (this.guarded.has(socket)) return;
+		this.guarded.add(socket);
+		socket.on("error", () => undefined);
 	}
 
 	/**
