@@ -59,6 +59,7 @@ type Phase =
 			readonly is: "up";
 			readonly client: MqttClient;
 			readonly steady: NodeJS.Timeout;
+			readonly since: Millis;
 	  }
 	| { readonly is: "closed" };
 
@@ -86,6 +87,11 @@ export class MqttSession {
 
 	get connected(): boolean {
 		return this.phase.is === "up";
+	}
+
+	/** Since when it is connected and subscribed, in Unix milliseconds; undefined while it is not. */
+	get upSince(): Millis | undefined {
+		return this.phase.is === "up" ? this.phase.since : undefined;
 	}
 
 	/** Why there is no connection, as far as it is known. */
@@ -228,7 +234,7 @@ export class MqttSession {
 		const steady = setTimeout(() => {
 			this.attempts = 0;
 		}, this.timing.stable).unref();
-		this.phase = { is: "up", client, steady };
+		this.phase = { is: "up", client, steady, since: Date.now() };
 		this.lastTrouble = undefined;
 		this.options.log.info({ protocol: this.protocol }, "broker connected");
 		this.options.onUp?.();

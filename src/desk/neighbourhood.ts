@@ -132,7 +132,10 @@ export class Neighbourhood {
 	async startBroker(): Promise<void> {
 		const port = new URL(this.brokerUrl).port;
 		const args = ["broker", "--port", port];
+		const isAgain = this.broker !== undefined;
 		this.broker = await this.crew.start("broker", "larder", args);
+		if (isAgain) await this.observer.reopen();
+		else await this.observer.open();
 	}
 
 	async startOrigin(): Promise<void> {
@@ -261,8 +264,7 @@ export class Neighbourhood {
 	private async startServices(dhtPorts: readonly number[]): Promise<void> {
 		const { broker, origin } = this.options;
 		const starts = await Promise.allSettled([
-			broker === undefined &&
-				this.startBroker().then(() => this.observer.open()),
+			broker === undefined && this.startBroker(),
 			this.startDht(dhtPorts),
 			origin !== false && this.startOrigin(),
 		]);

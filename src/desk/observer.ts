@@ -28,7 +28,7 @@ export class Observer {
 	heard = 0;
 	private readonly brokerUrl: string;
 	private readonly session: MqttSession;
-	private readonly connected = Promise.withResolvers<true>();
+	private connected = Promise.withResolvers<true>();
 	private readonly boxes = new Set<BoxId>();
 	private readonly listeners = new Set<() => void>();
 
@@ -41,12 +41,26 @@ export class Observer {
 			onUp: () => this.connected.resolve(true),
 			onMessage: async (topic, payload) => this.receive(topic, payload),
 			log: silent,
+			// Fill levels are not retained: what is said while it is away is lost on it.
+			timing: { base: 100, cap: SECOND },
 		});
 	}
 
 	/** Connects. Throws BROKER_FAILED when the broker does not let it in within seconds. */
 	async open(): Promise<void> {
 		this.session.start();
+		await this.listening();
+	}
+
+	/** The broker is there again: connects without waiting out a pause. Throws BROKER_FAILED as `open` does. */
+	async reopen(): Promise<void> {
+		if (this.session.connected) return;
+		this.connected = Promise.withResolvers();
+		this.session.nudge();
+		await this.listening();
+	}
+
+	private async listening(): Promise<void> {
 		if (await within(BROKER_LIMIT, this.connected.promise, false)) return;
 		const why = this.session.trouble ?? "it does not answer";
 		throw new LarderError(

@@ -90,6 +90,7 @@ async function run(
 	parts.add("api", api);
 	const attention = new Attention({
 		watched: () => api.watched,
+		hearingSince: () => lines.dispatch.hearingSince,
 		silent: (since, limit) => fleet.silent(since, limit),
 		ask: (box) => lines.commands.send(box, { kind: "report" }),
 		log,

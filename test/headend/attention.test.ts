@@ -13,15 +13,17 @@ const lost = "f".repeat(64) as BoxId;
 
 t.test("boxes are asked in turn, each once until it answers", async (t) => {
 	let watched = false;
-	let now = START;
+	let now = START + 5;
+	let hearing: number | undefined;
 	let unheard: readonly BoxId[] = [lost];
 	const rounds = new Happenings<number>();
 	const asked = new Happenings<BoxId>();
 	const sinces = new Set<number>();
 	const attention = new Attention({
-		watched: () => {
+		watched: () => watched,
+		hearingSince: () => {
 			rounds.add(rounds.all.length);
-			return watched;
+			return hearing;
 		},
 		silent: async (since, limit) => {
 			sinces.add(since);
@@ -39,8 +41,11 @@ t.test("boxes are asked in turn, each once until it answers", async (t) => {
 	};
 
 	await rest();
+	t.same(asked.all, [], "nobody is asked while the broker is away");
+	hearing = START;
+	await rest();
 	t.same(asked.all, [lost], "nobody looks: who told nothing yet");
-	t.same([...sinces], [START], "or not since the headend started");
+	t.same([...sinces], [START], "or not since the headend hears");
 	unheard = [];
 	await rest();
 

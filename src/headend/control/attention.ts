@@ -15,6 +15,8 @@ const REST: Millis = 30 * SECOND;
 export interface AttentionOptions {
 	/** Whether somebody looks at the page. */
 	readonly watched: () => boolean;
+	/** Since when the headend hears what boxes say; undefined while the broker is away. */
+	readonly hearingSince: () => Millis | undefined;
 	/** Boxes that are there and told no levels since an instant, or not since they started; longest silent first. */
 	readonly silent: (since: Millis, limit: number) => Promise<readonly BoxId[]>;
 	/** Has a box report. */
@@ -25,14 +27,13 @@ export interface AttentionOptions {
 }
 
 /**
- * Boxes tell their levels when one changes, and a few times an hour. Who told them while the headend was away is asked
- * again; and while somebody looks, all are asked in turn.
+ * Boxes tell their levels when one changes, and a few times an hour. Who told them while the headend did not hear,
+ * because it or the broker was away, is asked again; and while somebody looks, all are asked in turn.
  * Invariant: one round at a time; a box is asked at most once in `REST` without having answered.
  */
 export class Attention {
 	private readonly options: AttentionOptions;
 	private readonly now: Clock;
-	private readonly started: Millis;
 	private readonly timer: NodeJS.Timeout;
 	private readonly asked = new Map<BoxId, Millis>();
 	private running: Promise<void> | undefined;
@@ -40,7 +41,6 @@ export class Attention {
 	constructor(options: AttentionOptions) {
 		this.options = options;
 		this.now = options.now ?? Date.now;
-		this.started = this.now();
 		this.timer = setInterval(() => {
 			this.running ??= this.round().finally(() => {
 				this.running = undefined;
@@ -54,9 +54,11 @@ export class Attention {
 	}
 
 	private async round(): Promise<void> {
-		const { watched, silent, ask, log } = this.options;
+		const { watched, hearingSince, silent, ask, log } = this.options;
 		const now = this.now();
-		const since = watched() ? now - FRESH : this.started;
+		const hearing = hearingSince();
+		if (hearing === undefined) return;
+		const since = watched() ? now - FRESH : hearing;
 		for (const [box, at] of this.asked)
 			if (now - at > REST) this.asked.delete(box);
 		try {

@@ -90,6 +90,11 @@ export class Dispatch {
 		return this.ear.connected && this.mouth.connected;
 	}
 
+	/** Since when nothing that boxes say is missed, in Unix milliseconds; undefined while the broker is away. */
+	get hearingSince(): Millis | undefined {
+		return this.ear.upSince;
+	}
+
 	/** Why the broker is away, as far as it is known. */
 	get trouble(): string | undefined {
 		return this.ear.trouble ?? this.mouth.trouble;

@@ -43,6 +43,8 @@ export interface BoxView {
 	readonly placed: Bytes | null;
 	readonly held: Bytes | null;
 	readonly neighbours: number | null;
+	/** By the headend's clock: when those figures came. */
+	readonly toldAt: Millis | null;
 	readonly fromNeighbours: Bytes;
 	readonly fromOrigin: Bytes;
 	readonly toNeighbours: Bytes;
@@ -92,7 +94,7 @@ export async function regions(db: Statements): Promise<RegionView[]> {
 export async function boxes(db: Statements): Promise<BoxView[]> {
 	const { rows } = await db.query<BoxView>(
 		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, turned_at AS "turnedAt", power, reach, version,
-			capacity, used, placed, held, neighbours,
+			capacity, used, placed, held, neighbours, fills.received_at AS "toldAt",
 			${total("fromNeighbours")} AS "fromNeighbours", ${total("fromOrigin")} AS "fromOrigin", ${total("toNeighbours")} AS "toNeighbours",
 			placements.rev, reports.rev AS "saidRev", phase, code
 		FROM boxes LEFT JOIN fills ON fills.box = id LEFT JOIN placements ON placements.box = id LEFT JOIN reports ON reports.box = id
