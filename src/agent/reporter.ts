@@ -46,7 +46,8 @@ export class Reporter {
 
 	constructor(parts: ReporterParts) {
 		this.parts = parts;
-		this.measureIn(QUIET);
+		// The headend plans with a box once it knows its room.
+		this.measureIn(SOON);
 	}
 
 	/** What became of the last placement, as it was reported. */

@@ -92,14 +92,19 @@ function best(
 	return found;
 }
 
-/** Boxes far below their share take copies from boxes above theirs: last ranks first, from all over the titles. */
+/**
+ * Boxes far below their share take copies from boxes above theirs: last ranks first, from all over the titles. Who has led a
+ * shard goes on leading it: a leader that does not have it yet would fetch it over the trunk once more.
+ */
 export function level(board: Board, boxes: readonly number[]): void {
 	let takers = boxes.filter((box) => board.pressure(box) < 1 - SLACK);
 	// First only where it does not spoil the striping, then anywhere.
 	for (const crowded of [0, Infinity]) {
 		for (const shard of scattered(board.shards)) {
 			if (takers.length === 0) return;
-			for (let rank = board.copies(shard) - 1; rank >= 0; rank--) {
+			const copies = board.copies(shard);
+			const last = copies > 1 && !board.isNew(shard) ? 1 : 0;
+			for (let rank = copies - 1; rank >= last; rank--) {
 				const pressure = board.pressure(board.holder(shard, rank));
 				if (pressure <= 1) continue;
 				board.lookAround(shard);

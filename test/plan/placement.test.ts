@@ -124,6 +124,33 @@ t.test(
 	},
 );
 
+t.test(
+	"newcomers take copies behind those who have the shard: nobody new asks the origin for it",
+	async (t) => {
+		const names = [..."abcdef0123456789"];
+		const titles = [title("f", 64), title("9", 64)];
+		const plan = (boxes: readonly string[], current: Assignment) =>
+			planPlacement({
+				titles,
+				boxes: boxes.map((name) => box(name)),
+				copies: 3,
+				current,
+			}).holders;
+		const few = plan(names.slice(0, 4), nothing);
+		const many = plan(names, few);
+		let moved = 0;
+		for (const { id } of titles) {
+			const before = brief(few, id);
+			for (const [shard, row] of brief(many, id).entries()) {
+				const had = before[shard] ?? "";
+				t.equal(row[0], had[0], `shard ${shard}: ${had} to ${row}`);
+				moved += [...row].filter((name) => !had.includes(name)).length;
+			}
+		}
+		t.ok(moved > 128, `${moved} copies moved`);
+	},
+);
+
 t.test("who leads everything so far leads little of what is new", async (t) => {
 	const long = title("9", 60);
 	const current = held(film.id, ["abc", "abc", "abc", "abc"]);

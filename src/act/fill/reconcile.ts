@@ -215,6 +215,13 @@ export class Reconciler {
 	private begin(step: FillStep): void {
 		const key = keyOf(step.title, "shard" in step ? step.shard : undefined);
 		if (this.closed || this.running.has(key)) return;
+		if (step.kind === "fetch-shard" && step.origin && step.rank > 0) {
+			const { title, shard, rank } = step;
+			this.options.log.info(
+				{ title: short(title), shard, rank },
+				"nobody before this box brings a shard: the origin is asked",
+			);
+		}
 		const abort = new AbortController();
 		const ended = this.carryOut(key, step, abort.signal);
 		this.running.set(key, { step, abort, ended });
