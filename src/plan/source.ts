@@ -43,7 +43,8 @@ const URGENT_SLICE: Millis = 50;
 /**
  * Where the next block comes from: the neighbour that is likely to have sent it first, as long as it has room in its window;
  * the origin when nobody has, after the wait that its use is put off for.
- * Likely time = round trip + (bytes in flight + bytes asked) / throughput.
+ * Likely time = round trip + (bytes in flight + bytes asked) / throughput. A viewer does not wait for a neighbour that
+ * would be too slow for one block even with nothing else to do, as long as the origin is there.
  */
 export function chooseSource(question: SourceQuestion): SourceChoice {
 	const { bytes, candidates, urgent, waited, originAfter } = question;
@@ -53,19 +54,35 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 		const { inFlight, window, roundTrip } = candidate;
 		const room = urgent ? window * URGENT_WINDOW : window;
 		if (inFlight > 0 && inFlight + bytes > room) continue;
-		const time = roundTrip / SECOND + (inFlight + bytes) / rateOf(candidate);
+		const time = roundTrip + takes(candidate, inFlight + bytes);
 		if (time < bestTime) {
 			best = candidate;
 			bestTime = time;
 		}
 	}
-	if (best !== undefined) {
+	const tooSlow =
+		urgent && Number.isFinite(originAfter) && isTooSlow(best, bytes);
+	if (best !== undefined && !tooSlow) {
 		const slice = (rateOf(best) * URGENT_SLICE) / SECOND / bytes;
 		const most = urgent ? Math.max(1, Math.floor(slice)) : Infinity;
 		return { from: "neighbour", box: best.box, most };
 	}
 	if (waited >= originAfter) return { from: "origin" };
 	return { from: "nobody", wait: originAfter - waited };
+}
+
+/** Whether a neighbour cannot be counted on for a block that a viewer waits for. */
+export function isTooSlow(
+	candidate: SourceCandidate | undefined,
+	bytes: Bytes,
+): boolean {
+	if (candidate === undefined) return true;
+	const { roundTrip } = candidate;
+	return roundTrip + takes(candidate, bytes) > VIEWER_PATIENCE.holder;
+}
+
+function takes(candidate: SourceCandidate, bytes: Bytes): Millis {
+	return (bytes / rateOf(candidate)) * SECOND;
 }
 
 function rateOf({ throughput }: SourceCandidate): Rate {

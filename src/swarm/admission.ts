@@ -16,7 +16,6 @@ export interface AdmissionOptions {
 	readonly membership: Membership;
 	/** Connections over UDX at a time; the listener has limits of its own for TCP. */
 	readonly limit: number;
-	readonly exileTime: Millis;
 	readonly log: Log;
 }
 
@@ -76,12 +75,12 @@ export class Admission {
 	}
 
 	/** Keeps a box away for a while. */
-	exile(box: BoxId): void {
+	exile(box: BoxId, time: Millis): void {
 		const now = Date.now();
 		for (const [other, until] of this.exiles) {
 			if (until <= now) this.exiles.delete(other);
 		}
-		this.exiles.set(box, now + this.options.exileTime);
+		this.exiles.set(box, now + time);
 	}
 
 	isExiled(box: BoxId): boolean {

@@ -14,6 +14,11 @@ const SILENCE: Millis = 4 * SECOND;
 const LEAST: Bytes = 16 * KiB;
 /** What a viewer waits for must be here whole by then, however steadily it drips. */
 const URGENT_LIMIT: Millis = 4 * SECOND;
+/** Who was silent is not asked for so long, twice as long after each further silence, up to the longest. */
+const FIRST_REST: Millis = 2 * SECOND;
+const LONGEST_REST: Millis = 8 * SECOND;
+/** Who is silent so often, with no blocks in between, is cut off. */
+const TOO_OFTEN = 3;
 /** All chunks but the last of an answer carry at least so much: crumbs would cost more memory than they bring. */
 const LEAST_CHUNK: Bytes = KiB;
 /** An unproven neighbour gets a little; a proven one about half a second's worth of what it has shown. */
@@ -60,6 +65,8 @@ export class Download {
 	private silence: NodeJS.Timeout | undefined;
 	/** Bytes since the neighbour's silence was last counted anew. */
 	private heard: Bytes = 0;
+	private silences = 0;
+	private restUntil: Millis = 0;
 	inFlight: Bytes = 0;
 
 	constructor(
@@ -80,7 +87,14 @@ export class Download {
 		return this.measure.roundTrip;
 	}
 
+	/** Whether it was silent a moment ago and is better not asked for anything yet. */
+	get isResting(): boolean {
+		return monotonic() < this.restUntil;
+	}
+
 	get window(): Bytes {
+		// One request at a time shows whether it is back.
+		if (this.measure.isSilent) return 0;
 		if (this.throughput === 0) return FIRST_WINDOW;
 		const worth = this.throughput * WINDOW_SECONDS;
 		return Math.max(LEAST_WINDOW, Math.min(LARGEST_WINDOW, worth));
@@ -149,7 +163,10 @@ export class Download {
 		const isWhole = pending.received === total;
 		if (isWhole || this.heard >= LEAST) this.listen();
 		ask.onBytes(Buffer.from(bytes.buffer, bytes.byteOffset, length));
-		if (isWhole) this.end(id);
+		if (!isWhole) return;
+		// Small answers prove little: it may still be mute about what it is there for.
+		if (ask.request.wanted === "blocks") this.silences = 0;
+		this.end(id);
 	}
 
 	onRefusal({ id, reason }: ExchangeRefusal): void {
@@ -177,6 +194,11 @@ export class Download {
 	private timeout(id: number): void {
 		this.measure.silent();
 		this.giveUp(id, new NeighbourFailed("timeout"));
+		// What was asked for before is no further silence.
+		if (this.isResting) return;
+		const rest = Math.min(LONGEST_REST, FIRST_REST * 2 ** this.silences++);
+		this.restUntil = monotonic() + rest;
+		if (this.silences >= TOO_OFTEN) this.ports.onOffence("silent");
 	}
 
 	private giveUp(id: number, error: Error): void {

@@ -105,6 +105,11 @@ export class Inventory {
 		return this.told.get(id)?.blocks(shard);
 	}
 
+	/** The neighbour refused what it said it holds: it holds none of the shard until it says so again. */
+	disbelieve(id: TitleId, shard: number): void {
+		this.told.get(id)?.forget(shard);
+	}
+
 	/** Whether the neighbour holds anything of a title. */
 	holdsAny(id: TitleId): boolean {
 		return this.told.get(id)?.isAny ?? false;

@@ -33,6 +33,11 @@ export class Measure {
 		this.roundTrip = blend(this.roundTrip, waited);
 	}
 
+	/** Whether what was owed did not come, and nothing has since. */
+	get isSilent(): boolean {
+		return this.throughput === SILENT;
+	}
+
 	/** What was owed did not come: it is the last to be asked, until it has sent something again. */
 	silent(): void {
 		this.throughput = SILENT;

@@ -59,6 +59,7 @@ export class Neighbour {
 		const blocks = this.inventory?.blocks(id, shard);
 		const download = this.best?.download;
 		if (blocks === undefined || download === undefined) return undefined;
+		if (download.isResting) return undefined;
 		const { inFlight, window, throughput, roundTrip } = download;
 		return { box: this.box, blocks, inFlight, window, throughput, roundTrip };
 	}

@@ -2,7 +2,7 @@ import Hyperswarm from "hyperswarm";
 import { Pacer } from "../act/pacer.ts";
 import type { Candidate, Neighbours } from "../act/ports.ts";
 import type { Log } from "../base/log.ts";
-import { SECOND, within } from "../base/time.ts";
+import { MINUTE, SECOND, within } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { Envelope } from "../wire/envelope.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
@@ -21,7 +21,9 @@ import { regionTopic, Seeking } from "./seeking.ts";
 import { Transfers } from "./transfers.ts";
 import type { Shelf } from "./upload.ts";
 
-const EXILE: Millis = 10 * 60 * SECOND;
+/** Who lied stays away for so long. Who only fell silent may have lost power. */
+const EXILE: Millis = 10 * MINUTE;
+const SILENT_EXILE: Millis = MINUTE;
 const SWEEP: Millis = 15 * SECOND;
 /** Unannouncing asks DHT nodes that may be gone. */
 const FAREWELL: Millis = 1.5 * SECOND;
@@ -72,7 +74,6 @@ export class Swarm implements Neighbours {
 		this.admission = new Admission({
 			membership: { ...membership, tcp: () => this.bulk.address },
 			limit: maxPeers + MAX_DIALLED,
-			exileTime: EXILE,
 			log,
 		});
 		this.roster = new Roster({
@@ -229,7 +230,7 @@ export class Swarm implements Neighbours {
 	}
 
 	expel(box: BoxId, slug: string): void {
-		this.admission.exile(box);
+		this.admission.exile(box, slug === "silent" ? SILENT_EXILE : EXILE);
 		this.roster.cut(box, slug);
 	}
 

@@ -38,8 +38,7 @@ export class Told {
 	/** False when no honest neighbour would have sent it. */
 	change({ shard, held, blocks }: HoldingDelta): boolean {
 		if (shard >= MAX_SHARDS) return false;
-		this.partial.delete(shard);
-		this.shards.delete(shard);
+		this.forget(shard);
 		if (!held) return blocks.length === 0 || this.keep(shard, blocks);
 		if (shard >= this.shards.length) {
 			// Beyond what the first answer covered: it held nothing then.
@@ -48,6 +47,12 @@ export class Told {
 		}
 		this.shards.add(shard);
 		return true;
+	}
+
+	/** It does not give what it said it has. */
+	forget(shard: number): void {
+		this.partial.delete(shard);
+		this.shards.delete(shard);
 	}
 
 	private keep(shard: number, blocks: Uint8Array): boolean {

@@ -46,22 +46,21 @@ export class Transfers {
 	}
 
 	/** Unverified. Rejects with NeighbourFailed. */
-	leaves(
+	async leaves(
 		box: BoxId,
 		title: TitleId,
 		shard: number,
 		exact: Bytes,
 		signal: AbortSignal,
 	): Promise<Buffer> {
-		return this.gather(
-			box,
-			{
-				request: { ...WHOLE, wanted: "leaves", title, shard },
-				exact,
-				limit: exact,
-			},
-			signal,
-		);
+		const request = { ...WHOLE, wanted: "leaves", title, shard } as const;
+		try {
+			const ask = { request, exact, limit: exact };
+			return await this.gather(box, ask, signal);
+		} catch (error) {
+			this.disbelieve(box, title, shard, error);
+			throw error;
+		}
 	}
 
 	/** Calls `onBlock` with each block as it comes, unverified. Rejects with NeighbourFailed. */
@@ -94,9 +93,23 @@ export class Transfers {
 				// When its TCP connection is lost, the Hyperswarm one gives what that still owed.
 				const other = this.neighbours.get(box)?.best ?? link;
 				const isLost = link.download.isClosed && other !== link;
-				if (!isLost || signal.aborted) throw error;
+				if (isLost && !signal.aborted) continue;
+				this.disbelieve(box, title, run.shard, error);
+				throw error;
 			}
 		}
+	}
+
+	/** A refusal is newer than what the neighbour told before. */
+	private disbelieve(
+		box: BoxId,
+		title: TitleId,
+		shard: number,
+		error: unknown,
+	): void {
+		if (!(error instanceof NeighbourFailed) || error.slug !== "not-held")
+			return;
+		this.neighbours.get(box)?.inventory?.disbelieve(title, shard);
 	}
 
 	/** Neighbours that hold some of the title first; the first good answer ends it. */

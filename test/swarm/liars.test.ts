@@ -1,8 +1,9 @@
 import t from "tap";
 import { MiB } from "../../src/base/units.ts";
 import type { Shelf } from "../../src/swarm/upload.ts";
+import { encodeRanges } from "../../src/wire/ranges.ts";
 import { hold, makeTitle, put, until } from "../fixture.ts";
-import { fill, has, makeRegion, meet } from "./region.ts";
+import { fill, has, makeRegion, meet, watch } from "./region.ts";
 
 t.setTimeout(120_000);
 
@@ -81,6 +82,48 @@ t.test("a wrong manifest is not taken, and the next is asked", async (t) => {
 	});
 	await until(() => !box.swarm.neighbours.has(liar.id));
 	t.equal(box.swarm.neighbours.size, 0);
+});
+
+const WITHHOLDING: Record<string, Partial<Shelf>> = {
+	"refuses leaves": { leaves: async () => undefined },
+	"is silent about leaves": { leaves: () => new Promise(() => undefined) },
+	"is silent about blocks": { blocks: () => new Promise(() => undefined) },
+};
+for (const [what, shelf] of Object.entries(WITHHOLDING)) {
+	t.test(`the only holder ${what}: the origin helps out`, async (t) => {
+		const region = await makeRegion(t, title);
+		const holder = await region.box("holder", { shelf: () => shelf });
+		await hold(holder, title);
+		const viewer = await region.box("viewer", { titles: [title] });
+		const filler = await region.box("filler");
+		await Promise.all([meet(viewer, holder), meet(filler, holder)]);
+		const watched = watch(viewer, title);
+		filler.reconciler.place([
+			{ id, ranks: [{ rank: 0, shards: encodeRanges([0, 1, 2, 3]) }] },
+		]);
+		t.ok((await watched).equals(title.plaintext), "the film plays");
+		await until(() => filler.progress()?.plan.phase === "applied");
+		t.ok(await has(filler, title), "the placement is filled");
+		t.equal(viewer.traffic.wrong + filler.traffic.wrong, 0);
+	});
+}
+
+t.test("a holder that stays silent is cut off", async (t) => {
+	const region = await makeRegion(t, title);
+	const shelf = () => ({ blocks: () => new Promise<never>(() => undefined) });
+	const mute = await region.box("mute", { shelf });
+	await hold(mute, title);
+	const box = await region.box("box");
+	await meet(box, mute);
+	const { signal } = new AbortController();
+	const place = { title: id, shard: 0, manifest: title.manifest };
+	await box.store.putManifest(id, title.manifestBytes);
+	const unwatch = box.swarm.watch(id);
+	while (box.swarm.neighbours.has(mute.id))
+		t.equal(await box.fetcher.fill(place, false, signal), false);
+	unwatch();
+	box.swarm.dial([mute.id]);
+	t.notOk(box.swarm.isConnected(mute.id), "and stays away for a while");
 });
 
 t.test("silence costs a wait, then others give", async (t) => {

@@ -101,6 +101,20 @@ export async function fill(
 	unwatch();
 }
 
+/** Plays a title from its first byte to its last, or so many. */
+export async function watch(
+	box: TestBox,
+	{ id, manifest }: TestTitle,
+	offset = 0,
+	length = manifest.size - offset,
+	signal = new AbortController().signal,
+): Promise<Buffer> {
+	const open = await box.library.open(id, signal);
+	const parts: Buffer[] = [];
+	for await (const part of open.read(offset, length, signal)) parts.push(part);
+	return Buffer.concat(parts);
+}
+
 /** Whether a box has the whole title, byte for byte. */
 export async function has(box: TestBox, title: TestTitle): Promise<boolean> {
 	const { manifest, id, shardFiles } = title;

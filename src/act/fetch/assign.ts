@@ -1,6 +1,6 @@
 import { type Bytes, MiB, type Millis } from "../../base/units.ts";
 import { blocksIn, runBytes } from "../../content/geometry.ts";
-import { chooseSource } from "../../plan/source.ts";
+import { chooseSource, isTooSlow } from "../../plan/source.ts";
 import { MAX_RUN } from "../../wire/exchange.ts";
 import type { Candidate } from "../ports.ts";
 import type { Giver, ShardPlace } from "./ask.ts";
@@ -63,9 +63,10 @@ export function assign(now: Situation, at: Millis): Assigned {
 		if (holders.length === 0) lacking = true;
 		const asked = (giver: Giver) => flying.some((f) => f.giver === giver);
 		const barred = now.originFailed || asked("origin");
-		const held = holders.length > 0;
+		const size = bytesOf(now, block, 1);
+		const held = holders.some((holder) => !isTooSlow(holder, size));
 		const choice = chooseSource({
-			bytes: bytesOf(now, block, 1),
+			bytes: size,
 			candidates: holders.filter(({ box }) => !asked(box)),
 			urgent,
 			waited: at - waitingSince(demand, held, now),

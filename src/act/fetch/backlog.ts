@@ -22,6 +22,11 @@ export class Backlog {
 		return this.bytes >= LIMIT;
 	}
 
+	/** So far behind that what viewers get is not kept either. */
+	get overflowing(): boolean {
+		return this.bytes >= 2 * LIMIT;
+	}
+
 	/** Resolves when there is room; undefined when there is. */
 	drained(): Promise<void> | undefined {
 		return this.full ? this.waiting.promise : undefined;

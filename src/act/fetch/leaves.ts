@@ -5,8 +5,8 @@ import type { Giver, ShardPlace } from "./ask.ts";
 
 /** Leaves are small: whoever has not sent them after so long is joined by another. */
 const RESCUE: Millis = 600;
-/** How many are asked at a time. */
-const AT_ONCE = 2;
+/** How many are asked at a time; the last of them may be the origin. */
+const AT_ONCE = 3;
 
 export interface LeavesPorts {
 	/** Leaves that are on disk already. */
@@ -49,14 +49,23 @@ export class Leaves {
 		return this.asked.size > 0;
 	}
 
-	/** Asks the first of these who has not been asked, when nobody has or the last one takes long. */
-	seek(givers: readonly Giver[], now: Millis): void {
-		if (this.known !== undefined || this.asked.size >= AT_ONCE) return;
-		for (const { since } of this.asked.values()) {
-			if (now - since < RESCUE) return;
+	/**
+	 * Asks the first of these who is not being asked, when nobody is or the last one takes long.
+	 * @param givers neighbours in order of preference, then the origin where it may be asked
+	 * @returns when to call again without news
+	 */
+	seek(givers: readonly Giver[], now: Millis): Millis {
+		if (this.known !== undefined || this.asked.size >= AT_ONCE) {
+			return Number.POSITIVE_INFINITY;
 		}
-		const giver = givers.find((one) => !this.asked.has(one));
-		if (giver !== undefined) this.askOne(giver);
+		for (const { since } of this.asked.values()) {
+			if (now - since < RESCUE) return since + RESCUE - now;
+		}
+		const open = givers.filter((one) => !this.asked.has(one));
+		const giver = this.asked.size < AT_ONCE - 1 ? open[0] : open.at(-1);
+		if (giver === undefined) return Number.POSITIVE_INFINITY;
+		this.askOne(giver);
+		return RESCUE;
 	}
 
 	/** Nobody wants the shard any more. */

@@ -2,7 +2,7 @@ import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { blocksIn } from "../../content/geometry.ts";
 import { type VerifiedLeaves, verifyBlock } from "../../content/verify.ts";
-import type { Candidate, HolderBook } from "../ports.ts";
+import { type Candidate, type HolderBook, NeighbourFailed } from "../ports.ts";
 import {
 	type AskPorts,
 	askBlocks,
@@ -64,7 +64,7 @@ export class ShardFetch {
 			onDisk,
 			ask: (giver, signal) => askLeaves(place, giver, ports, signal),
 			onKnown: () => this.judgeEarly(),
-			onFailed: (giver, error) => this.gaveUp(giver, error),
+			onFailed: (giver, error) => this.withheld(giver, error),
 			onWrong: (giver) => this.lied(giver, "wrong-leaves"),
 		});
 	}
@@ -125,22 +125,32 @@ export class ShardFetch {
 			},
 			now,
 		);
-		this.leaves.seek(this.leafGivers(candidates, now), now);
+		const rescue = this.leaves.seek(this.leafGivers(candidates, now), now);
 		if (lacking) this.ports.holders.dial(place.title, place.shard);
 		const stalled = this.stalledIn(now);
 		if (stalled <= 0) this.tellStuck();
 		if (this.wants.empty) return;
-		const soon = Math.min(wake, FORGIVE, stalled > 0 ? stalled : FORGIVE);
+		const soon = Math.min(
+			wake,
+			rescue,
+			FORGIVE,
+			stalled > 0 ? stalled : FORGIVE,
+		);
 		this.timer = setTimeout(() => this.pump(), Math.max(SOONEST, soon));
 	}
 
-	/** Leaves are asked for together with the first blocks, from the same giver; from others when that fails. */
+	/** Leaves are asked for together with the first blocks, from the same giver; from others when that fails, at last from the origin. */
 	private leafGivers(candidates: readonly Candidate[], now: Millis): Giver[] {
 		const givers = new Set<Giver>([
 			...this.flights.givers,
 			...[...this.early.values()].map(({ flight }) => flight.giver),
 			...candidates.map(({ box }) => box),
 		]);
+		// Blocks that cannot be judged are as good as none: a few leaves over the trunk set them free.
+		if (this.early.size > 0 && this.wants.isWorthTheTrunk) {
+			givers.delete("origin");
+			givers.add("origin");
+		}
 		return [...givers].filter((giver) => !this.givers.hasFailed(giver, now));
 	}
 
@@ -216,6 +226,16 @@ export class ShardFetch {
 	private gaveUp(giver: Giver, error: unknown): void {
 		this.givers.gaveUp(giver, error);
 		this.wake();
+	}
+
+	/** It gave no leaves. Who has blocks has their leaves: to send those and be silent about these is a lie. */
+	private withheld(giver: Giver, error: unknown): void {
+		const isSilent =
+			error instanceof NeighbourFailed && error.slug === "timeout";
+		const early = [...this.early.values()];
+		const sentBlocks = early.some(({ flight }) => flight.giver === giver);
+		if (isSilent && sentBlocks) this.lied(giver, "no-leaves");
+		else this.gaveUp(giver, error);
 	}
 
 	private lied(giver: Giver, slug: string): void {

@@ -49,9 +49,9 @@ export class SharedShard {
 		return this.sink.put(this.fetch.knownLeaves, block, got);
 	}
 
-	/** Writes a block that a viewer got, if there is room: a full or failing disk does not stop the film. */
+	/** Writes a block that a viewer got, if there is room: a full, slow or failing disk does not stop the film. */
 	keep(block: number, got: Fetched): void {
-		if (!this.isKept) return;
+		if (!this.isKept || this.ports.backlog.overflowing) return;
 		this.write(block, got).catch((error: unknown) => {
 			if (this.kept !== true) return;
 			this.kept = false;

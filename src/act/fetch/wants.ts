@@ -68,6 +68,13 @@ export class Wants {
 		return this.byBlock.has(block);
 	}
 
+	/** Whether anybody wants something enough to ask the origin for it, sooner or later. */
+	get isWorthTheTrunk(): boolean {
+		return [...this.all].some(({ want, urgent }) =>
+			Number.isFinite(want.originAfter(false, urgent)),
+		);
+	}
+
 	add(want: Want, now: Millis): Wanting {
 		const left = new Set(want.blocks);
 		const wanting = { want, left, urgent: want.urgent, since: now };

@@ -17,8 +17,11 @@ export interface OutlookPorts {
 /** Says of missing shards whether a neighbour has some, and how long this box has waited for those before it in rank. */
 export class Lookout {
 	private readonly ports: OutlookPorts;
-	/** Since when nobody has had any of a shard. */
-	private readonly waiting = new Map<string, Millis>();
+	/** Shards of which nobody has had any: since when, and when it will have been for too long. */
+	private readonly waiting = new Map<
+		string,
+		{ readonly since: Millis; readonly due: Millis }
+	>();
 
 	constructor(ports: OutlookPorts) {
 		this.ports = ports;
@@ -34,13 +37,23 @@ export class Lookout {
 		}
 		const { holders, neighbours, takeover } = this.ports;
 		const now = monotonic();
-		const since = this.waiting.get(key) ?? now;
-		this.waiting.set(key, since);
+		const since = this.waiting.get(key)?.since ?? now;
 		const isAwaited = holders
 			.before(id, shard, rank)
 			.some((box) => neighbours.isConnected(box));
-		const patience = originPatience(rank, takeover, isAwaited);
-		return now - since >= patience ? "due" : "waiting";
+		const due = since + originPatience(rank, takeover, isAwaited);
+		this.waiting.set(key, { since, due });
+		return now >= due ? "due" : "waiting";
+	}
+
+	/** How long until the next of those that wait is due; Infinity when none waits. */
+	soonest(): Millis {
+		const now = monotonic();
+		let soonest = Number.POSITIVE_INFINITY;
+		for (const { due } of this.waiting.values()) {
+			if (due > now) soonest = Math.min(soonest, due - now);
+		}
+		return soonest;
 	}
 
 	/** Forgets what is not wanted any more. */

@@ -164,7 +164,7 @@ export class Reconciler {
 			for (const step of plan.steps) this.begin(step);
 			onProgress({ plan, trouble: this.failures.trouble });
 		}
-		this.look(ROUND);
+		this.look(Math.min(ROUND, Math.max(SOON, this.lookout.soonest())));
 	}
 
 	private freeLanes(): Lanes {
