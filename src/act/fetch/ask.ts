@@ -8,7 +8,6 @@ import {
 import type { Manifest } from "../../content/manifest.ts";
 import type { BoxId, TitleId } from "../../wire/ids.ts";
 import type { Neighbours, Origin } from "../ports.ts";
-import type { Backlog } from "./backlog.ts";
 
 /** Who can be asked: the origin, or a neighbour. */
 export type Giver = "origin" | BoxId;
@@ -23,7 +22,16 @@ export interface AskPorts {
 		urgent: boolean,
 		signal: AbortSignal,
 	) => Promise<void> | undefined;
-	readonly backlog: Backlog;
+}
+
+/** One request, and what becomes of it. */
+export interface Asking {
+	readonly run: BlockRun;
+	/** Whether a viewer waits for it. */
+	readonly urgent: boolean;
+	/** Resolves when more may be taken; until then the sender is held back. */
+	readonly hold: () => Promise<void>;
+	readonly onBlock: (block: number, bytes: Buffer) => void;
 }
 
 /** One shard of one title, and how it is cut. */
@@ -37,16 +45,16 @@ export interface ShardPlace {
 export async function askBlocks(
 	{ title, manifest, shard }: ShardPlace,
 	giver: Giver,
-	run: BlockRun,
-	urgent: boolean,
+	{ run, urgent, hold, onBlock }: Asking,
 	ports: AskPorts,
-	onBlock: (block: number, bytes: Buffer) => void,
 	signal: AbortSignal,
 ): Promise<void> {
 	const { blockSize } = manifest;
 	const bytes = runBytes(manifest, run);
 	if (giver !== "origin") {
-		await ports.pace("neighbour", bytes, urgent, signal);
+		// Nothing is waited for without need: the request is to count as in flight before others choose whom to ask.
+		const wait = ports.pace("neighbour", bytes, urgent, signal);
+		if (wait !== undefined) await wait;
 		signal.throwIfAborted();
 		const request = { title, run, bytes, blockSize, urgent };
 		await ports.neighbours.blocks(giver, request, onBlock, signal);
@@ -59,7 +67,7 @@ export async function askBlocks(
 		await ports.pace("origin", whole.length, urgent, signal);
 		signal.throwIfAborted();
 		onBlock(block++, whole);
-		if (!urgent) await ports.backlog.drained();
+		await hold();
 	}
 }
 

@@ -20,6 +20,8 @@ export interface Situation {
 	/** Neighbours that have some of it and did not just fail. */
 	readonly candidates: readonly Candidate[];
 	readonly originFailed: boolean;
+	/** Since when the shard's holders have been looked for. */
+	readonly soughtAt: Millis;
 	/** When a block came last. */
 	readonly progressAt: Millis;
 	/** Whether the disk is behind: only what viewers wait for is asked for. */
@@ -40,6 +42,8 @@ export interface Assigned {
 	readonly wake: Millis;
 	/** Whether some wanted block is with no neighbour. */
 	readonly lacking: boolean;
+	/** Whether some wanted block is only with neighbours that have their hands full. */
+	readonly crowded: boolean;
 }
 
 type Open = Candidate & { inFlight: Bytes };
@@ -49,6 +53,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 	const candidates: Open[] = now.candidates.map((one) => ({ ...one }));
 	let wake = Number.POSITIVE_INFINITY;
 	let lacking = false;
+	let crowded = false;
 	for (const demand of now.wants.inOrder()) {
 		const { block, urgent, since } = demand;
 		if (now.isEarly(block)) continue;
@@ -74,6 +79,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 		});
 		if (choice.from === "nobody") {
 			wake = Math.min(wake, choice.wait);
+			crowded ||= holders.length > 0;
 		} else if (choice.from === "origin") {
 			const most = urgent ? blocksWorth(now, ORIGIN_RUN) : Infinity;
 			const count = flying.length > 0 ? 1 : span(now, block, most);
@@ -87,16 +93,17 @@ export function assign(now: Situation, at: Millis): Assigned {
 			now.ask(chosen.box, block, count, urgent);
 		}
 	}
-	return { wake, lacking };
+	return { wake, lacking, crowded };
 }
 
-/** A block in the queue behind others comes nearer with each that comes; one that nobody holds, or a viewer needs, does not. */
+/** A block in the queue behind others comes nearer with each that comes, one that a viewer needs does not; nobody's was to be found all along. */
 function waitingSince(
 	{ since, urgent }: Demand,
 	held: boolean,
-	{ progressAt }: Situation,
+	{ soughtAt, progressAt }: Situation,
 ): Millis {
-	return urgent || !held ? since : Math.max(since, progressAt);
+	if (!held) return Math.min(since, soughtAt);
+	return urgent ? since : Math.max(since, progressAt);
 }
 
 /** How many blocks from here on are wanted, not asked for, and to be had from the same giver. */

@@ -11,7 +11,6 @@ export class Backlog {
 	private bytes: Bytes = 0;
 	private readonly writes = new Set<Promise<void>>();
 	private readonly onDrained: () => void;
-	private waiting = Promise.withResolvers<void>();
 
 	/** @param onDrained called when there is room again after there was none */
 	constructor(onDrained: () => void) {
@@ -25,11 +24,6 @@ export class Backlog {
 	/** So far behind that what viewers get is not kept either. */
 	get overflowing(): boolean {
 		return this.bytes >= 2 * LIMIT;
-	}
-
-	/** Resolves when there is room; undefined when there is. */
-	drained(): Promise<void> | undefined {
-		return this.full ? this.waiting.promise : undefined;
 	}
 
 	/** Resolves when no write is under way. */
@@ -47,11 +41,7 @@ export class Backlog {
 			this.writes.delete(write);
 			const wasFull = this.full;
 			this.bytes -= bytes;
-			if (wasFull && !this.full) {
-				this.waiting.resolve();
-				this.waiting = Promise.withResolvers();
-				this.onDrained();
-			}
+			if (wasFull && !this.full) this.onDrained();
 		}
 	}
 }

@@ -11,6 +11,7 @@ import {
 	type ShardPlace,
 } from "./ask.ts";
 import { assign } from "./assign.ts";
+import type { Backlog } from "./backlog.ts";
 import { type Flight, Flights } from "./flights.ts";
 import { FORGIVE, Givers, type GiversPorts } from "./givers.ts";
 import { Leaves } from "./leaves.ts";
@@ -21,7 +22,10 @@ const STALL: Millis = 1.5 * SECOND;
 const SOONEST: Millis = 10;
 
 export interface ShardPorts extends AskPorts, GiversPorts {
+	readonly backlog: Backlog;
 	readonly holders: HolderBook;
+	/** A neighbour has its hands free again: others may be waiting for it. */
+	readonly onFreed: () => void;
 	/** How long an urgent block that was asked for is waited for before somebody else is asked too. */
 	readonly rescue: Millis;
 }
@@ -47,16 +51,22 @@ export class ShardFetch {
 	/** Blocks that overtook their leaves. */
 	private readonly early = new Map<number, { bytes: Buffer; flight: Flight }>();
 	private readonly givers: Givers;
+	private readonly soughtAt: Millis;
 	private progressAt = monotonic();
+	private crowded = false;
 	private timer: NodeJS.Timeout | undefined;
 	private woken = false;
+	/** Resolved by the next look at what is wanted. */
+	private looked = Promise.withResolvers<void>();
 
 	constructor(
 		place: ShardPlace,
 		onDisk: Promise<VerifiedLeaves | undefined>,
+		soughtAt: Millis,
 		ports: ShardPorts,
 	) {
 		this.place = place;
+		this.soughtAt = soughtAt;
 		this.ports = ports;
 		this.wants = new Wants(blocksIn(place.manifest, place.shard));
 		this.givers = new Givers(place, ports);
@@ -93,6 +103,11 @@ export class ShardFetch {
 		};
 	}
 
+	/** Whether it waits for a neighbour that has its hands full. */
+	get isCrowded(): boolean {
+		return this.crowded && !this.wants.empty;
+	}
+
 	/** Inventory or connections changed, or the disk caught up. Cheap: all that happens in one turn is looked at once. */
 	wake(): void {
 		if (this.woken) return;
@@ -105,15 +120,17 @@ export class ShardFetch {
 
 	private pump(): void {
 		clearTimeout(this.timer);
+		this.release();
 		if (this.wants.empty || !this.leaves.looked) return;
 		const now = monotonic();
-		const { place, wants, flights, progressAt } = this;
+		const { place, wants, flights, soughtAt, progressAt } = this;
 		const candidates = this.givers.candidates(now);
-		const { wake, lacking } = assign(
+		const { wake, lacking, crowded } = assign(
 			{
 				place,
 				wants,
 				flights,
+				soughtAt,
 				progressAt,
 				candidates,
 				isEarly: (block) => this.early.has(block),
@@ -125,6 +142,7 @@ export class ShardFetch {
 			},
 			now,
 		);
+		this.crowded = crowded;
 		const rescue = this.leaves.seek(this.leafGivers(candidates, now), now);
 		if (lacking) this.ports.holders.dial(place.title, place.shard);
 		const stalled = this.stalledIn(now);
@@ -173,21 +191,43 @@ export class ShardFetch {
 	): void {
 		const flight = this.flights.begin(giver, first, count, monotonic());
 		const { signal } = flight.abort;
-		const run = { shard: this.place.shard, first, count };
-		const onBlock = (block: number, bytes: Buffer) => {
-			if (!signal.aborted) this.arrived(block, bytes, flight);
+		const asking = {
+			run: { shard: this.place.shard, first, count },
+			urgent,
+			hold: () => this.hold(flight),
+			onBlock: (block: number, bytes: Buffer) => {
+				if (!signal.aborted) this.arrived(block, bytes, flight);
+			},
 		};
-		askBlocks(this.place, giver, run, urgent, this.ports, onBlock, signal).then(
+		askBlocks(this.place, giver, asking, this.ports, signal).then(
 			() => {
 				this.flights.end(flight);
 				this.wake();
+				this.ports.onFreed();
 			},
 			(error: unknown) => {
 				if (signal.aborted) return;
 				this.flights.end(flight);
 				this.gaveUp(giver, error);
+				this.ports.onFreed();
 			},
 		);
+	}
+
+	/** While the disk is behind nothing more comes, unless a viewer waits for it. */
+	private async hold({ left }: Flight): Promise<void> {
+		const isPressing = () =>
+			[...left].some((block) => this.wants.isUrgent(block));
+		const { backlog } = this.ports;
+		while (backlog.full && !this.wants.empty && !isPressing()) {
+			await this.looked.promise;
+		}
+	}
+
+	/** Lets those look again who are held back. */
+	private release(): void {
+		this.looked.resolve();
+		this.looked = Promise.withResolvers();
 	}
 
 	private arrived(block: number, bytes: Buffer, flight: Flight): void {
@@ -254,6 +294,7 @@ export class ShardFetch {
 		}
 		if (!this.wants.empty) return;
 		clearTimeout(this.timer);
+		this.release();
 		this.leaves.stop();
 	}
 }

@@ -1,4 +1,6 @@
 import type { Log } from "../../base/log.ts";
+import { monotonic, SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
 import { shardFileBytes } from "../../content/geometry.ts";
 import { short, type TitleId } from "../../wire/ids.ts";
 import type { Store } from "../ports.ts";
@@ -7,7 +9,7 @@ import type { ShardPlace } from "./ask.ts";
 import { ShardFetch, type ShardPorts } from "./shard.ts";
 import { type Fetched, Sink } from "./sink.ts";
 
-export interface SharedPorts extends ShardPorts {
+export interface SharedPorts extends Omit<ShardPorts, "onFreed"> {
 	readonly store: Store;
 	readonly room: Room;
 	readonly log: Log;
@@ -22,12 +24,17 @@ export class SharedShard {
 	/** Whether what viewers fetch of it is kept; undefined until it is asked. */
 	private kept: boolean | undefined;
 
-	constructor(place: ShardPlace, ports: SharedPorts) {
+	/** @param soughtAt since when its holders have been looked for */
+	constructor(
+		place: ShardPlace,
+		soughtAt: Millis,
+		ports: SharedPorts & Pick<ShardPorts, "onFreed">,
+	) {
 		const { store, room, backlog } = ports;
 		const onDisk = store.leaves(place.title, place.shard);
 		this.place = place;
 		this.ports = ports;
-		this.fetch = new ShardFetch(place, onDisk, ports);
+		this.fetch = new ShardFetch(place, onDisk, soughtAt, ports);
 		this.sink = new Sink(place, store, room, backlog);
 	}
 
@@ -69,9 +76,13 @@ export class SharedShard {
 	}
 }
 
+/** Who did not find a shard's holders so recently need not wait for them once more. */
+const SOUGHT: Millis = 30 * SECOND;
+
 /**
  * The shards that are being fetched, each by one fetch for all who want it.
- * Invariant: `all` has exactly the shards with users or writes under way, and each is in use in the room.
+ * Invariant: `all` has exactly the shards with users or writes under way, and each is in use in the room;
+ * `sought` has those taken within SOUGHT, oldest first, each with the time of the first of those takes.
  */
 export class SharedShards {
 	private readonly ports: SharedPorts;
@@ -79,6 +90,8 @@ export class SharedShards {
 		string,
 		{ readonly shard: SharedShard; readonly unpin: () => void; users: number }
 	>();
+
+	private readonly sought = new Map<string, Millis>();
 
 	constructor(ports: SharedPorts) {
 		this.ports = ports;
@@ -89,7 +102,8 @@ export class SharedShards {
 		const key = keyOf(place);
 		let entry = this.all.get(key);
 		if (entry === undefined) {
-			const shard = new SharedShard(place, this.ports);
+			const ports = { ...this.ports, onFreed: () => this.offer() };
+			const shard = new SharedShard(place, this.seek(key), ports);
 			const unpin = this.ports.room.use(place.title, place.shard);
 			entry = { shard, unpin, users: 0 };
 			this.all.set(key, entry);
@@ -114,6 +128,25 @@ export class SharedShards {
 			if (shard.place.title === title) return true;
 		}
 		return false;
+	}
+
+	/** Since when the holders of a shard have been looked for. */
+	private seek(key: string): Millis {
+		const now = monotonic();
+		for (const [oldest, at] of this.sought) {
+			if (now - at < SOUGHT) break;
+			this.sought.delete(oldest);
+		}
+		const at = this.sought.get(key) ?? now;
+		this.sought.set(key, at);
+		return at;
+	}
+
+	/** A neighbour is free: who has waited longest takes first. */
+	private offer(): void {
+		for (const { shard } of this.all.values()) {
+			if (shard.fetch.isCrowded) shard.fetch.wake();
+		}
 	}
 
 	/** Something changed for those meant: they look again. */

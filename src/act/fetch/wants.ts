@@ -68,6 +68,11 @@ export class Wants {
 		return this.byBlock.has(block);
 	}
 
+	/** Whether a viewer waits for a block. */
+	isUrgent(block: number): boolean {
+		return [...(this.byBlock.get(block) ?? [])].some(({ urgent }) => urgent);
+	}
+
 	/** Whether anybody wants something enough to ask the origin for it, sooner or later. */
 	get isWorthTheTrunk(): boolean {
 		return [...this.all].some(({ want, urgent }) =>
