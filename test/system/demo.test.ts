@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { MiB } from "../../src/base/units.ts";
 import { boxes as mp4 } from "../headend/packages.ts";
 import { Demo, readVerdict, type Verdict } from "./demo.ts";
 import { temporary } from "./desk.ts";
@@ -77,14 +76,14 @@ t.test("a DASH package", { skip: noFfmpeg() }, async (t) => {
 	await perform(t, [...args, "--stop-origin"]);
 });
 
-t.test("a title large enough for shards of 16 MiB", async (t) => {
+t.test("a title of 300 MB, in shards of 16 MiB", async (t) => {
 	const movie = join(await temporary(t), "film.mp4");
-	const media = mp4.box("mdat", randomBytes(80 * MiB));
+	const media = mp4.box("mdat", randomBytes(300e6));
 	await writeFile(movie, Buffer.concat([mp4.movie({ duration: 60 }), media]));
 	const { shards, played } = await perform(t, [
-		...["--boxes", "3", "--copies", "2", "--source", movie],
+		...["--boxes", "3", "--copies", "2", "--stop-origin", "--source", movie],
 	]);
-	t.equal(shards, 6);
-	t.ok(played.bytes > 80 * MiB);
+	t.equal(shards, 18);
+	t.ok(played.bytes > 300e6);
 	t.equal(played.fromOrigin, 0);
 });

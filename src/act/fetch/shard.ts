@@ -12,6 +12,7 @@ import {
 } from "./ask.ts";
 import { assign } from "./assign.ts";
 import type { Backlog } from "./backlog.ts";
+import { Early } from "./early.ts";
 import { type Flight, Flights } from "./flights.ts";
 import { FORGIVE, Givers, type GiversPorts } from "./givers.ts";
 import { Leaves } from "./leaves.ts";
@@ -48,8 +49,7 @@ export class ShardFetch {
 	private readonly wants: Wants;
 	private readonly flights = new Flights();
 	private readonly leaves: Leaves;
-	/** Blocks that overtook their leaves. */
-	private readonly early = new Map<number, { bytes: Buffer; flight: Flight }>();
+	private readonly early = new Early();
 	private readonly givers: Givers;
 	private readonly soughtAt: Millis;
 	private progressAt = monotonic();
@@ -161,11 +161,11 @@ export class ShardFetch {
 	private leafGivers(candidates: readonly Candidate[], now: Millis): Giver[] {
 		const givers = new Set<Giver>([
 			...this.flights.givers,
-			...[...this.early.values()].map(({ flight }) => flight.giver),
+			...this.early.givers,
 			...candidates.map(({ box }) => box),
 		]);
 		// Blocks that cannot be judged are as good as none: a few leaves over the trunk set them free.
-		if (this.early.size > 0 && this.wants.isWorthTheTrunk) {
+		if (!this.early.empty && this.wants.isWorthTheTrunk) {
 			givers.delete("origin");
 			givers.add("origin");
 		}
@@ -238,7 +238,7 @@ export class ShardFetch {
 			return;
 		}
 		if (known === undefined) {
-			this.early.set(block, { bytes, flight });
+			this.early.keep(block, bytes, flight);
 			return;
 		}
 		const good = verifyBlock(manifest, known, shard, block, bytes);
@@ -255,9 +255,7 @@ export class ShardFetch {
 	}
 
 	private judgeEarly(): void {
-		const early = [...this.early];
-		this.early.clear();
-		for (const [block, { bytes, flight }] of early) {
+		for (const [block, { bytes, flight }] of this.early.take()) {
 			this.arrived(block, bytes, flight);
 		}
 		this.wake();
@@ -272,26 +270,21 @@ export class ShardFetch {
 	private withheld(giver: Giver, error: unknown): void {
 		const isSilent =
 			error instanceof NeighbourFailed && error.slug === "timeout";
-		const early = [...this.early.values()];
-		const sentBlocks = early.some(({ flight }) => flight.giver === giver);
+		const sentBlocks = this.early.givers.includes(giver);
 		if (isSilent && sentBlocks) this.lied(giver, "no-leaves");
 		else this.gaveUp(giver, error);
 	}
 
 	private lied(giver: Giver, slug: string): void {
 		this.givers.lied(giver, slug);
-		for (const [block, { flight }] of this.early) {
-			if (flight.giver === giver) this.early.delete(block);
-		}
+		this.early.dropFrom(giver);
 		this.wake();
 	}
 
 	/** Somebody wants less than before. */
 	private tidy(): void {
 		this.flights.cancelUnless((block) => this.wants.has(block));
-		for (const block of this.early.keys()) {
-			if (!this.wants.has(block)) this.early.delete(block);
-		}
+		this.early.dropUnless((block) => this.wants.has(block));
 		if (!this.wants.empty) return;
 		clearTimeout(this.timer);
 		this.release();
