@@ -9,7 +9,7 @@ import type { Millis } from "../base/units.ts";
 export interface Notifier {
 	/** The service is up; watchdog pings begin. Rejects with NOTIFY_FAILED. */
 	ready(): Promise<void>;
-	/** One line for `systemctl status`; at most one a second is sent, the newest. */
+	/** One line for `systemctl status`; at most one a second is sent, the newest, and none that says what the last said. */
 	status(line: string): void;
 	/** The service goes down on purpose; pings go on meanwhile. Rejects with NOTIFY_FAILED. */
 	stopping(): Promise<void>;
@@ -38,9 +38,10 @@ export function createNotifier(
 	return new SystemdNotifier(onFailure);
 }
 
-/** Invariant: at most one status is being sent; `line` is the newest that has not been. */
+/** Invariant: at most one status is being sent; `line` is the newest that has not been and says other than `told`. */
 class SystemdNotifier implements Notifier {
 	private line: string | undefined;
+	private told: string | undefined;
 	private gap: NodeJS.Timeout | undefined;
 	private watchdog: NodeJS.Timeout | undefined;
 	private pinging = false;
@@ -60,7 +61,8 @@ class SystemdNotifier implements Notifier {
 
 	status(line: string): void {
 		// A line break would begin another assignment of the protocol.
-		this.line = line.replace(/\s+/g, " ").trim();
+		const plain = line.replace(/\s+/g, " ").trim();
+		this.line = plain === this.told ? undefined : plain;
 		if (this.gap === undefined) void this.sendStatus();
 	}
 
@@ -79,6 +81,7 @@ class SystemdNotifier implements Notifier {
 		this.line = undefined;
 		this.gap = undefined;
 		if (line === undefined) return;
+		this.told = line;
 		this.gap = setTimeout(() => void this.sendStatus(), STATUS_GAP).unref();
 		await this.tell("STATUS", systemdNotify({ status: line }));
 	}

@@ -114,6 +114,20 @@ t.test(
 	},
 );
 
+t.test("a line that says the same is not sent again", real, async (t) => {
+	// The second ping comes when a status that was held back would long have gone.
+	const { until } = await systemd(t, { WATCHDOG_USEC: "3000000" });
+	const { made } = notifier(t);
+	await made.ready();
+	await until("WATCHDOG=1");
+	for (const line of ["all well", "changed", "all well"]) made.status(line);
+	const heard = await until("WATCHDOG=1");
+	const statuses = heard.filter((message) => message.includes("STATUS="));
+	t.equal(statuses.length, 1, heard.join());
+	made.status("changed");
+	t.match((await until("STATUS=")).at(-1), "changed");
+});
+
 t.test("watchdog pings go on until close", real, async (t) => {
 	const { until } = await systemd(t, {
 		WATCHDOG_USEC: "100000",
