@@ -12,7 +12,12 @@ import { type Identity, readIdentity } from "./identity.ts";
 import { createRegistry } from "./metrics.ts";
 import { createNotifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
-import { diagnose, statusOf } from "./status.ts";
+import {
+	diagnose,
+	type Settings,
+	type StatusParts,
+	statusOf,
+} from "./status.ts";
 import { type ConfigChange, watchConfig } from "./watch.ts";
 
 /** How long a part may take to close before it is named; the whole is to take less than 5 s. */
@@ -46,16 +51,16 @@ export async function startAgent(
 		parts.onClose("notifier", () => notifier.close());
 		const base = await openFoundation(config, identity, parts, log);
 		const exchange = await openExchange(base, notifier, parts);
-		const restartFor = new Set<string>();
+		let latest: Settings = { config, restart: [] };
 		const gateway = await openDoors(
-			{ ...base, ...exchange, started, restartFor },
+			{ ...base, ...exchange, started, latest: () => latest },
 			parts,
 		);
 		const watch = await watchConfig(
 			configPath,
 			config,
 			(change) => {
-				for (const key of change.restart) restartFor.add(key);
+				latest = change;
 				apply(change, base, exchange);
 			},
 			(error) => log.error({ err: error }, "configuration not taken"),
@@ -83,11 +88,7 @@ export async function startAgent(
 
 /** The ways in for players and for who runs the box. */
 async function openDoors(
-	box: Base &
-		Exchange & {
-			readonly started: number;
-			readonly restartFor: ReadonlySet<string>;
-		},
+	box: Base & Exchange & Pick<StatusParts, "started" | "latest">,
 	parts: ServiceGroup,
 ): Promise<Gateway> {
 	const { config, control, catalog, ledger, store, swarm, library, log } = box;

@@ -8,6 +8,7 @@ import { checkBox, checkExpiry, failure, finding } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Identity } from "./identity.ts";
 import type { Reporter } from "./reporter.ts";
+import type { ConfigChange } from "./watch.ts";
 
 export interface StatusParts {
 	readonly config: Config;
@@ -18,9 +19,11 @@ export interface StatusParts {
 	readonly library: TitleLibrary;
 	readonly ledger: Ledger;
 	readonly started: number;
-	/** Configuration keys that were changed and wait for a restart. */
-	readonly restartFor: ReadonlySet<string>;
+	readonly latest: () => Settings;
 }
+
+/** The newest valid configuration, and its keys that wait for a restart. */
+export type Settings = Pick<ConfigChange, "config" | "restart">;
 
 /** The box at this moment, for `larder status`. */
 export async function statusOf(parts: StatusParts): Promise<Status> {
@@ -126,7 +129,7 @@ function problemsOf({
 	control,
 	swarm,
 	identity,
-	restartFor,
+	latest,
 }: StatusParts): string[] {
 	const problems: string[] = [];
 	if (!control.connected) {
@@ -135,8 +138,9 @@ function problemsOf({
 	if (swarm.neighbours.size === 0) problems.push("no neighbour is connected");
 	const expiry = checkExpiry(identity.certificate, identity.trust.now());
 	if (expiry.level !== "ok") problems.push(`membership ${expiry.finding}`);
-	if (restartFor.size > 0) {
-		problems.push(`restart to apply ${[...restartFor].join(", ")}`);
+	const { restart } = latest();
+	if (restart.length > 0) {
+		problems.push(`restart to apply ${restart.join(", ")}`);
 	}
 	return problems;
 }

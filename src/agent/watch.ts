@@ -10,9 +10,9 @@ const QUIET = 100;
 
 export interface ConfigChange {
 	readonly config: Config;
-	/** Changed keys that take effect while running: log_level and rates. Dotted, as in the file. */
+	/** Keys changed since the last one that take effect while running: log_level and rates. Dotted, as in the file. */
 	readonly live: readonly string[];
-	/** Changed keys that take effect at the next start. */
+	/** All keys that are other than what the process runs on and take effect at the next start. */
 	readonly restart: readonly string[];
 }
 
@@ -24,7 +24,7 @@ export interface ConfigWatch {
  * Watches the file and its drop-in folder. `onChange` gets every valid configuration that differs from the one before;
  * `onInvalid` gets the error of an invalid one, and the one before stays; when that is mended without other changes,
  * `onChange` says so with no keys. Resolves once changes are seen.
- * @param config what was loaded from `path`
+ * @param config what was loaded from `path` and the process runs on
  */
 export async function watchConfig(
 	path: string,
@@ -51,7 +51,11 @@ export async function watchConfig(
 			current = next;
 			invalid = false;
 			if (mended || keys.length > 0)
-				onChange({ config: next, ...byEffect(keys) });
+				onChange({
+					config: next,
+					live: keys.filter(isLive),
+					restart: changedKeys(config, next).filter((key) => !isLive(key)),
+				});
 		} catch (error) {
 			if (closed || mine !== generation) return;
 			invalid = true;
@@ -117,11 +121,6 @@ function settings(config: Config): [string, string][] {
 	]);
 }
 
-function byEffect(keys: readonly string[]) {
-	const isLive = (key: string) =>
-		key === "log_level" || key.startsWith("rates.");
-	return {
-		live: keys.filter(isLive),
-		restart: keys.filter((key) => !isLive(key)),
-	};
+function isLive(key: string): boolean {
+	return key === "log_level" || key.startsWith("rates.");
 }

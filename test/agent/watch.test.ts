@@ -55,6 +55,17 @@ t.test("tells live changes from those that need a restart", async (t) => {
 	});
 });
 
+t.test("what is changed back waits for no restart", async (t) => {
+	const { path, news } = await watching(t);
+	const quota = '[store]\nquota = "60%"\n';
+	await writeFile(path, `${LEAST}\n${quota}`);
+	t.match(await news(), { live: [], restart: ["store.quota"] });
+	await writeFile(path, `log_level = "debug"\n${LEAST}\n${quota}`);
+	t.match(await news(), { live: ["log_level"], restart: ["store.quota"] });
+	await writeFile(path, `log_level = "debug"\n${LEAST}`);
+	t.match(await news(), { live: [], restart: [] });
+});
+
 t.test("keeps the old one when the new one is invalid", async (t) => {
 	const { path, news } = await watching(t);
 	await writeFile(path, `log_level = "loud"\n${LEAST}`);
