@@ -53,6 +53,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		control: {
 			broker: config.broker.url,
 			connected: control.connected,
+			since: control.since,
 			...(lastPlacement && { lastPlacement }),
 		},
 		store: {

@@ -59,7 +59,6 @@ type Phase =
 			readonly is: "up";
 			readonly client: MqttClient;
 			readonly steady: NodeJS.Timeout;
-			readonly since: Millis;
 	  }
 	| { readonly is: "closed" };
 
@@ -72,6 +71,7 @@ export class MqttSession {
 	private readonly options: SessionOptions;
 	private readonly timing: Timing;
 	private phase: Phase = { is: "waiting" };
+	private turned: Millis = Date.now();
 	private protocol: 4 | 5 = 5;
 	private refusedVersion = false;
 	private attempts = 0;
@@ -89,9 +89,14 @@ export class MqttSession {
 		return this.phase.is === "up";
 	}
 
+	/** When it was last connected or lost, in Unix milliseconds; when it was made, before either. */
+	get since(): Millis {
+		return this.turned;
+	}
+
 	/** Since when it is connected and subscribed, in Unix milliseconds; undefined while it is not. */
 	get upSince(): Millis | undefined {
-		return this.phase.is === "up" ? this.phase.since : undefined;
+		return this.connected ? this.turned : undefined;
 	}
 
 	/** Why there is no connection, as far as it is known. */
@@ -234,7 +239,8 @@ export class MqttSession {
 		const steady = setTimeout(() => {
 			this.attempts = 0;
 		}, this.timing.stable).unref();
-		this.phase = { is: "up", client, steady, since: Date.now() };
+		this.phase = { is: "up", client, steady };
+		this.turned = Date.now();
 		this.lastTrouble = undefined;
 		this.options.log.info({ protocol: this.protocol }, "broker connected");
 		this.options.onUp?.();
@@ -245,6 +251,7 @@ export class MqttSession {
 		if (!("client" in phase) || phase.client !== client) return;
 		if (phase.is === "up") {
 			clearTimeout(phase.steady);
+			this.turned = Date.now();
 			this.options.log.warn({ trouble }, "broker lost");
 		} else {
 			this.options.log.debug({ trouble }, "broker not reached");

@@ -106,6 +106,11 @@ export class Control {
 		return this.client.connected;
 	}
 
+	/** When the broker was last connected or lost, in Unix milliseconds; when the agent started, before either. */
+	get since(): Millis {
+		return this.client.since;
+	}
+
 	/** Why the broker is away, as far as it is known. */
 	get trouble(): string | undefined {
 		return this.client.trouble;

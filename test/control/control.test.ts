@@ -290,6 +290,7 @@ const CASES: Readonly<
 		const operator = new Operator();
 		// Back only when woken: what is not retained has to find the headend listening.
 		const timing = { ...FAST, base: 1e9, cap: 1e9 };
+		const began = Date.now();
 		const rig = await openRig(t, broker.url, operator, { timing });
 		const { box, control } = rig;
 		const birth = await hear(desk, box, "state");
@@ -301,9 +302,13 @@ const CASES: Readonly<
 		control.fill(levels(100));
 		await hear(desk, box, "fill");
 
+		const up = control.since;
+		const stopped = Date.now();
+		t.ok(up >= began && up <= stopped, "since it was connected");
 		await broker.stop();
 		await rig.lines.until((line) => line.startsWith("broker lost"));
 		t.equal(control.connected, false);
+		t.ok(control.since >= stopped, "since it was lost");
 		for (let used = 200; used <= 900; used += 50) control.fill(levels(used));
 		for (let rev = 2; rev <= 50; rev++)
 			control.report({ epoch: 1, rev, phase: "applied" });
