@@ -22,7 +22,8 @@ export async function openExchange(
 	notifier: Notifier,
 	parts: ServiceGroup,
 ) {
-	const { config, identity, store, origin, control, catalog, ledger } = base;
+	const { config, identity, store, origin, control, catalog, ledger, flow } =
+		base;
 	const { traffic, wishes, log } = base;
 	let reconciler: Reconciler | undefined;
 	const isPlaced = (id: TitleId, shard: number) =>
@@ -34,7 +35,7 @@ export async function openExchange(
 		neighbours: () => swarm,
 	});
 	const swarm = await joinRegion({
-		...{ config, identity, store, control, holders, ledger, isPlaced, log },
+		...{ config, identity, store, control, holders, flow, isPlaced, log },
 		onMember: (stream) => catalog.replicate(stream),
 	});
 	parts.add("swarm", swarm);

@@ -10,6 +10,7 @@ import { lockFolder } from "../store/lock.ts";
 import { ShardStore } from "../store/store.ts";
 import { brokerAccess } from "./broker.ts";
 import type { Config } from "./config.ts";
+import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import { resolveQuota } from "./space.ts";
 import { Traffic } from "./traffic.ts";
@@ -30,6 +31,7 @@ export async function openFoundation(
 ) {
 	const { boxId, region, trust } = identity;
 	const ledger = new Ledger();
+	const flow = new Flow(ledger.counters);
 	const quota = await resolveQuota(config);
 	// Before anything is looked at: taking stock clears away what is being written.
 	parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
@@ -39,9 +41,7 @@ export async function openFoundation(
 	const origin = new OriginClient({
 		base: config.origin.url,
 		region,
-		onBytes: (bytes) => {
-			ledger.counters.fromOrigin += bytes;
-		},
+		onBytes: (bytes) => flow.moved("fromOrigin", bytes),
 	});
 	parts.add("origin", origin);
 	const catalog = await openCatalogReader(join(config.data, "catalog"), log);
@@ -63,7 +63,7 @@ export async function openFoundation(
 	parts.add("control", control);
 	const traffic = new Traffic(config.rates);
 	return {
-		...{ config, identity, ledger, store, origin, catalog, control },
+		...{ config, identity, ledger, flow, store, origin, catalog, control },
 		...{ wishes, traffic, log },
 	};
 }

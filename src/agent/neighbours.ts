@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { NoiseStream } from "@hyperswarm/secret-stream";
-import type { Ledger } from "../act/ledger.ts";
 import type { Log } from "../base/log.ts";
 import type { Control } from "../control/control.ts";
 import { SharedHoldings } from "../store/holdings.ts";
@@ -11,6 +10,7 @@ import { type Envelope, parseEnvelope } from "../wire/envelope.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { encodeMessage } from "../wire/json.ts";
 import type { Config } from "./config.ts";
+import type { Flow } from "./flow.ts";
 import type { Holders } from "./holders.ts";
 import type { Identity } from "./identity.ts";
 
@@ -20,7 +20,7 @@ export interface NeighbourhoodParts {
 	readonly store: ShardStore;
 	readonly control: Control;
 	readonly holders: Holders;
-	readonly ledger: Ledger;
+	readonly flow: Flow;
 	readonly isPlaced: (id: TitleId, shard: number) => boolean;
 	/** A member's stream, for the catalog to replicate on. */
 	readonly onMember: (stream: NoiseStream) => void;
@@ -29,7 +29,7 @@ export interface NeighbourhoodParts {
 
 /** Joins the region, as the operator's head and the configuration say. Throws NO_BOOTSTRAP or PORT_TAKEN. */
 export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
-	const { config, identity, store, control, ledger, log } = parts;
+	const { config, identity, store, control, flow, log } = parts;
 	const { swarm: settings, rates } = config;
 	const head = () => control.last().head;
 	const isShared = (id: TitleId, shard: number) =>
@@ -60,10 +60,11 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 		shelf: new SharedShelf(store, isShared, (id) => parts.holders.bytes(id)),
 		holdings: new SharedHoldings(store, isShared),
 		onMember: parts.onMember,
-		onTraffic: (direction, bytes) => {
-			if (direction === "from") ledger.counters.fromNeighbours += bytes;
-			else ledger.counters.toNeighbours += bytes;
-		},
+		onTraffic: (direction, bytes) =>
+			flow.moved(
+				direction === "from" ? "fromNeighbours" : "toNeighbours",
+				bytes,
+			),
 		log,
 	});
 	store.onChange(({ title, shard }) => swarm.announce(title, shard));

@@ -6,6 +6,7 @@ import type { Swarm } from "../swarm/swarm.ts";
 import { type Check, MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
 import { checkBox, checkExpiry, failure, finding } from "./checks.ts";
 import type { Config } from "./config.ts";
+import type { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import type { Reporter } from "./reporter.ts";
 import type { ConfigChange } from "./watch.ts";
@@ -18,6 +19,7 @@ export interface StatusParts {
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
 	readonly ledger: Ledger;
+	readonly flow: Flow;
 	readonly started: number;
 	readonly latest: () => Settings;
 }
@@ -69,7 +71,8 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 			.slice(0, MAX_STATUS_TITLES)
 			.map(({ id, placed, held }) => ({ id, placed, held })),
 		streams: await parts.library.streamsNow(),
-		rates: config.rates,
+		rates: parts.flow.rates(),
+		limits: parts.latest().config.rates,
 		counters: ledger.counters,
 		problems: problemsOf(parts),
 	};

@@ -42,6 +42,7 @@ export function render(box: Status, now: number): string[] {
 			["store", store(box)],
 			["shards", `${box.store.shards.held} of ${box.store.shards.placed} held`],
 			["rates", rates(box)],
+			["limits", limits(box)],
 			["received", received(box)],
 			["sent", sent(box)],
 			["network", network(box)],
@@ -87,7 +88,12 @@ function store({ store: own }: Status): string {
 }
 
 function rates({ rates: now }: Status): string {
-	return `${speed(now.down)} down, ${speed(now.up)} up, ${speed(now.origin)} from the origin`;
+	return `${speed(now.down)} down, ${speed(now.origin)} of it from the origin, ${speed(now.up)} up`;
+}
+
+function limits({ limits: { down, up, origin } }: Status): string {
+	const limit = (rate: Rate) => (rate === 0 ? "no limit" : speed(rate));
+	return `${limit(down)} down, ${limit(origin)} from the origin, ${limit(up)} up`;
 }
 
 function received({ counters: { fromNeighbours, fromOrigin } }: Status) {

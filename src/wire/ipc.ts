@@ -109,7 +109,10 @@ export const status = z.object({
 			sources: count,
 		}),
 	),
+	/** What moves now, over the last seconds: `down` is all that comes in, `origin` the part of it from there. */
 	rates: z.object({ down: rate, up: rate, origin: rate }),
+	/** What may move at most, as configured now; 0 is no limit. */
+	limits: z.object({ down: rate, up: rate, origin: rate }),
 	counters,
 	/** What is wrong now, in words for a person. */
 	problems: z.array(z.string()),

@@ -76,7 +76,8 @@ const sample = {
 	streams: [
 		{ id: "s1", title: "e3".repeat(32), bytes: MiB, rate: MiB, sources: 3 },
 	],
-	rates: { down: 2 * MiB, up: MiB, origin: 0 },
+	rates: { down: 2 * MiB, up: MiB, origin: 0.5 * MiB },
+	limits: { down: 0, up: 2 * MiB, origin: 0 },
 	counters: {
 		fromNeighbours: 12 * GiB,
 		fromOrigin: GiB,
@@ -106,7 +107,8 @@ t.test("what a person reads", async (t) => {
 		"placement   1.7 short (quota), 1 min ago",
 		"store       5.00 GiB of 20.0 GiB used (25 %), 4.00 GiB of 8.00 GiB placed, 1.00 GiB of 2.00 GiB from watching",
 		"shards      256 of 512 held",
-		"rates       2.00 MiB/s down, 1.00 MiB/s up, 0 B/s from the origin",
+		"rates       2.00 MiB/s down, 512 KiB/s of it from the origin, 1.00 MiB/s up",
+		"limits      no limit down, no limit from the origin, 2.00 MiB/s up",
 		"received    12.0 GiB from neighbours, 1.00 GiB from the origin",
 		"sent        3.00 MiB to neighbours, 2.00 GiB to players",
 		"network     reach direct, UDP 49740, TCP 41000, 2 neighbours",
