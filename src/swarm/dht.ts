@@ -82,6 +82,19 @@ export async function openBootstrapNode(
 	return node;
 }
 
+/**
+ * A node that only asks others: it has any port, and none of those that others may be given. Throws CONFIG_INVALID for a
+ * host that is not this machine's.
+ */
+export async function openVisitor(
+	host: string,
+	bootstrap: readonly string[],
+): Promise<HyperDHT> {
+	const visitor = new HyperDHT({ bootstrap, host, port: [0, 0] });
+	await listening(visitor, host, 0);
+	return visitor;
+}
+
 /** `host:port`. */
 function isNodeAddress(text: string): boolean {
 	const port = Number(/^[^\s:]+:(\d{1,5})$/.exec(text)?.[1] ?? 0);
@@ -90,7 +103,7 @@ function isNodeAddress(text: string): boolean {
 
 /** HyperDHT binds in the background; a taken port shows only in the promise of its bootstrapping. */
 async function listening(
-	dht: Pick<HyperDHT, "once" | "fullyBootstrapped" | "destroy">,
+	dht: Pick<HyperDHT, "once" | "fullyBootstrapped" | "destroy" | "io">,
 	host: string,
 	port: number,
 ): Promise<void> {
@@ -100,7 +113,9 @@ async function listening(
 			dht.fullyBootstrapped().catch(reject);
 		});
 	} catch (cause) {
-		await dht.destroy({ force: true });
+		// Without a socket, `destroy` fails once more with the same cause, and goes on watching the network interfaces.
+		await dht.destroy({ force: true }).catch(() => undefined);
+		await dht.io.networkInterfaces.destroy();
 		throw portError("UDP", host, port, cause);
 	}
 }

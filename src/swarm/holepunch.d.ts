@@ -23,7 +23,8 @@ declare module "hyperdht" {
 		bootstrap: readonly string[] | readonly Address[];
 		keyPair?: { publicKey: Buffer; secretKey: Buffer };
 		host?: string;
-		port?: number;
+		/** A range is tried in turn, then any port is taken. */
+		port?: number | readonly [from: number, to: number];
 		firewalled?: boolean;
 		ephemeral?: boolean;
 		anyPort?: boolean;
@@ -44,10 +45,14 @@ declare module "hyperdht" {
 		readonly ephemeral: boolean;
 		readonly online: boolean;
 		readonly destroyed: boolean;
+		readonly io: {
+			readonly networkInterfaces: { destroy(): Promise<void> };
+		};
 		fullyBootstrapped(): Promise<void>;
 		address(): Address;
 		toArray(): Address[];
-		ping(address: Address, options?: { timeout?: number }): Promise<unknown>;
+		/** Asks four times, a second apart. `to` is this node's address as the other sees it. */
+		ping(address: Address): Promise<{ readonly to: Address }>;
 		connect(key: Uint8Array, options?: ConnectOptions<Stream>): Stream;
 		createServer(
 			options: StreamFactory<Stream>,
