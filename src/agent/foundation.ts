@@ -3,12 +3,12 @@ import pkg from "../../package.json" with { type: "json" };
 import { Ledger } from "../act/ledger.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import { brokerAccess } from "../control/access.ts";
 import { Control } from "../control/control.ts";
 import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { lockFolder } from "../store/lock.ts";
 import { ShardStore } from "../store/store.ts";
-import { brokerAccess } from "./broker.ts";
 import type { Config } from "./config.ts";
 import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
@@ -48,7 +48,7 @@ export async function openFoundation(
 	parts.add("catalog", catalog);
 	const wishes = new Wishes();
 	const control = await Control.start({
-		...(await brokerAccess(config)),
+		...(await brokerAccess(config.broker)),
 		box: boxId,
 		region,
 		trust,

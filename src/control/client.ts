@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import { fullJitter, MINUTE, SECOND, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { MAX_MESSAGE } from "../wire/json.ts";
+import { faultOfBrokerUrl } from "./access.ts";
 import {
 	type BrokerAccess,
 	connect,
@@ -77,6 +78,8 @@ export class MqttSession {
 	private attempts = 0;
 	private lastWill: Will | undefined;
 	private lastTrouble: string | undefined;
+	/** The trouble that was last logged, which attempt after attempt brings again. */
+	private saidTrouble: string | undefined;
 	/** Rejects of the publishes that wait for their acknowledgement. */
 	private readonly unacknowledged = new Set<(cause: Error) => void>();
 
@@ -107,9 +110,9 @@ export class MqttSession {
 	/** Connects, and from then on always connects again until closed. Throws BROKER_FAILED for a wrong address or PEM. */
 	start(): void {
 		const { url } = this.options;
-		// MQTT.js takes what it does not know for `mqtt:`, and nothing at all for localhost.
-		if (!/^mqtts?:\/\/[^/]/.test(url))
-			throw new LarderError("BROKER_FAILED", `"${url}" is no broker's address`);
+		const fault = faultOfBrokerUrl(url);
+		if (fault !== undefined)
+			throw new LarderError("BROKER_FAILED", `the broker's address ${fault}`);
 		try {
 			this.attempt();
 		} catch (cause) {
@@ -242,6 +245,7 @@ export class MqttSession {
 		this.phase = { is: "up", client, steady };
 		this.turned = Date.now();
 		this.lastTrouble = undefined;
+		this.saidTrouble = undefined;
 		this.options.log.info({ protocol: this.protocol }, "broker connected");
 		this.options.onUp?.();
 	}
@@ -254,7 +258,12 @@ export class MqttSession {
 			this.turned = Date.now();
 			this.options.log.warn({ trouble }, "broker lost");
 		} else {
-			this.options.log.debug({ trouble }, "broker not reached");
+			const isNews = trouble !== this.saidTrouble;
+			this.saidTrouble = trouble;
+			this.options.log[isNews ? "warn" : "debug"](
+				{ trouble },
+				"broker not reached",
+			);
 		}
 		const falls = this.refusedVersion && this.protocol === 5;
 		if (this.refusedVersion) this.protocol = this.protocol === 5 ? 4 : 5;

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import { brokerAccess } from "../control/access.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
@@ -9,6 +10,7 @@ import { answerRequest } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
 import { openNode } from "./node.ts";
+import { brokerOf } from "./operator/config.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { entryOf } from "./publish/titles.ts";
 import type { Stores } from "./stores.ts";
@@ -22,7 +24,7 @@ export interface Lines {
 	knows(box: BoxId): boolean;
 }
 
-/** Opens the lines; nothing is said or heard at the broker before `dispatch.start()`. Throws NO_BOOTSTRAP or PORT_TAKEN. */
+/** Opens the lines; nothing is said or heard at the broker before `dispatch.start()`. Throws NO_BOOTSTRAP, PORT_TAKEN or CONFIG_INVALID. */
 export async function openLines(
 	stores: Stores,
 	parts: ServiceGroup,
@@ -30,13 +32,14 @@ export async function openLines(
 ): Promise<Lines> {
 	const { operator, fleet, heads, catalog, shelf } = stores;
 	const { dir, region, config } = operator;
+	const access = await brokerAccess(brokerOf(dir, config));
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
 	const isRevoked = (box: BoxId) => announcer.isRevoked(box);
 	const commands: Commands = new Commands(operator, (box, envelope, expiry) =>
 		dispatch.command(box, envelope, expiry),
 	);
 	const dispatch: Dispatch = new Dispatch({
-		url: config.broker.url,
+		...access,
 		name: operator.network.slice(0, 16),
 		knows,
 		retained: () => retained(stores),

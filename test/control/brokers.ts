@@ -1,13 +1,15 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { Aedes } from "aedes";
 import { silent } from "../../src/base/log.ts";
 import { startBroker } from "../../src/headend/control/broker.ts";
+import type { CertificateFiles } from "../certificate.ts";
 
 /** A broker that can be stopped and started again on its port. */
 export interface TestBroker {
@@ -19,8 +21,20 @@ export interface TestBroker {
 
 export const BROKERS: Readonly<Record<string, () => Promise<TestBroker>>> = {
 	"embedded, MQTT 3.1.1": embedded,
-	"Mosquitto, MQTT 5": mosquitto,
+	"Mosquitto, MQTT 5": () => mosquitto(),
 };
+
+const run = promisify(execFile);
+
+/** Where a Mosquitto listens, and how it lets clients in. */
+export interface Door {
+	/** A free one unless set. */
+	readonly port?: number;
+	/** Whom it lets in; everybody unless set. */
+	readonly login?: { readonly username: string; readonly password: string };
+	/** It speaks TLS and nothing else. */
+	readonly tls?: CertificateFiles;
+}
 
 async function embedded(): Promise<TestBroker> {
 	const port = await freePort();
@@ -61,25 +75,46 @@ async function refusing(port: number) {
 	};
 }
 
-async function mosquitto(): Promise<TestBroker> {
-	const port = await freePort();
+export async function mosquitto(door: Door = {}): Promise<TestBroker> {
+	const { login, tls, port = await freePort() } = door;
 	let child: ChildProcess | undefined;
 	return {
-		url: `mqtt://127.0.0.1:${port}`,
+		url: `${tls ? "mqtts" : "mqtt"}://127.0.0.1:${port}`,
 		async start(refuse = false) {
 			const folder = await mkdtemp(join(tmpdir(), "larder-mosquitto-"));
 			const conf = join(folder, "mosquitto.conf");
-			await writeFile(
-				conf,
-				`listener ${port} 127.0.0.1\nallow_anonymous ${!refuse}\nlog_dest stderr\nlog_type all\n`,
-			);
+			const lines = [
+				`listener ${port} 127.0.0.1`,
+				`allow_anonymous ${!refuse && login === undefined}`,
+				...["log_dest stderr", "log_type all"],
+			];
+			const files: string[] = [];
+			if (login !== undefined) {
+				const file = join(folder, "passwords");
+				const { username, password } = login;
+				await run("mosquitto_passwd", ["-b", "-c", file, username, password]);
+				files.push(file);
+				lines.push(`password_file ${file}`);
+			}
+			if (tls !== undefined) {
+				for (const [name, path] of Object.entries(tls)) {
+					await copyFile(path, join(folder, name));
+					files.push(join(folder, name));
+				}
+				lines.push(`certfile ${join(folder, "certificate")}`);
+				lines.push(`keyfile ${join(folder, "key")}`);
+			}
+			// It reads them when it is no longer root.
+			await chmod(folder, 0o755);
+			for (const file of files) await chmod(file, 0o644);
+			await writeFile(conf, `${lines.join("\n")}\n`);
 			const started = spawn("mosquitto", ["-c", conf], {
 				stdio: ["ignore", "ignore", "pipe"],
 			});
 			child = started;
-			const lines = createInterface({ input: started.stderr });
+			const said = createInterface({ input: started.stderr });
 			await new Promise<void>((resolve, reject) => {
-				lines.on("line", (line) => {
+				said.on("line", (line) => {
 					if (line.includes(" running")) resolve();
 				});
 				started.on("error", reject);

@@ -124,6 +124,17 @@ t.test("every wrong setting is named with its key", async (t) => {
 		[/copies = 3/, 'copies = "3"', /copies/],
 		[/\[api\]/, "[api]\ncolour = 1", /api.*colour/],
 		[/"mqtt:/, '"http:', /broker\.url/],
+		...["ws", "wss"].map((scheme): [RegExp, string, RegExp] => [
+			/"mqtt:/,
+			`"${scheme}:`,
+			/operator\.toml: broker\.url: must be an mqtt:\/\/ or mqtts:\/\/ address/,
+		]),
+		[/"mqtt:\/\/.*"/, '"mqtt:///"', /broker\.url/],
+		...["head:secret", "head"].map((login): [RegExp, string, RegExp] => [
+			/"mqtt:\/\//,
+			`"mqtt://${login}@`,
+			/operator\.toml: broker\.url: (?!.*head).*set broker\.username and broker\.password_file/,
+		]),
 		[/bootstrap = \[.*\]/, 'bootstrap = ["here"]', /swarm\.bootstrap/],
 		[/= "now"/, '= "later"', /policy\.share_transient/],
 		[/region = .*/, 'region = "south"', /region/],

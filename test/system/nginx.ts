@@ -1,13 +1,11 @@
-import { execFile, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
 import type { Test } from "tap";
-
-const run = promisify(execFile);
+import { selfSigned } from "../certificate.ts";
 
 /** Why nginx cannot be tested with here, or false. */
 export function missing(): string | false {
@@ -32,15 +30,7 @@ async function freePort(): Promise<number> {
 /** A real nginx over `origin`, in plain HTTP and in TLS with a certificate of its own; ends with the test. */
 export async function startNginx(t: Test, work: string, origin: string) {
 	const [plain, tls] = [await freePort(), await freePort()];
-	const certificate = join(work, "certificate.pem");
-	const key = join(work, "key.pem");
-	await mkdir(work, { recursive: true });
-	await run("openssl", [
-		...["req", "-x509", "-newkey", "ec", "-pkeyopt"],
-		...["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-		...["-subj", "/CN=origin", "-addext", "subjectAltName=IP:127.0.0.1"],
-		...["-keyout", key, "-out", certificate],
-	]);
+	const { certificate, key } = await selfSigned(work);
 	const config = join(work, "nginx.conf");
 	const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
 		(name) => `${name}_temp_path ${work}/${name};`,

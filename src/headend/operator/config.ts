@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
 import * as z from "zod/mini";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log.ts";
+import { type BrokerSettings, faultOfBrokerUrl } from "../../control/access.ts";
 import { type Region, region } from "../../wire/ids.ts";
 import { explain } from "../../wire/json.ts";
 import { MAX_RANK } from "../../wire/placement.ts";
@@ -11,11 +12,17 @@ import { MAX_RANK } from "../../wire/placement.ts";
 const english = z.locales.en().localeError;
 
 const port = z.number().check(z.int(), z.minimum(0), z.maximum(65_535));
-const host = z.string().check(z.minLength(1));
+const text = z.string().check(z.minLength(1));
+const host = text;
 const url = z.url({
 	protocol: /^https?$/,
 	error: "must be an http:// or https:// address",
 });
+const brokerUrl = z.string().check(
+	z.refine((address) => faultOfBrokerUrl(address) === undefined, {
+		error: ({ input }) => faultOfBrokerUrl(String(input)),
+	}),
+);
 /** An address of a DHT node. */
 const node = z
 	.string()
@@ -31,10 +38,10 @@ const schema = z.strictObject({
 	log_level: z.enum(LOG_LEVELS),
 	swarm: z.strictObject({ bootstrap: z.array(node), host, port }),
 	broker: z.strictObject({
-		url: z.url({
-			protocol: /^(mqtts?|wss?)$/,
-			error: "must be an mqtt:// or mqtts:// address",
-		}),
+		url: brokerUrl,
+		username: z.optional(text),
+		password_file: z.optional(text),
+		ca: z.optional(text),
 	}),
 	origin: z.strictObject({ host, port, url }),
 	api: z.strictObject({ host, port }),
@@ -91,6 +98,16 @@ export async function readConfig(dir: string): Promise<OperatorConfig> {
 	);
 }
 
+/** How to get into the broker; relative paths start at the operator's folder. */
+export function brokerOf(
+	dir: string,
+	{ broker }: Pick<OperatorConfig, "broker">,
+): BrokerSettings {
+	const { url, username, password_file: passwordFile, ca } = broker;
+	const place = (path: string | undefined) => path && resolve(dir, path);
+	return { url, username, passwordFile: place(passwordFile), ca: place(ca) };
+}
+
 /** A fresh operator.toml, every key with what it means. */
 export function configText(settings: OperatorSettings): string {
 	const host = settings.host ?? "127.0.0.1";
@@ -99,7 +116,7 @@ export function configText(settings: OperatorSettings): string {
 	return `# Larder: this operator's headend. Restart the headend after a change.
 
 # Boxes of one region serve one another.
-region = ${text(settings.region)}
+region = ${quoted(settings.region)}
 
 # How many different boxes are to hold each shard.
 copies = ${settings.copies ?? 3}
@@ -109,21 +126,27 @@ log_level = "info"
 
 [swarm]
 # The operator's own DHT nodes, as boxes reach them: larder bootstrap runs one. The public network is never used.
-bootstrap = [${bootstrap.map(text).join(", ")}]
+bootstrap = [${bootstrap.map(quoted).join(", ")}]
 # Where the headend itself joins the boxes (UDP); another port than a bootstrap node's on the same machine.
-host = ${text(host)}
+host = ${quoted(host)}
 port = ${settings.swarmPort ?? SWARM_PORT}
 
 [broker]
 # The MQTT broker, as boxes and headend reach it: mqtt:// or mqtts://
-url = ${text(settings.brokerUrl ?? `mqtt://${host}:1883`)}
+url = ${quoted(settings.brokerUrl ?? `mqtt://${host}:1883`)}
+# How the headend itself logs in, where the broker asks for that; boxes are never told. The password stands alone in
+# its file, and ca is the authority (PEM) that vouches for an mqtts:// broker, if it is not one that the system trusts.
+# Paths start at this file's folder; what lies in keys/ is only the operator's and goes into backups.
+# username = "headend"
+# password_file = "keys/broker-password"
+# ca = "keys/broker-ca.pem"
 
 [origin]
 # The built-in static server for origin/. Any other HTTP server may serve that folder instead.
-host = ${text(host)}
+host = ${quoted(host)}
 port = ${originPort}
 # How boxes reach the origin.
-url = ${text(settings.originUrl ?? `http://${host}:${originPort}`)}
+url = ${quoted(settings.originUrl ?? `http://${host}:${originPort}`)}
 
 [api]
 # The operator's page. Keep it on loopback; put a proxy with logins in front of it to open it up.
@@ -141,6 +164,6 @@ share_transient = "now"
 }
 
 /** A TOML string; JSON's escapes are a subset of TOML's. */
-function text(value: string): string {
+function quoted(value: string): string {
 	return JSON.stringify(value);
 }
