@@ -209,6 +209,10 @@ const bad: Record<string, { tree: Tree; faults: Record<string, RegExp> }> = {
 		},
 		faults: { "i.m3u8": /EXT-X-DEFINE/ },
 	},
+	"a line after the end": {
+		tree: { ...HLS.plain, "i.m3u8": `${HLS.media("1.ts")}2.ts\n` },
+		faults: { "i.m3u8": /a line stands where HLS allows none/ },
+	},
 	"a live manifest": {
 		tree: {
 			...DASH.list,

@@ -42,9 +42,12 @@ export function readPlaylist(text: string): Playlist {
 	try {
 		parsed = parse(plain);
 	} catch (error) {
-		return unreadable(
-			`it cannot be read (${error instanceof Error ? error.message : String(error)})`,
-		);
+		// Where the parser trips over itself its words are of no use to a person.
+		const why =
+			error instanceof Error && !(error instanceof TypeError)
+				? error.message
+				: "a line stands where HLS allows none";
+		return unreadable(`it cannot be read (${why})`);
 	}
 	return parsed.isMasterPlaylist
 		? readMultivariant(parsed, plain)
