@@ -51,9 +51,8 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 	let best: SourceCandidate | undefined;
 	let bestTime = Number.POSITIVE_INFINITY;
 	for (const candidate of candidates) {
-		const { inFlight, window, roundTrip } = candidate;
-		const room = urgent ? window * URGENT_WINDOW : window;
-		if (inFlight > 0 && inFlight + bytes > room) continue;
+		if (!hasRoom(candidate, bytes, urgent)) continue;
+		const { inFlight, roundTrip } = candidate;
 		const time = roundTrip + takes(candidate, inFlight + bytes);
 		if (time < bestTime) {
 			best = candidate;
@@ -69,6 +68,16 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 	}
 	if (waited >= originAfter) return { from: "origin" };
 	return { from: "nobody", wait: originAfter - waited };
+}
+
+/** Whether a neighbour can be asked for another block now. */
+export function hasRoom(
+	{ inFlight, window }: SourceCandidate,
+	bytes: Bytes,
+	urgent: boolean,
+): boolean {
+	const room = urgent ? window * URGENT_WINDOW : window;
+	return inFlight === 0 || inFlight + bytes <= room;
 }
 
 /** Whether a neighbour cannot be counted on for a block that a viewer waits for. */

@@ -1,6 +1,6 @@
 import { type Bytes, MiB, type Millis } from "../../base/units.ts";
 import { blocksIn, runBytes } from "../../content/geometry.ts";
-import { chooseSource, isTooSlow } from "../../plan/source.ts";
+import { chooseSource, hasRoom, isTooSlow } from "../../plan/source.ts";
 import { MAX_RUN } from "../../wire/exchange.ts";
 import type { Candidate } from "../ports.ts";
 import type { Giver, ShardPlace } from "./ask.ts";
@@ -80,6 +80,8 @@ export function assign(now: Situation, at: Millis): Assigned {
 		if (choice.from === "nobody") {
 			wake = Math.min(wake, choice.wait);
 			crowded ||= holders.length > 0;
+			// What follows is no more pressing, and is nowhere else.
+			if (!urgent && isHopeless(candidates, size)) break;
 		} else if (choice.from === "origin") {
 			const most = urgent ? blocksWorth(now, ORIGIN_RUN) : Infinity;
 			const count = flying.length > 0 ? 1 : span(now, block, most);
@@ -94,6 +96,14 @@ export function assign(now: Situation, at: Millis): Assigned {
 		}
 	}
 	return { wake, lacking, crowded };
+}
+
+/** Whether a box that has all of the shard is there, and nobody has room for more. */
+function isHopeless(candidates: readonly Candidate[], bytes: Bytes): boolean {
+	return (
+		candidates.some(({ blocks }) => blocks.full) &&
+		!candidates.some((one) => hasRoom(one, bytes, false))
+	);
 }
 
 /** A block in the queue behind others comes nearer with each that comes, one that a viewer needs does not; nobody's was to be found all along. */

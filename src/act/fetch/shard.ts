@@ -25,8 +25,8 @@ const SOONEST: Millis = 10;
 export interface ShardPorts extends AskPorts, GiversPorts {
 	readonly backlog: Backlog;
 	readonly holders: HolderBook;
-	/** A neighbour has its hands free again: others may be waiting for it. */
-	readonly onFreed: () => void;
+	/** A neighbour has its hands free again: viewers may be waiting for it, or anybody when this shard has no use for it. */
+	readonly onFreed: (whom: "viewers" | "anybody") => void;
 	/** How long an urgent block that was asked for is waited for before somebody else is asked too. */
 	readonly rescue: Millis;
 }
@@ -54,6 +54,8 @@ export class ShardFetch {
 	private readonly soughtAt: Millis;
 	private progressAt = monotonic();
 	private crowded = false;
+	/** Whether a neighbour has been freed since the last look. */
+	private freed = false;
 	private timer: NodeJS.Timeout | undefined;
 	private woken = false;
 	/** Resolved by the next look at what is wanted. */
@@ -108,6 +110,11 @@ export class ShardFetch {
 		return this.crowded && !this.wants.empty;
 	}
 
+	/** Whether a viewer wants some of it, now or soon. */
+	get isWatched(): boolean {
+		return this.wants.isWatched;
+	}
+
 	/** Inventory or connections changed, or the disk caught up. Cheap: all that happens in one turn is looked at once. */
 	wake(): void {
 		if (this.woken) return;
@@ -121,6 +128,7 @@ export class ShardFetch {
 	private pump(): void {
 		clearTimeout(this.timer);
 		this.release();
+		if (this.wants.empty) this.offer();
 		if (this.wants.empty || !this.leaves.looked) return;
 		const now = monotonic();
 		const { place, wants, flights, soughtAt, progressAt } = this;
@@ -143,6 +151,7 @@ export class ShardFetch {
 			now,
 		);
 		this.crowded = crowded;
+		if (!crowded) this.offer();
 		const rescue = this.leaves.seek(this.leafGivers(candidates, now), now);
 		if (lacking) this.ports.holders.dial(place.title, place.shard);
 		const stalled = this.stalledIn(now);
@@ -202,14 +211,14 @@ export class ShardFetch {
 		askBlocks(this.place, giver, asking, this.ports, signal).then(
 			() => {
 				this.flights.end(flight);
+				this.landed();
 				this.wake();
-				this.ports.onFreed();
 			},
 			(error: unknown) => {
 				if (signal.aborted) return;
 				this.flights.end(flight);
+				this.landed();
 				this.gaveUp(giver, error);
-				this.ports.onFreed();
 			},
 		);
 	}
@@ -222,6 +231,18 @@ export class ShardFetch {
 		while (backlog.full && !this.wants.empty && !isPressing()) {
 			await this.looked.promise;
 		}
+	}
+
+	/** A request has ended, and a neighbour is free. */
+	private landed(): void {
+		this.freed = true;
+		this.ports.onFreed("viewers");
+	}
+
+	/** What is free and of no use here is offered to the other shards. */
+	private offer(): void {
+		if (this.freed) this.ports.onFreed("anybody");
+		this.freed = false;
 	}
 
 	/** Lets those look again who are held back. */

@@ -102,7 +102,7 @@ export class SharedShards {
 		const key = keyOf(place);
 		let entry = this.all.get(key);
 		if (entry === undefined) {
-			const ports = { ...this.ports, onFreed: () => this.offer() };
+			const ports = { ...this.ports, onFreed: this.offer };
 			const shard = new SharedShard(place, this.seek(key), ports);
 			const unpin = this.ports.room.use(place.title, place.shard);
 			entry = { shard, unpin, users: 0 };
@@ -143,11 +143,13 @@ export class SharedShards {
 	}
 
 	/** A neighbour is free: who has waited longest takes first. */
-	private offer(): void {
+	private readonly offer: ShardPorts["onFreed"] = (whom) => {
 		for (const { shard } of this.all.values()) {
-			if (shard.fetch.isCrowded) shard.fetch.wake();
+			const { fetch } = shard;
+			if (!fetch.isCrowded) continue;
+			if (whom === "anybody" || fetch.isWatched) fetch.wake();
 		}
-	}
+	};
 
 	/** Something changed for those meant: they look again. */
 	wake(isMeant: (place: ShardPlace) => boolean): void {

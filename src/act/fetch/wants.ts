@@ -68,6 +68,11 @@ export class Wants {
 		return this.byBlock.has(block);
 	}
 
+	/** Whether some of it is wanted for a viewer, now or soon. */
+	get isWatched(): boolean {
+		return [...this.all].some(({ want }) => want.from === undefined);
+	}
+
 	/** Whether a viewer waits for a block. */
 	isUrgent(block: number): boolean {
 		return [...(this.byBlock.get(block) ?? [])].some(({ urgent }) => urgent);
