@@ -1,13 +1,14 @@
-import { lookup } from "node:dns/promises";
 import { access, constants, mkdtemp, open, rm, statfs } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { describe, ERRORS, LarderError, systemCode } from "../base/errors.ts";
+import { ERRORS, systemCode } from "../base/errors.ts";
 import { type Clock, DAY, MINUTE, monotonic, SECOND } from "../base/time.ts";
 import { formatBytes, KiB, MiB } from "../base/units.ts";
 import type { Check } from "../wire/ipc.ts";
 import type { Certificate } from "../wire/membership.ts";
+import { type Asker, checkBootstrap } from "./bootstrap.ts";
 import type { Config } from "./config.ts";
+import { failure, finding } from "./finding.ts";
 import { readIdentity } from "./identity.ts";
 
 /** How long a check waits for the network. */
@@ -17,35 +18,20 @@ const LITTLE_SPACE = 256 * MiB;
 const SOON = 30 * DAY;
 const SKEW = 5 * MINUTE;
 
-type Level = Check["level"];
-
-export function finding(
-	name: string,
-	level: Level,
-	text: string,
-	remedy?: string,
-): Check {
-	return {
-		name,
-		level,
-		finding: text,
-		...(remedy !== undefined && level !== "ok" && { remedy }),
-	};
-}
-
-/** A failure as a finding. An error of the table brings its remedy. */
-export function failure(name: string, error: unknown, remedy?: string): Check {
-	const known = error instanceof LarderError ? error.remedy : undefined;
-	return finding(name, "fail", describe(error), remedy ?? known);
-}
-
-/** What can be checked from outside a running agent, in the order in which it would matter at its start. */
-export async function checkBox(config: Config, now: Clock): Promise<Check[]> {
+/**
+ * What can be checked from outside a running agent, in the order in which it would matter at its start.
+ * @param asker asks DHT nodes in place of one that is opened for it
+ */
+export async function checkBox(
+	config: Config,
+	now: Clock,
+	asker?: Asker,
+): Promise<Check[]> {
 	const checks = await Promise.all([
 		checkIdentity(config.identity, now),
 		checkDisk(config.data),
 		checkSpace(config),
-		checkBootstrap(config),
+		checkBootstrap(config, asker),
 		checkBroker(config.broker),
 		checkOrigin(config.origin.url, now),
 	]);
@@ -131,30 +117,6 @@ export async function checkSpace(config: Config): Promise<Check> {
 			return finding(name, "warn", "not known: the data folder is missing");
 		return failure(name, error, ERRORS.STORE_UNUSABLE);
 	}
-}
-
-/** Whether the names of the bootstrap nodes can be resolved. Whether they answer only a DHT node can tell. */
-export async function checkBootstrap({ swarm }: Config): Promise<Check> {
-	const name = "bootstrap";
-	const lost: string[] = [];
-	await Promise.all(
-		swarm.bootstrap.map(async ({ host }) => {
-			try {
-				await lookup(host, { family: 4 });
-			} catch (error) {
-				lost.push(`${host}: ${describe(error)}`);
-			}
-		}),
-	);
-	const found = swarm.bootstrap.length - lost.length;
-	const text = [`${found} of ${swarm.bootstrap.length} nodes named`, ...lost];
-	const level = lost.length === 0 ? "ok" : found === 0 ? "fail" : "warn";
-	return finding(
-		name,
-		level,
-		text.join("; "),
-		"Check swarm.bootstrap and the name server.",
-	);
 }
 
 /** Whether the broker's port takes connections, and the password can be read. */

@@ -4,8 +4,9 @@ import type { TitleLibrary } from "../act/play/library.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { type Check, MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
-import { checkBox, checkExpiry, failure, finding } from "./checks.ts";
+import { checkBox, checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
+import { failure, finding } from "./finding.ts";
 import type { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import type { Reporter } from "./reporter.ts";
@@ -81,7 +82,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 /** What is wrong and what to do, for `larder doctor`: the checks from outside, and what only the agent can see. */
 export async function diagnose(parts: StatusParts): Promise<Check[]> {
 	const { config, identity, swarm, control } = parts;
-	const outside = await checkBox(config, identity.trust.now);
+	const outside = await checkBox(config, identity.trust.now, swarm);
 	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
 	return [
 		...outside,

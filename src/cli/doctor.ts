@@ -1,5 +1,6 @@
-import { checkBox, failure, finding } from "../agent/checks.ts";
+import { checkBox } from "../agent/checks.ts";
 import { type Config, loadConfig } from "../agent/config.ts";
+import { failure, finding } from "../agent/finding.ts";
 import { describe, LarderError } from "../base/errors.ts";
 import { MINUTE } from "../base/time.ts";
 import { callIpc } from "../ipc/client.ts";

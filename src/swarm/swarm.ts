@@ -18,6 +18,7 @@ import type { Member, Membership } from "./membership.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { Roster } from "./roster.ts";
 import { regionTopic, Seeking } from "./seeking.ts";
+import { type Answer, survey } from "./survey.ts";
 import { Transfers } from "./transfers.ts";
 import type { Shelf } from "./upload.ts";
 
@@ -160,6 +161,16 @@ export class Swarm implements Neighbours {
 
 	get tcpPort(): number | undefined {
 		return this.bulk.port;
+	}
+
+	/** DHT nodes that were there when they were last heard, `host:port`. */
+	get nodes(): readonly string[] {
+		return this.dht.toArray().map(({ host, port }) => `${host}:${port}`);
+	}
+
+	/** Asks DHT nodes, `host:port`, whether they are there; see there. */
+	survey(nodes: readonly string[]): Promise<Answer[]> {
+		return survey(this.dht, nodes);
 	}
 
 	/** Whether this box knows DHT nodes besides itself. */

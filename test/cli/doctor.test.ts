@@ -13,6 +13,7 @@ import { grantKey, seal } from "../../src/wire/envelope.ts";
 import { networkOf } from "../../src/wire/ids.ts";
 import type { Check } from "../../src/wire/ipc.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
+import { makeBootstrap } from "../fixture.ts";
 import { run, shortFolder } from "./run.ts";
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -64,6 +65,8 @@ async function box(test: Test) {
 	test.teardown(stop);
 	const port = (server: { address(): unknown }) =>
 		(server.address() as AddressInfo).port;
+	const { node, address } = await makeBootstrap();
+	test.teardown(() => node.destroy());
 	const config = join(folder, "larder.toml");
 	const socket = join(folder, "s");
 	await mkdir(join(folder, "data"));
@@ -76,7 +79,7 @@ async function box(test: Test) {
 		config,
 		`data = "data"
 [swarm]
-bootstrap = ["127.0.0.1:49737"]
+bootstrap = ["${address}"]
 [broker]
 url = "mqtt://127.0.0.1:${port(broker)}"
 [origin]

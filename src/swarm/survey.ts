@@ -1,0 +1,48 @@
+import { lookup } from "node:dns/promises";
+import type HyperDHT from "hyperdht";
+import { describe } from "../base/errors.ts";
+import { bad, good, type Result } from "../base/result.ts";
+import { SECOND, within } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
+
+/** A node is asked four times within four seconds; the rest is for its name. */
+const PATIENCE: Millis = 6 * SECOND;
+
+/** What came of asking one DHT node: the address, `host:port`, by which it sees this machine, or why there is none. */
+export interface Answer {
+	/** `host:port`, as it was asked for. */
+	readonly node: string;
+	readonly seen: Result<string, "no-name" | "silent">;
+}
+
+/** Asks DHT nodes, all at once, whether they are there. Takes a few seconds when any is not; never rejects. */
+export function survey(
+	dht: Pick<HyperDHT, "ping">,
+	nodes: readonly string[],
+): Promise<Answer[]> {
+	return Promise.all(
+		nodes.map(async (node) => ({
+			node,
+			seen: await within(PATIENCE, ask(dht, node), bad("silent", "no answer")),
+		})),
+	);
+}
+
+async function ask(
+	dht: Pick<HyperDHT, "ping">,
+	node: string,
+): Promise<Answer["seen"]> {
+	const [name = "", port] = node.split(":");
+	let host: string;
+	try {
+		host = (await lookup(name, { family: 4 })).address;
+	} catch (error) {
+		return bad("no-name", describe(error));
+	}
+	try {
+		const { to } = await dht.ping({ host, port: Number(port) });
+		return good(`${to.host}:${to.port}`);
+	} catch (error) {
+		return bad("silent", describe(error));
+	}
+}
