@@ -211,6 +211,7 @@ export interface BoxSettings {
 	readonly origin: Origin;
 	readonly tcp?: boolean;
 	readonly maxPeers?: number;
+	readonly reach?: "direct" | "nat";
 	readonly key?: KeyPair;
 	readonly certificate?: Envelope;
 	/** Changes what this box gives to neighbours: for liars. */
@@ -277,7 +278,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			bootstrap,
 			host: "127.0.0.1",
 			port: 0,
-			reach: "direct",
+			reach: settings.reach ?? "direct",
 			knownFile: join(folder, "known.json"),
 		},
 		maxPeers: settings.maxPeers ?? 16,

@@ -11,6 +11,7 @@ import { Holders } from "./holders.ts";
 import { TitleKeys } from "./keys.ts";
 import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
+import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
 
 /** What brings titles to this box and gives them to neighbours and players. */
@@ -39,6 +40,13 @@ export async function openExchange(
 		onMember: (stream) => catalog.replicate(stream),
 	});
 	parts.add("swarm", swarm);
+	const { reach: configured, bootstrap } = config.swarm;
+	const reach = new Reach({
+		...{ configured, swarm, log },
+		bootstrap: bootstrap.map(({ host, port }) => `${host}:${port}`),
+		onChange: (reach) => control.change({ reach }),
+	});
+	parts.add("reach", reach);
 	const room = new Room(store, isPlaced, log);
 	const common = { store, room, neighbours: swarm, origin, holders, log };
 	const fetcher = new Fetcher({
@@ -84,5 +92,5 @@ export async function openExchange(
 		{ catalog, swarm, reporter, reconciler, library, keys, log },
 		control.last(),
 	);
-	return { swarm, reporter, library };
+	return { swarm, reach, reporter, library };
 }

@@ -9,6 +9,7 @@ import type { Config } from "./config.ts";
 import { failure, finding } from "./finding.ts";
 import type { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
+import type { Reach } from "./reach.ts";
 import type { Reporter } from "./reporter.ts";
 import type { ConfigChange } from "./watch.ts";
 
@@ -16,6 +17,7 @@ export interface StatusParts {
 	readonly config: Config;
 	readonly identity: Identity;
 	readonly swarm: Swarm;
+	readonly reach: Reach;
 	readonly control: Control;
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
@@ -48,7 +50,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 			notAfter: identity.certificate.notAfter,
 		},
 		swarm: {
-			reach: config.swarm.reach,
+			reach: parts.reach.current.reach,
 			port: swarm.dhtPort,
 			tcpPort: swarm.tcpPort ?? 0,
 			neighbours: neighboursOf(swarm),
@@ -82,7 +84,10 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 /** What is wrong and what to do, for `larder doctor`: the checks from outside, and what only the agent can see. */
 export async function diagnose(parts: StatusParts): Promise<Check[]> {
 	const { config, identity, swarm, control } = parts;
-	const outside = await checkBox(config, identity.trust.now, swarm);
+	const [outside, reach] = await Promise.all([
+		checkBox(config, identity.trust.now, swarm),
+		parts.reach.look(),
+	]);
 	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
 	return [
 		...outside,
@@ -101,6 +106,7 @@ export async function diagnose(parts: StatusParts): Promise<Check[]> {
 					`none connected${refused.length > 0 ? `; refused: ${refused.join(", ")}` : ""}`,
 					"Check that swarm.bootstrap is reachable over UDP and that other boxes of the region are up.",
 				),
+		reach.check,
 		finding(
 			"memory",
 			process.memoryUsage.rss() > 192e6 ? "warn" : "ok",
@@ -134,6 +140,7 @@ function problemsOf({
 	control,
 	swarm,
 	identity,
+	reach,
 	latest,
 }: StatusParts): string[] {
 	const problems: string[] = [];
@@ -141,6 +148,8 @@ function problemsOf({
 		problems.push(`no control plane: ${control.trouble ?? "not connected"}`);
 	}
 	if (swarm.neighbours.size === 0) problems.push("no neighbour is connected");
+	const { reach: found, check } = reach.current;
+	if (found === "none") problems.push(`cannot be reached: ${check.finding}`);
 	const expiry = checkExpiry(identity.certificate, identity.trust.now());
 	if (expiry.level !== "ok") problems.push(`membership ${expiry.finding}`);
 	const { restart } = latest();

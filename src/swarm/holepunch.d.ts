@@ -50,6 +50,8 @@ declare module "hyperdht" {
 		};
 		fullyBootstrapped(): Promise<void>;
 		address(): Address;
+		/** The port that others are answered on, beside an address of this machine; null before it listens. */
+		localAddress(): Address | null;
 		toArray(): Address[];
 		/** Asks four times, a second apart. `to` is this node's address as the other sees it. */
 		ping(address: Address): Promise<{ readonly to: Address }>;

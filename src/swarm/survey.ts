@@ -8,11 +8,19 @@ import type { Millis } from "../base/units.ts";
 /** A node is asked four times within four seconds; the rest is for its name. */
 const PATIENCE: Millis = 6 * SECOND;
 
-/** What came of asking one DHT node: the address, `host:port`, by which it sees this machine, or why there is none. */
+/** Addresses are `host:port`. */
+export interface Sighting {
+	/** The node's own address. */
+	readonly by: string;
+	/** The address at which it sees this machine. */
+	readonly at: string;
+}
+
+/** What came of asking one DHT node, or why nothing did. */
 export interface Answer {
-	/** `host:port`, as it was asked for. */
+	/** As it was asked for. */
 	readonly node: string;
-	readonly seen: Result<string, "no-name" | "silent">;
+	readonly seen: Result<Sighting, "no-name" | "silent">;
 }
 
 /** Asks DHT nodes, all at once, whether they are there. Takes a few seconds when any is not; never rejects. */
@@ -41,7 +49,7 @@ async function ask(
 	}
 	try {
 		const { to } = await dht.ping({ host, port: Number(port) });
-		return good(`${to.host}:${to.port}`);
+		return good({ by: `${host}:${port}`, at: `${to.host}:${to.port}` });
 	} catch (error) {
 		return bad("silent", describe(error));
 	}

@@ -64,6 +64,7 @@ export class Swarm implements Neighbours {
 	private readonly dialler: Dialler;
 	private readonly transfers: Transfers;
 	private seeking: Seeking | undefined;
+	private met = false;
 	private readonly sweeper: NodeJS.Timeout;
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
@@ -85,6 +86,7 @@ export class Swarm implements Neighbours {
 			onTraffic: options.onTraffic,
 			onMember: options.onMember,
 			onCame: (neighbour) => {
+				this.met ||= isBox(neighbour);
 				this.known.noticed();
 				this.bulk.open(neighbour);
 			},
@@ -155,8 +157,9 @@ export class Swarm implements Neighbours {
 		return this.roster.neighbours;
 	}
 
+	/** The UDP port that is listened on. */
 	get dhtPort(): number {
-		return this.dht.port;
+		return this.dht.localAddress()?.port ?? 0;
 	}
 
 	get tcpPort(): number | undefined {
@@ -166,6 +169,12 @@ export class Swarm implements Neighbours {
 	/** DHT nodes that were there when they were last heard, `host:port`. */
 	get nodes(): readonly string[] {
 		return this.dht.toArray().map(({ host, port }) => `${host}:${port}`);
+	}
+
+	/** How this box stands in the region: its UDP port, how many boxes are connected, and whether one ever was. */
+	get standing(): { port: number; neighbours: number; met: boolean } {
+		const neighbours = [...this.neighbours.values()].filter(isBox).length;
+		return { port: this.dhtPort, neighbours, met: this.met };
 	}
 
 	/** Asks DHT nodes, `host:port`, whether they are there; see there. */
@@ -265,4 +274,9 @@ export class Swarm implements Neighbours {
 			log,
 		);
 	}
+}
+
+/** The headend's node serves the catalog only: whether it is there says nothing of the boxes. */
+function isBox({ member }: Neighbour): boolean {
+	return member?.certificate.role === "box";
 }
