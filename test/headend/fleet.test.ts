@@ -142,6 +142,17 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 		t.equal(later.get(b)?.presence, 1);
 	});
 
+	await t.test("a will does not know what the box found since", async (t) => {
+		const reachable = async () =>
+			(await fleet.planned(region, DAY)).find(({ id }) => id === b)?.reachable;
+		fleet.recordState(b, stateOf(b, { reach: "none" }));
+		t.equal(await reachable(), false);
+		fleet.recordState(b, stateOf(b, { online: false, reach: "direct" }));
+		t.equal(await reachable(), false);
+		fleet.recordState(b, stateOf(b));
+		t.equal(await reachable(), true);
+	});
+
 	await t.test("regions add up, titles count what is held", async (t) => {
 		const title = "e".repeat(64) as TitleId;
 		fleet.recordFill(

@@ -27,7 +27,10 @@ export async function addBoxes(
 	);
 }
 
-/** A will counts only for the session that is on record: a late one must not end a newer session. */
+/**
+ * A will counts only for the session that is on record: a late one must not end a newer session. It was written when the box
+ * connected, so its reach is older than what the box may have found since.
+ */
 export async function writeStates(
 	statements: Statements,
 	states: readonly (readonly [BoxId, State])[],
@@ -35,7 +38,8 @@ export async function writeStates(
 ): Promise<void> {
 	if (states.length === 0) return;
 	await statements.query(
-		`UPDATE boxes SET session = r.session, online = r.online, since = r.since, power = r.power, reach = r.reach, version = r.version,
+		`UPDATE boxes SET session = r.session, online = r.online, since = r.since, power = r.power, version = r.version,
+			reach = CASE WHEN r.online OR boxes.reach IS NULL THEN r.reach ELSE boxes.reach END,
 			turned_at = CASE WHEN boxes.online = r.online THEN boxes.turned_at ELSE $2 END
 		FROM jsonb_to_recordset($1::jsonb) AS r(box text, session text, online boolean, since bigint, power text, reach text, version text)
 		WHERE boxes.id = r.box AND (r.online OR NOT boxes.online OR boxes.session = r.session)`,
