@@ -45,7 +45,7 @@ export async function checkBootstrap(
 			name,
 			level,
 			text.join("; "),
-			"Check that `larder bootstrap` runs there, that swarm.bootstrap names it, and that UDP gets through in both directions.",
+			"Check that `larder bootstrap` runs on the silent nodes, that swarm.bootstrap has their addresses right, and that UDP gets through both ways.",
 		);
 	} catch (error) {
 		return failure(name, error);

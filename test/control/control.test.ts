@@ -30,6 +30,8 @@ const CASES: Readonly<
 			region: REGION,
 			power: "active",
 		});
+		control.change({ reach: "none" });
+		await hear(desk, box, "state", (it) => it.reach === "none");
 		control.change({ power: "standby" });
 		const standby = await hear(
 			desk,
