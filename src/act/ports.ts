@@ -52,6 +52,7 @@ export interface Store {
 	removeShard(id: TitleId, shard: number): Promise<void>;
 	removeTitle(id: TitleId): Promise<void>;
 	readonly usedBytes: Bytes;
+	/** What quota and disk allow just now. */
 	readonly capacity: Bytes;
 	/** The part of the capacity kept for what is watched without being placed. */
 	readonly streamingShare: Bytes;

@@ -12,7 +12,7 @@ import { ShardStore } from "../store/store.ts";
 import type { Config } from "./config.ts";
 import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
-import { resolveQuota } from "./space.ts";
+import { freeOn, resolveQuota, Space, sizeOf } from "./space.ts";
 import { Traffic } from "./traffic.ts";
 import { Wishes } from "./wishes.ts";
 
@@ -32,12 +32,15 @@ export async function openFoundation(
 	const { boxId, region, trust } = identity;
 	const ledger = new Ledger();
 	const flow = new Flow(ledger.counters);
-	const quota = await resolveQuota(config);
+	const allowance = await resolveQuota(config);
 	// Before anything is looked at: taking stock clears away what is being written.
 	parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
 	const folder = join(config.data, "shards");
-	const store = await ShardStore.open({ folder, ...quota, log });
+	const size = sizeOf(allowance.quota, allowance);
+	const store = await ShardStore.open({ folder, ...size, log });
 	parts.add("store", store);
+	const free = () => freeOn(config.data);
+	parts.add("space", await Space.watch({ store, allowance, free, log }));
 	const origin = new OriginClient({
 		base: config.origin.url,
 		region,

@@ -35,7 +35,11 @@ export function createRegistry(
 			},
 		});
 	}
-	gauge("larder_store_capacity_bytes", "Quota", () => store.capacity);
+	gauge(
+		"larder_store_capacity_bytes",
+		"What quota and disk allow",
+		() => store.capacity,
+	);
 	gauge("larder_store_used_bytes", "Bytes on disk", () => store.usedBytes);
 	gauge(
 		"larder_neighbours",

@@ -18,10 +18,14 @@ import { Turns } from "./turns.ts";
 /** Files kept open while nobody uses them. */
 const OPEN = 64;
 
-export interface StoreOptions {
-	readonly folder: string;
+/** What the store may take of the disk, and the part of that kept for what is watched without being placed. */
+export interface StoreSize {
 	readonly capacity: Bytes;
 	readonly streamingShare: Bytes;
+}
+
+export interface StoreOptions extends StoreSize {
+	readonly folder: string;
 	readonly log: Log;
 }
 
@@ -36,8 +40,6 @@ export interface StoreChange {
  * Invariant: `byId` has each title whose manifest is on disk. A title comes and goes in its turn.
  */
 export class ShardStore implements Store {
-	readonly capacity: Bytes;
-	readonly streamingShare: Bytes;
 	private readonly folder: string;
 	private readonly log: Log;
 	private readonly resting: Resting;
@@ -47,11 +49,11 @@ export class ShardStore implements Store {
 	private readonly listeners = new Set<(change: StoreChange) => void>();
 	private readonly closing = new AbortController();
 	private checking: Promise<void> = Promise.resolve();
+	private size: StoreSize;
 
 	private constructor(options: StoreOptions) {
 		this.folder = options.folder;
-		this.capacity = options.capacity;
-		this.streamingShare = options.streamingShare;
+		this.size = options;
 		this.log = options.log;
 		this.resting = new Resting(OPEN, options.log);
 		this.manifests = new Manifests(options.folder, options.log);
@@ -75,6 +77,19 @@ export class ShardStore implements Store {
 
 	onChange(listener: (change: StoreChange) => void): void {
 		this.listeners.add(listener);
+	}
+
+	get capacity(): Bytes {
+		return this.size.capacity;
+	}
+
+	get streamingShare(): Bytes {
+		return this.size.streamingShare;
+	}
+
+	/** From now on. What is above it stays until it is removed, and nothing is begun beside it. */
+	resize(size: StoreSize): void {
+		this.size = size;
 	}
 
 	get usedBytes(): Bytes {
@@ -219,7 +234,7 @@ export class ShardStore implements Store {
 		if (reserved <= this.capacity) return;
 		throw new LarderError(
 			"STORE_FULL",
-			`the quota of ${formatBytes(this.capacity)} has no room for another shard`,
+			`the ${formatBytes(this.capacity)} that Larder may take have no room for another shard`,
 		);
 	}
 

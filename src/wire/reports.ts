@@ -57,6 +57,7 @@ export type Counters = z.output<typeof counters>;
 export const fill = z.object({
 	session,
 	at: instant,
+	/** What quota and disk allow just now. */
 	capacity: count,
 	usedSpace: count,
 	/** The part of the capacity kept for what is watched without being placed. */

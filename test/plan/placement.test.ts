@@ -210,6 +210,16 @@ t.test("a box that shrank gives up its last ranks first", async (t) => {
 	t.same(rows, ["ab", "b", "ab", "b"]);
 });
 
+t.test("a box that grew back takes copies again", async (t) => {
+	const current = held(film.id, ["ab", "b", "ab", "b"]);
+	const boxes = [box("a", { capacity: 4 * SHARD }), box("b")];
+	const rows = brief(
+		planPlacement({ titles: [film], boxes, copies: 2, current }).holders,
+		film.id,
+	);
+	t.same(rows, ["ab", "ba", "ab", "ba"]);
+});
+
 t.test("fewer copies wanted: one of each goes", async (t) => {
 	const current = held(film.id, ["abc", "bca", "cab", "abc"]);
 	const boxes = ["a", "b", "c"].map((name) => box(name));

@@ -61,8 +61,8 @@ url = ${JSON.stringify(broker.url)}
 url = ${JSON.stringify(origin.url)}
 
 [store]
-# How much of the disk Larder may use ("20 GiB", or a share of the disk), and the part of that (0 to 1) kept for what is
-# watched without being placed.
+# How much of the disk Larder may use ("20 GiB", or a share of the disk; less while others fill it), and the part of that
+# (0 to 1) kept for what is watched without being placed.
 ${key("quota", settings.quota, "50%")}
 ${key("streaming_share", settings.streamingShare, 0.1)}
 
