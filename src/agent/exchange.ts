@@ -27,7 +27,7 @@ export async function openExchange(
 		base;
 	const { traffic, wishes, log } = base;
 	let reconciler: Reconciler | undefined;
-	const isPlaced = (id: TitleId, shard: number) =>
+	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
 	const { region, trust } = identity;
 	const folder = join(config.data, "holders");

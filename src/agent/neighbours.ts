@@ -3,11 +3,10 @@ import type { NoiseStream } from "@hyperswarm/secret-stream";
 import type { Log } from "../base/log.ts";
 import type { Control } from "../control/control.ts";
 import { SharedHoldings } from "../store/holdings.ts";
-import { SharedShelf } from "../store/shelf.ts";
+import { type IsShared, SharedShelf } from "../store/shelf.ts";
 import type { ShardStore } from "../store/store.ts";
 import { Swarm } from "../swarm/swarm.ts";
 import { type Envelope, parseEnvelope } from "../wire/envelope.ts";
-import type { TitleId } from "../wire/ids.ts";
 import { encodeMessage } from "../wire/json.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
@@ -15,13 +14,17 @@ import type { Holders } from "./holders.ts";
 import type { Identity } from "./identity.ts";
 
 export interface NeighbourhoodParts {
-	readonly config: Config;
-	readonly identity: Identity;
+	readonly config: Pick<Config, "data" | "swarm" | "rates">;
+	readonly identity: Pick<
+		Identity,
+		"keyPair" | "networkSecret" | "region" | "trust" | "envelope"
+	>;
 	readonly store: ShardStore;
-	readonly control: Control;
-	readonly holders: Holders;
+	readonly control: Pick<Control, "last" | "offerHead">;
+	readonly holders: Pick<Holders, "bytes">;
 	readonly flow: Flow;
-	readonly isPlaced: (id: TitleId, shard: number) => boolean;
+	/** Whether a shard is placed on this box, or anything of the title. */
+	readonly isPlaced: IsShared;
 	/** A member's stream, for the catalog to replicate on. */
 	readonly onMember: (stream: NoiseStream) => void;
 	readonly log: Log;
@@ -32,8 +35,9 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 	const { config, identity, store, control, flow, log } = parts;
 	const { swarm: settings, rates } = config;
 	const head = () => control.last().head;
-	const isShared = (id: TitleId, shard: number) =>
-		head()?.head.policy.shareTransient !== "never" || parts.isPlaced(id, shard);
+	// Until a head says so, what was only watched is nobody else's business.
+	const isShared: IsShared = (id, shard) =>
+		head()?.head.policy.shareTransient === "now" || parts.isPlaced(id, shard);
 	const swarm = await Swarm.open({
 		keyPair: identity.keyPair,
 		networkSecret: identity.networkSecret,
@@ -67,11 +71,17 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 			),
 		log,
 	});
-	store.onChange(({ title, shard }) => swarm.announce(title, shard));
+	store.onChange(({ title, shard }) => {
+		if (isShared(title, shard)) swarm.announce(title, shard);
+	});
 	return swarm;
 }
 
-function offer(control: Control, head: Envelope, log: Log): void {
+function offer(
+	control: Pick<Control, "offerHead">,
+	head: Envelope,
+	log: Log,
+): void {
 	control.offerHead(encodeMessage(head)).then(
 		(taken) => {
 			if (!taken.ok) log.debug({ slug: taken.reason }, "head refused");

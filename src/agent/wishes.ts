@@ -6,17 +6,18 @@ import type { Desired } from "../control/desired.ts";
 import type { SignedHead } from "../control/heads.ts";
 import type { CatalogReader } from "../logs/reader.ts";
 import type { Swarm } from "../swarm/swarm.ts";
+import type { Head } from "../wire/head.ts";
 import { short, type TitleId } from "../wire/ids.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Reporter } from "./reporter.ts";
 
 export interface WishParts {
-	readonly catalog: CatalogReader;
-	readonly swarm: Swarm;
-	readonly reporter: Reporter;
-	readonly reconciler: Reconciler;
-	readonly library: TitleLibrary;
-	readonly keys: TitleKeys;
+	readonly catalog: Pick<CatalogReader, "follow">;
+	readonly swarm: Pick<Swarm, "headChanged" | "retell">;
+	readonly reporter: Pick<Reporter, "accepted">;
+	readonly reconciler: Pick<Reconciler, "place" | "purge">;
+	readonly library: Pick<TitleLibrary, "shut">;
+	readonly keys: Pick<TitleKeys, "forget">;
 	readonly log: Log;
 }
 
@@ -27,6 +28,7 @@ export interface WishParts {
 export class Wishes implements ControlHandlers {
 	private readonly parts = Promise.withResolvers<WishParts>();
 	private purged: ReadonlySet<TitleId> = new Set();
+	private sharing: Head["policy"]["shareTransient"] | undefined;
 
 	/** Every part is open; first comes what was in force before the restart. */
 	begin(parts: WishParts, last: ReturnType<Control["last"]>): void {
@@ -53,9 +55,12 @@ export class Wishes implements ControlHandlers {
 		if (order.kind === "log-level") log.level = order.level;
 	}
 
-	private place({ reporter, reconciler }: WishParts, desired: Desired): void {
+	private place(parts: WishParts, desired: Desired): void {
+		const { reporter, reconciler, swarm } = parts;
 		reporter.accepted(desired);
 		reconciler.place(desired.titles);
+		// Where all is shared anyway, a placement makes no difference to neighbours.
+		if (this.sharing !== "now") swarm.retell();
 	}
 
 	private follow(parts: WishParts, { head }: SignedHead): void {
@@ -66,6 +71,11 @@ export class Wishes implements ControlHandlers {
 		});
 		swarm.headChanged();
 		this.purge(parts, head.purged);
+		const { shareTransient } = head.policy;
+		// What is taken back is no longer placed.
+		if (shareTransient !== "now" || shareTransient !== this.sharing)
+			swarm.retell();
+		this.sharing = shareTransient;
 	}
 
 	private purge(parts: WishParts, titles: readonly TitleId[]): void {

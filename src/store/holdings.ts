@@ -4,6 +4,7 @@ import {
 	type HoldingDelta,
 	MAX_PARTIALS,
 } from "../wire/inventory.ts";
+import type { IsShared } from "./shelf.ts";
 import type { ShardStore } from "./store.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -11,19 +12,17 @@ const NOTHING = new Uint8Array(0);
 /** What the disk holds, as neighbours are told. `isShared` leaves out shards that policy keeps to this box. */
 export class SharedHoldings {
 	private readonly store: ShardStore;
-	private readonly isShared: (id: TitleId, shard: number) => boolean;
+	private readonly isShared: IsShared;
 
-	constructor(
-		store: ShardStore,
-		isShared: (id: TitleId, shard: number) => boolean,
-	) {
+	constructor(store: ShardStore, isShared: IsShared) {
 		this.store = store;
 		this.isShared = isShared;
 	}
 
 	holding(title: TitleId): Holding {
 		const inventory = this.store.inventory(title);
-		if (inventory === undefined) {
+		// A map of zeros would tell that the title was watched.
+		if (inventory === undefined || !this.isShared(title)) {
 			return { title, shards: NOTHING, partial: [] };
 		}
 		const shards = Uint8Array.from(inventory.held.bytes);

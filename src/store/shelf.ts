@@ -1,31 +1,36 @@
 import type { TitleId } from "../wire/ids.ts";
 import type { ShardStore } from "./store.ts";
 
+/** Whether neighbours may know of a shard that is here, or of anything of a title. */
+export type IsShared = (id: TitleId, shard?: number) => boolean;
+
 /** What neighbours may ask this box for. What policy keeps to this box is not there, neither told of nor given. */
 export class SharedShelf {
-	readonly holders: (id: TitleId) => Promise<Buffer | undefined>;
 	private readonly store: ShardStore;
-	private readonly isShared: (id: TitleId, shard: number) => boolean;
+	private readonly isShared: IsShared;
+	private readonly tables: (id: TitleId) => Promise<Buffer | undefined>;
 
-	/** @param holders signed holder tables, which are kept elsewhere */
+	/** @param tables signed holder tables, which are kept elsewhere */
 	constructor(
 		store: ShardStore,
-		isShared: (id: TitleId, shard: number) => boolean,
-		holders: (id: TitleId) => Promise<Buffer | undefined>,
+		isShared: IsShared,
+		tables: (id: TitleId) => Promise<Buffer | undefined>,
 	) {
 		this.store = store;
 		this.isShared = isShared;
-		this.holders = holders;
+		this.tables = tables;
 	}
 
+	// A household's viewing shows in its manifests and tables, too.
+
 	async manifest(id: TitleId): Promise<Buffer | undefined> {
-		const inventory = this.store.inventory(id);
-		if (inventory === undefined) return undefined;
-		// A household's viewing shows in its manifests too.
-		for (let shard = 0; shard < inventory.held.length; shard++) {
-			if (this.isShared(id, shard)) return await this.store.manifestBytes(id);
-		}
-		return undefined;
+		if (!this.isShared(id)) return undefined;
+		return await this.store.manifestBytes(id);
+	}
+
+	async holders(id: TitleId): Promise<Buffer | undefined> {
+		if (!this.isShared(id)) return undefined;
+		return await this.tables(id);
 	}
 
 	async leaves(id: TitleId, shard: number): Promise<Buffer | undefined> {

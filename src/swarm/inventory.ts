@@ -126,6 +126,12 @@ export class Inventory {
 		}, GATHER);
 	}
 
+	/** Other titles or shards may be told of than before: the neighbour hears all anew of what it asked about. */
+	retell(): void {
+		for (const id of this.interests) this.due.set(id, "all");
+		this.pay();
+	}
+
 	private onWant(id: TitleId): void {
 		if (this.interests.size >= MAX_INTERESTS && !this.interests.has(id)) return;
 		this.interests.add(id);

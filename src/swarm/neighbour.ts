@@ -55,6 +55,11 @@ export class Neighbour {
 		for (const { inventory } of this.wires) inventory.announce(id, shard);
 	}
 
+	/** Tells it anew of all that it asked about. */
+	retell(): void {
+		for (const { inventory } of this.wires) inventory.retell();
+	}
+
 	candidate(id: TitleId, shard: number): Candidate | undefined {
 		const blocks = this.inventory?.blocks(id, shard);
 		const download = this.best?.download;

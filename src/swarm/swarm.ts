@@ -207,6 +207,11 @@ export class Swarm implements Neighbours {
 		}
 	}
 
+	/** Other shards may be told of than before: neighbours that asked hear all anew. */
+	retell(): void {
+		for (const neighbour of this.neighbours.values()) neighbour.retell();
+	}
+
 	/** A newer head is known: neighbours hear of it, and those that it revokes are cut. */
 	headChanged(): void {
 		this.roster.headChanged(this.options.membership.isRevoked);

@@ -106,7 +106,8 @@ export class Reconciler {
 		this.tidy.sweep(this.purged);
 	}
 
-	isPlaced(id: TitleId, shard: number): boolean {
+	/** Whether a shard is placed on this box, or anything of the title. */
+	isPlaced(id: TitleId, shard?: number): boolean {
 		return this.desire.has(id, shard);
 	}
 
