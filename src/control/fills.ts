@@ -1,5 +1,5 @@
 import { MINUTE, monotonic, SECOND } from "../base/time.ts";
-import type { Millis } from "../base/units.ts";
+import type { Bytes, Millis } from "../base/units.ts";
 import type { Fill } from "../wire/reports.ts";
 
 /** Fill levels as the agent measures them. */
@@ -13,7 +13,7 @@ export interface FillTiming {
 }
 
 const TIMING: FillTiming = { heartbeat: 15 * MINUTE, minInterval: SECOND };
-/** Share of the capacity by which a level has to move to be worth a message. */
+/** Share of the capacity, or of what is placed, by which a level has to move to be worth a message. */
 const THRESHOLD = 0.01;
 
 /** Decides when fill levels are sent: on a change worth telling, and as a heartbeat. */
@@ -69,13 +69,41 @@ export class Fills {
 	}
 }
 
-/** Any title's holding changed, or a level moved by more than a hundredth of the capacity. */
+/**
+ * A shard more or less of a filling box is not: a region that fills would send as many messages as it has boxes, each second.
+ * What was placed, and whether all of it is there, is told at once; levels when they have moved.
+ */
 export function isWorthTelling(before: Levels, after: Levels): boolean {
-	if (before.capacity !== after.capacity) return true;
-	const least = after.capacity * THRESHOLD;
-	for (const level of ["usedSpace", "placedBytes", "heldBytes"] as const)
-		if (Math.abs(after[level] - before[level]) > least) return true;
-	if (before.titles.length !== after.titles.length) return true;
-	const held = new Map(before.titles.map((title) => [title.id, title.held]));
-	return after.titles.some((title) => held.get(title.id) !== title.held);
+	return (
+		before.capacity !== after.capacity ||
+		before.placedBytes !== after.placedBytes ||
+		isWhole(before) !== isWhole(after) ||
+		hasMoved(before.usedSpace, after.usedSpace, after.capacity) ||
+		hasMoved(before.heldBytes, after.heldBytes, after.placedBytes) ||
+		haveTitlesTurned(before.titles, after.titles)
+	);
+}
+
+function isWhole({ heldBytes, placedBytes }: Levels): boolean {
+	return heldBytes === placedBytes;
+}
+
+function hasMoved(before: Bytes, after: Bytes, whole: Bytes): boolean {
+	const by = Math.abs(after - before);
+	return by > 0 && by >= whole * THRESHOLD;
+}
+
+/** Whether a title came or went, other shards of it are placed, or it became whole or is whole no longer. */
+function haveTitlesTurned(
+	before: Levels["titles"],
+	after: Levels["titles"],
+): boolean {
+	if (before.length !== after.length) return true;
+	const known = new Map(before.map((title) => [title.id, title]));
+	return after.some(({ id, placed, held }) => {
+		const was = known.get(id);
+		return (
+			was?.placed !== placed || (was.held === was.placed) !== (held === placed)
+		);
+	});
 }
