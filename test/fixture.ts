@@ -210,6 +210,8 @@ export interface BoxSettings {
 	readonly bootstrap: readonly string[];
 	readonly origin: Origin;
 	readonly tcp?: boolean;
+	/** Where neighbours are told to dial it, if not where it listens. */
+	readonly tcpHost?: string;
 	readonly maxPeers?: number;
 	readonly reach?: "direct" | "nat";
 	readonly key?: KeyPair;
@@ -282,7 +284,10 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			knownFile: join(folder, "known.json"),
 		},
 		maxPeers: settings.maxPeers ?? 16,
-		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
+		tcp:
+			settings.tcp === false
+				? undefined
+				: { host: settings.tcpHost ?? "127.0.0.1", port: 0 },
 		up: settings.up ?? 0,
 		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),

@@ -46,7 +46,7 @@ export class Transfers {
 	}
 
 	/** Unverified. Rejects with NeighbourFailed. */
-	async leaves(
+	leaves(
 		box: BoxId,
 		title: TitleId,
 		shard: number,
@@ -54,13 +54,7 @@ export class Transfers {
 		signal: AbortSignal,
 	): Promise<Buffer> {
 		const request = { ...WHOLE, wanted: "leaves", title, shard } as const;
-		try {
-			const ask = { request, exact, limit: exact };
-			return await this.gather(box, ask, signal);
-		} catch (error) {
-			this.disbelieve(box, title, shard, error);
-			throw error;
-		}
+		return this.gather(box, { request, exact, limit: exact }, signal);
 	}
 
 	/** Calls `onBlock` with each block as it comes, unverified. Rejects with NeighbourFailed. */
@@ -78,38 +72,16 @@ export class Transfers {
 			left -= block.length;
 			onBlock(first++, block);
 		};
-		for (;;) {
-			const link = this.link(box);
+		const owed = (): Ask => {
 			const count = end - first;
-			const ask: Ask = {
+			return {
 				request: { wanted: "blocks", title, shard, first, count, urgent },
 				exact: left,
 				limit: left,
 				onBytes: inBlocks(blockSize, left, take),
 			};
-			try {
-				return await link.download.ask(ask, signal);
-			} catch (error) {
-				// When its TCP connection is lost, the Hyperswarm one gives what that still owed.
-				const other = this.neighbours.get(box)?.best ?? link;
-				const isLost = link.download.isClosed && other !== link;
-				if (isLost && !signal.aborted) continue;
-				this.disbelieve(box, title, run.shard, error);
-				throw error;
-			}
-		}
-	}
-
-	/** A refusal is newer than what the neighbour told before. */
-	private disbelieve(
-		box: BoxId,
-		title: TitleId,
-		shard: number,
-		error: unknown,
-	): void {
-		if (!(error instanceof NeighbourFailed) || error.slug !== "not-held")
-			return;
-		this.neighbours.get(box)?.inventory?.disbelieve(title, shard);
+		};
+		await this.ask(box, owed, signal);
 	}
 
 	/** Neighbours that hold some of the title first; the first good answer ends it. */
@@ -159,10 +131,40 @@ export class Transfers {
 		ask: Omit<Ask, "onBytes">,
 		signal: AbortSignal,
 	): Promise<Buffer> {
-		const parts: Buffer[] = [];
-		const onBytes = (bytes: Buffer) => parts.push(bytes);
-		await this.link(box).download.ask({ ...ask, onBytes }, signal);
+		let parts: Buffer[] = [];
+		const whole = (): Ask => {
+			parts = [];
+			return { ...ask, onBytes: (bytes) => parts.push(bytes) };
+		};
+		await this.ask(box, whole, signal);
 		return Buffer.concat(parts);
+	}
+
+	/** When its TCP connection is lost, the Hyperswarm one gives what is still owed then. */
+	private async ask(
+		box: BoxId,
+		owed: () => Ask,
+		signal: AbortSignal,
+	): Promise<void> {
+		for (;;) {
+			const link = this.link(box);
+			const ask = owed();
+			try {
+				return await link.download.ask(ask, signal);
+			} catch (error) {
+				const other = this.neighbours.get(box)?.best ?? link;
+				const isLost = link.download.isClosed && other !== link;
+				if (isLost && !signal.aborted) continue;
+				if (isRefusal(error)) this.disbelieve(box, ask.request);
+				throw error;
+			}
+		}
+	}
+
+	/** A refusal is newer than what the neighbour told before. */
+	private disbelieve(box: BoxId, { wanted, title, shard }: Ask["request"]) {
+		if (wanted !== "blocks" && wanted !== "leaves") return;
+		this.neighbours.get(box)?.inventory?.disbelieve(title, shard);
 	}
 
 	private link(box: BoxId): Link {
@@ -175,6 +177,10 @@ export class Transfers {
 
 /** What is not in blocks is asked for whole, and a viewer may wait for it. */
 const WHOLE = { first: 0, count: 0, urgent: true };
+
+function isRefusal(error: unknown): boolean {
+	return error instanceof NeighbourFailed && error.slug === "not-held";
+}
 
 /** The first that is good; undefined as soon as all have failed. */
 function firstOf<T>(tries: readonly Promise<T>[]): Promise<T | undefined> {

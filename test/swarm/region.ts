@@ -76,17 +76,18 @@ export async function meet(
 	return neighbour()!;
 }
 
-/** Brings a whole title to a box: from its neighbours, and with `origin` from there when nobody else has it. */
+/** Brings a title, or some shards of it, to a box: from its neighbours, and with `origin` from there when nobody else has it. */
 export async function fill(
 	box: TestBox,
 	title: TestTitle,
 	origin = false,
+	shards: Iterable<number> = title.manifest.shards.keys(),
 ): Promise<void> {
 	const { id, manifest } = title;
 	const { signal } = new AbortController();
 	const unwatch = box.swarm.watch(id);
 	await box.store.putManifest(id, title.manifestBytes);
-	for (const shard of manifest.shards.keys()) {
+	for (const shard of shards) {
 		const place = { title: id, shard, manifest };
 		for (;;) {
 			const news = Promise.withResolvers<void>();

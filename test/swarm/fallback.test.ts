@@ -1,0 +1,94 @@
+import { once } from "node:events";
+import t, { type Test } from "tap";
+import { KiB, MiB } from "../../src/base/units.ts";
+import type { Shelf } from "../../src/swarm/upload.ts";
+import { generateKeyPair } from "../../src/wire/keys.ts";
+import { hold, makeTitle } from "../fixture.ts";
+import { fill, has, makeRegion, meet } from "./region.ts";
+import { RELAY_HOST, Relay } from "./relay.ts";
+
+t.setTimeout(120_000);
+
+/** Four shards of a MiB each. */
+const film = makeTitle(4 * MiB, 64 * KiB, 16, "film");
+const next = makeTitle(MiB + 321, 64 * KiB, 16, "next");
+
+/** A box that holds both titles, behind a relay, and one that dials it; the origin has them too. */
+async function scene(t: Test, shelf?: (honest: Shelf) => Partial<Shelf>) {
+	const region = await makeRegion(t, film, next);
+	const keys = [generateKeyPair(), generateKeyPair()];
+	// Of two neighbours the one with the higher key dials.
+	keys.sort((a, b) => a.publicKey.compare(b.publicKey));
+	const holder = await region.box("holder", {
+		key: keys[0]!,
+		tcpHost: RELAY_HOST,
+		...(shelf && { shelf }),
+	});
+	await hold(holder, film);
+	await hold(holder, next);
+	const relay = await Relay.open(t, holder);
+	const join = () => region.box("box", { key: keys[1]! });
+	return { region, holder, relay, join };
+}
+
+t.test(
+	"TCP is lost while blocks are on their way: the Hyperswarm stream takes over until TCP is back",
+	async (t) => {
+		const { region, holder, relay, join } = await scene(t);
+		// In the middle of a block.
+		relay.cutAt = 0.5 * MiB + 1234;
+		const box = await join();
+		await meet(box, holder, "tcp");
+		await fill(box, film, true, [0, 1]);
+		const { passed } = relay;
+		t.ok(passed < MiB, "it was lost in the first shard of four");
+		relay.door = "open";
+		await meet(box, holder, "tcp");
+		await fill(box, film, true, [2, 3]);
+		t.ok(relay.passed - passed > 2 * MiB, "the other half came over TCP");
+		t.ok(await has(box, film));
+		t.equal(region.origin.sent(), 0);
+		t.equal(box.traffic.wrong, 0);
+		t.same([...box.swarm.refusals], []);
+	},
+);
+
+t.test(
+	"TCP is lost while leaves are owed: the Hyperswarm stream gives them",
+	async (t) => {
+		const { region, holder, relay, join } = await scene(t, (honest) => ({
+			leaves(...asked) {
+				if (relay.door === "open" && asked[1] === 2) relay.cut();
+				return honest.leaves(...asked);
+			},
+		}));
+		const box = await join();
+		await meet(box, holder, "tcp");
+		await fill(box, film, true);
+		t.equal(relay.door, "shut", "it was lost");
+		t.ok(await has(box, film));
+		t.equal(region.origin.sent(), 0);
+		t.equal(box.traffic.wrong, 0);
+	},
+);
+
+t.test("a listener that never answers holds nothing up", async (t) => {
+	const { region, holder, relay, join } = await scene(t);
+	relay.door = "mute";
+	const dialled = once(relay, "dialled");
+	const box = await join();
+	await dialled;
+	await meet(box, holder, "udx");
+	await fill(box, film, true);
+	t.ok(await has(box, film));
+	await once(relay, "closed");
+	await once(relay, "dialled");
+	await fill(box, next, true);
+	t.ok(await has(box, next), "given up and dialled again meanwhile");
+	t.equal(relay.passed, 0);
+	t.equal(region.origin.sent(), 0);
+	t.equal(box.traffic.wrong, 0);
+	relay.door = "open";
+	await meet(box, holder, "tcp");
+	t.pass("it is dialled until it answers");
+});
