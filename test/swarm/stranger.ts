@@ -42,7 +42,7 @@ export interface Stranger {
 	end(): Promise<void>;
 }
 
-/** Connects to a box as far as anybody can: keys are agreed on, nobody is admitted. */
+/** Connects to a box as far as anybody can: keys are agreed on, nobody is admitted. Rejects when the box hangs up at once. */
 export async function knock(
 	region: TestRegion,
 	box: TestBox,
@@ -66,7 +66,11 @@ export async function knock(
 	const closed = new Promise<void>((resolve) => {
 		stream.on("close", () => resolve());
 	});
-	if (transport === "udx") await once(stream, "open");
+	if (transport === "udx") {
+		const opened = once(stream, "open");
+		await opened.catch(() => dht.destroy({ force: true }));
+		await opened;
+	}
 	return {
 		stream,
 		// Not before it is used: what comes for channels that are not there yet is refused.
@@ -117,7 +121,7 @@ export interface Rogue extends Stranger {
 	onRequest: (request: ExchangeRequest) => void;
 }
 
-/** A member of the region, admitted over UDX, that does as it likes. */
+/** A member of the region, admitted over UDX, that does as it likes. Rejects when it is not let in. */
 export async function sneakIn(
 	region: TestRegion,
 	box: TestBox,
@@ -129,7 +133,8 @@ export async function sneakIn(
 		admit(stranger.mux, me, {
 			onProven: () => undefined,
 			onMember: () => resolve(rogue(stranger, key)),
-			onRefused: (slug) => reject(new Error(slug)),
+			onRefused: (slug) =>
+				void stranger.end().then(() => reject(new Error(slug))),
 		});
 	});
 }
