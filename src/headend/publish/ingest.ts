@@ -1,11 +1,10 @@
-import { mkdir, realpath, rm } from "node:fs/promises";
+import { mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
-import { describe, LarderError, systemCode } from "../../base/errors.ts";
+import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import { MINUTE, monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
-import { PUBLIC, writeWhole } from "../operator/file.ts";
 import {
 	fingerprintOf,
 	isClutter,
@@ -14,6 +13,13 @@ import {
 } from "../package/folder.ts";
 import { Report } from "../package/report.ts";
 import { sweepAttempts } from "./attempt/state.ts";
+import {
+	clearFaults,
+	codeOf,
+	FAULTS,
+	framesOf,
+	reportFaults,
+} from "./faults.ts";
 import {
 	type Published,
 	type PublishOptions,
@@ -33,7 +39,6 @@ export interface IngestOptions
 	readonly onFaults?: (entry: string, report: string) => void;
 }
 
-const FAULTS = ".faults.txt";
 const MOVIE = /\.(mp4|m4v)$/i;
 /** After what no change of the entry would mend, such as a full disk. */
 const RETRY: Millis = MINUTE;
@@ -43,6 +48,8 @@ const SWEEP_PAUSE: Millis = 250;
 
 /** What is known of one entry of the folder. */
 interface Entry {
+	/** What the log calls it. */
+	readonly number: number;
 	/** What it looked like last, and since when. */
 	seen: string | undefined;
 	since: Millis;
@@ -54,7 +61,8 @@ interface Entry {
 /**
  * Publishes what is put into an operator's `ingest/`: each folder or MP4 file there is one title, its name the asset id.
  * An entry with faults gets a `<entry>.faults.txt` beside it and is tried again when it changes; an entry that changes
- * after it was published becomes the next version. Publishes run one after the other.
+ * after it was published becomes the next version. Publishes run one after the other. Names of entries are names of titles:
+ * the log has their numbers instead, and reports say which number is whose.
  */
 export class Ingest {
 	private readonly options: IngestOptions;
@@ -62,6 +70,8 @@ export class Ingest {
 	private readonly quiet: Millis;
 	private readonly watcher: FSWatcher;
 	private readonly entries = new Map<string, Entry>();
+	/** How many entries there have been. */
+	private counted = 0;
 	private readonly closing = new AbortController();
 	/** All that has been begun and not ended. */
 	private readonly running = new Set<Promise<void>>();
@@ -86,7 +96,7 @@ export class Ingest {
 		await new Promise<void>((resolve) => {
 			watcher.on("all", (event, path) => ingest.notice(event, path));
 			watcher.on("error", (error) =>
-				options.log.error({ error: describe(error) }, "ingest is not watched"),
+				options.log.error({ code: codeOf(error) }, "ingest is not watched"),
 			);
 			watcher.once("ready", resolve);
 		});
@@ -111,12 +121,12 @@ export class Ingest {
 		if (isFile && !MOVIE.test(name)) {
 			if (event === "add")
 				this.options.log.warn(
-					{ file: name },
-					"not taken: only folders and MP4 files are titles",
+					{},
+					"a file in ingest is not taken: only folders and MP4 files are titles",
 				);
 			return;
 		}
-		const entry = this.entries.get(name) ?? fresh();
+		const entry = this.entries.get(name) ?? fresh(++this.counted);
 		this.entries.set(name, entry);
 		entry.seen = undefined;
 		this.checkIn(name, entry, 0);
@@ -137,7 +147,7 @@ export class Ingest {
 		} catch (error) {
 			if (systemCode(error) === "ENOENT") return await this.forget(name);
 			this.checkIn(name, entry, RETRY);
-			return await this.report(name, error, false);
+			return await this.report(name, entry, error, false);
 		}
 		const look = lookOf(source);
 		if (look === entry.done) return;
@@ -178,11 +188,11 @@ export class Ingest {
 					signal,
 				);
 				const { id, version } = published.title;
-				log.info({ entry: name, id, version }, "published");
+				log.info({ entry: entry.number, id, version }, "published");
 				this.options.onPublished?.(name, published);
 			}
 			entry.done = look;
-			await rm(`${path}${FAULTS}`, { force: true });
+			await clearFaults(path);
 		} catch (error) {
 			if (signal.aborted) return;
 			const code = error instanceof LarderError ? error.code : undefined;
@@ -192,7 +202,7 @@ export class Ingest {
 			}
 			if (code === "PACKAGE_INVALID") entry.done = look;
 			else this.checkIn(name, entry, RETRY);
-			await this.report(name, error, code === "PACKAGE_INVALID");
+			await this.report(name, entry, error, code === "PACKAGE_INVALID");
 		}
 	}
 
@@ -209,33 +219,21 @@ export class Ingest {
 		);
 	}
 
-	/** Says beside the entry why it was not published. */
 	private async report(
 		name: string,
+		{ number }: Entry,
 		error: unknown,
 		final: boolean,
 	): Promise<void> {
-		const when = final ? "when it changes" : "in a minute";
-		const text = `${describe(error)}\n\nIt is tried again ${when}.\n`;
-		this.options.log.error(
-			{ entry: name, error: describe(error) },
-			"not published",
-		);
-		try {
-			await writeWhole(join(this.dir, `${name}${FAULTS}`), text, PUBLIC);
-		} catch (cause) {
-			this.options.log.error(
-				{ entry: name, error: describe(cause) },
-				"its faults cannot be written down",
-			);
-		}
+		const faulty = { path: join(this.dir, name), number, error, final };
+		const text = await reportFaults(faulty, this.options.log);
 		this.options.onFaults?.(name, text);
 	}
 
 	private async forget(name: string): Promise<void> {
 		clearTimeout(this.entries.get(name)?.timer);
 		this.entries.delete(name);
-		await rm(join(this.dir, `${name}${FAULTS}`), { force: true });
+		await clearFaults(join(this.dir, name));
 	}
 
 	/** Looks again through entries that are done, one after the other, for changes deeper down. */
@@ -272,7 +270,10 @@ export class Ingest {
 			await work;
 		} catch (error) {
 			if (!this.closing.signal.aborted)
-				this.options.log.error({ error: describe(error) }, "ingest failed");
+				this.options.log.error(
+					{ code: codeOf(error), at: framesOf(error) },
+					"ingest failed",
+				);
 		}
 	}
 }
@@ -281,8 +282,14 @@ function ingestDir({ operatorDir }: IngestOptions): string {
 	return join(resolve(operatorDir), "ingest");
 }
 
-function fresh(): Entry {
-	return { seen: undefined, since: 0, done: undefined, timer: undefined };
+function fresh(number: number): Entry {
+	return {
+		number,
+		seen: undefined,
+		since: 0,
+		done: undefined,
+		timer: undefined,
+	};
 }
 
 /** Everything that tells whether somebody is still at work, half-copied files too. */
