@@ -9,6 +9,7 @@ import {
 	readIssued,
 } from "../../src/headend/operator/issue.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
+import { MAX_DIALLED } from "../../src/swarm/dialler.ts";
 import { unseal } from "../../src/wire/envelope.ts";
 import type { BoxId, Region } from "../../src/wire/ids.ts";
 import { keyPairFromSeed } from "../../src/wire/keys.ts";
@@ -62,6 +63,7 @@ t.test(
 		await issueBox(operator, { serial: "1", dir });
 		const path = join(dir, "larder.toml");
 		const text = await readFile(path, "utf8");
+		t.match(text, `Up to ${MAX_DIALLED} connections more are kept`);
 		const silent = await loadConfig(path);
 		t.equal(silent.data, join(dir, "data"));
 

@@ -1,3 +1,4 @@
+import { MAX_DIALLED } from "../../swarm/dialler.ts";
 import type { OperatorConfig } from "./config.ts";
 
 /** What a box's larder.toml sets. What is left out stands there as a comment, with its default. */
@@ -46,6 +47,8 @@ ${key("host", settings.swarmHost, "0.0.0.0")}
 ${key("port", settings.swarmPort, 49_740)}
 # "direct" on a routed network, "nat" behind a home gateway.
 ${key("reach", settings.reach, "nat")}
+# Neighbours to find by the region's topic. Up to ${MAX_DIALLED} connections more are kept for boxes that dial each other because a
+# holder table names them.
 ${key("max_peers", settings.maxPeers, 64)}
 # Bulk over TCP where it opens: twice the speed at half the CPU. Port 0 takes any; tcp_host is what neighbours are told.
 ${key("tcp", settings.tcp, true)}
