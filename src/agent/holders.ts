@@ -78,7 +78,6 @@ export class Holders implements HolderBook {
 
 	/** Never rejects. */
 	private async refresh(id: TitleId, shard: number): Promise<void> {
-		const { log } = this.options;
 		const waiting = new Set([shard]);
 		this.finding.set(id, waiting);
 		const learn = (table: HolderTable | undefined, at: Millis | undefined) => {
@@ -86,21 +85,22 @@ export class Holders implements HolderBook {
 			if (table === undefined) return;
 			for (const each of waiting) this.dialFrom(table, each);
 		};
-		try {
-			// Disk first: it answers when everything else is down.
-			const kept = await this.fromDisk(id);
-			if (kept !== undefined) learn(kept, undefined);
-			learn(await this.newest(id, kept), monotonic());
-		} catch (error) {
-			log.warn({ err: error, title: short(id) }, "a holder table was not kept");
-		} finally {
-			this.finding.delete(id);
-		}
+		// Disk first: it answers when everything else is down.
+		const kept = await this.fromDisk(id);
+		if (kept !== undefined) learn(kept, undefined);
+		learn(await this.newest(id, kept), monotonic());
+		this.finding.delete(id);
 	}
 
 	private async fromDisk(id: TitleId): Promise<HolderTable | undefined> {
-		const bytes = await this.bytes(id);
-		return bytes && this.read(id, bytes);
+		try {
+			const bytes = await this.bytes(id);
+			return bytes && this.read(id, bytes);
+		} catch (error) {
+			const { log } = this.options;
+			log.warn({ err: error, title: short(id) }, "a holder table was not read");
+			return undefined;
+		}
 	}
 
 	/** The newest of what is known, the origin and a neighbour have. */
@@ -154,11 +154,17 @@ export class Holders implements HolderBook {
 		return isMine ? table : undefined;
 	}
 
+	/** A disk that takes nothing does not keep the table from being used. */
 	private async keep(id: TitleId, bytes: Buffer): Promise<void> {
-		await mkdir(this.options.folder, { recursive: true, mode: 0o700 });
+		const { folder, log } = this.options;
 		const part = `${this.path(id)}.part`;
-		await writeFile(part, bytes, { mode: 0o600 });
-		await rename(part, this.path(id));
+		try {
+			await mkdir(folder, { recursive: true, mode: 0o700 });
+			await writeFile(part, bytes, { mode: 0o600 });
+			await rename(part, this.path(id));
+		} catch (error) {
+			log.warn({ err: error, title: short(id) }, "a holder table was not kept");
+		}
 	}
 
 	private dialFrom(table: HolderTable, shard: number): void {
