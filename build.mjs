@@ -74,6 +74,22 @@ function addonsOf(target, files) {
 	};
 }
 
+/**
+ * Importing node:http as an ES module reads all that it exports, which loads undici and HTTP/2: 14 MB that a box never uses.
+ * Requiring it does not.
+ */
+const requiredHttp = {
+	name: "required-http",
+	setup(bundler) {
+		bundler.onResolve({ filter: /^node:http$/ }, ({ kind, path }) =>
+			kind === "import-statement" ? { path, namespace: "required" } : undefined,
+		);
+		bundler.onLoad({ filter: /^node:/, namespace: "required" }, ({ path }) => ({
+			contents: `module.exports = require("${path}");`,
+		}));
+	},
+};
+
 /** The license texts of all packages with a byte in the bundle: each text once, under the packages that come with it. */
 async function licensesOf(inputs) {
 	const folders = new Set();
@@ -135,7 +151,7 @@ async function bundle(target, entry, out) {
 		legalComments: "none",
 		logLevel: "warning",
 		metafile: true,
-		plugins: [addonsOf(target, addons)],
+		plugins: [addonsOf(target, addons), requiredHttp],
 	});
 	const [output] = Object.values(metafile.outputs);
 	const used = Object.entries(output.inputs).flatMap(

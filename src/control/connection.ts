@@ -70,6 +70,8 @@ function clientOptions({
 		connectTimeout: 10 * SECOND,
 		reconnectPeriod: 0,
 		resubscribe: false,
+		// Else it keeps a Buffer for each of 65,536 numbers: 7 MB.
+		writeCache: false,
 		...(username !== undefined && { username }),
 		...(password !== undefined && { password }),
 		...tls,
