@@ -95,6 +95,16 @@ export function fingerprintOf(source: Source): string {
 	return hash.digest("hex");
 }
 
+/** Everything that tells whether somebody is still at work, half-copied files too. */
+export function lookOf(source: Source): string {
+	const clutter = source.clutter.map(({ path, size, mtimeMs }) => [
+		path,
+		size,
+		mtimeMs,
+	]);
+	return `${fingerprintOf(source)} ${JSON.stringify(clutter)}`;
+}
+
 /** Stricter than a fingerprint: also sees a file that was replaced, or rewritten with its old time put back. */
 export function sameFile(a: SourceFile, b: SourceFile): boolean {
 	return (

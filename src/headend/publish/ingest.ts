@@ -8,6 +8,7 @@ import type { Millis } from "../../base/units.ts";
 import {
 	fingerprintOf,
 	isClutter,
+	lookOf,
 	type Source,
 	survey,
 } from "../package/folder.ts";
@@ -290,14 +291,4 @@ function fresh(number: number): Entry {
 		done: undefined,
 		timer: undefined,
 	};
-}
-
-/** Everything that tells whether somebody is still at work, half-copied files too. */
-function lookOf(source: Source): string {
-	const clutter = source.clutter.map(({ path, size, mtimeMs }) => [
-		path,
-		size,
-		mtimeMs,
-	]);
-	return `${fingerprintOf(source)} ${JSON.stringify(clutter)}`;
 }
