@@ -12,6 +12,7 @@ import {
 } from "./ask.ts";
 import { assign } from "./assign.ts";
 import type { Backlog } from "./backlog.ts";
+import { Brake } from "./brake.ts";
 import { Early } from "./early.ts";
 import { type Flight, Flights } from "./flights.ts";
 import { FORGIVE, Givers, type GiversPorts } from "./givers.ts";
@@ -51,6 +52,7 @@ export class ShardFetch {
 	private readonly leaves: Leaves;
 	private readonly early = new Early();
 	private readonly givers: Givers;
+	private readonly brake: Brake;
 	private readonly soughtAt: Millis;
 	private progressAt = monotonic();
 	private crowded = false;
@@ -58,8 +60,6 @@ export class ShardFetch {
 	private freed = false;
 	private timer: NodeJS.Timeout | undefined;
 	private woken = false;
-	/** Resolved by the next look at what is wanted. */
-	private looked = Promise.withResolvers<void>();
 
 	constructor(
 		place: ShardPlace,
@@ -72,6 +72,7 @@ export class ShardFetch {
 		this.ports = ports;
 		this.wants = new Wants(blocksIn(place.manifest, place.shard));
 		this.givers = new Givers(place, ports);
+		this.brake = new Brake(ports.backlog, this.wants);
 		this.leaves = new Leaves(place, {
 			onDisk,
 			ask: (giver, signal) => askLeaves(place, giver, ports, signal),
@@ -127,7 +128,7 @@ export class ShardFetch {
 
 	private pump(): void {
 		clearTimeout(this.timer);
-		this.release();
+		this.brake.loosen();
 		if (this.wants.empty) this.offer();
 		if (this.wants.empty || !this.leaves.looked) return;
 		const now = monotonic();
@@ -203,7 +204,7 @@ export class ShardFetch {
 		const asking = {
 			run: { shard: this.place.shard, first, count },
 			urgent,
-			hold: () => this.hold(flight),
+			hold: () => this.brake.hold(flight.left),
 			onBlock: (block: number, bytes: Buffer) => {
 				if (!signal.aborted) this.arrived(block, bytes, flight);
 			},
@@ -223,16 +224,6 @@ export class ShardFetch {
 		);
 	}
 
-	/** While the disk is behind nothing more comes, unless a viewer waits for it. */
-	private async hold({ left }: Flight): Promise<void> {
-		const isPressing = () =>
-			[...left].some((block) => this.wants.isUrgent(block));
-		const { backlog } = this.ports;
-		while (backlog.full && !this.wants.empty && !isPressing()) {
-			await this.looked.promise;
-		}
-	}
-
 	/** A request has ended, and a neighbour is free. */
 	private landed(): void {
 		this.freed = true;
@@ -243,12 +234,6 @@ export class ShardFetch {
 	private offer(): void {
 		if (this.freed) this.ports.onFreed("anybody");
 		this.freed = false;
-	}
-
-	/** Lets those look again who are held back. */
-	private release(): void {
-		this.looked.resolve();
-		this.looked = Promise.withResolvers();
 	}
 
 	private arrived(block: number, bytes: Buffer, flight: Flight): void {
@@ -308,7 +293,7 @@ export class ShardFetch {
 		this.early.dropUnless((block) => this.wants.has(block));
 		if (!this.wants.empty) return;
 		clearTimeout(this.timer);
-		this.release();
+		this.brake.loosen();
 		this.leaves.stop();
 	}
 }
