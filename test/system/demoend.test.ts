@@ -96,7 +96,7 @@ t.test("what cannot work is said at once", async (t) => {
 		[["--source", dir], /there is nothing in it\. Put a package there/],
 		[["--broker", "mqtt://127.0.0.1:1"], /ECONNREFUSED.*BROKER_FAILED/],
 		[["--broker", `mqtt://127.0.0.1:${mute}`], /does not answer.*BROKER_/],
-		[["--broker", "localhost:1883"], /no broker's address/],
+		[["--broker", "localhost:1883"], /must be an mqtt/],
 		[["--keep", used], /operator is not empty.*OPERATOR_EXISTS/],
 		[["--boxes", "0"], /whole number from 1/],
 		[["--copies", "many"], /whole number from 1/],
