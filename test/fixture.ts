@@ -231,6 +231,7 @@ export interface BoxSettings {
 	/** Titles that the catalog lists and that this box has the keys of. */
 	readonly titles?: readonly TestTitle[];
 	readonly keys?: Keys;
+	readonly isPurged?: (id: TitleId) => boolean;
 	/** Stands between the box and its disk: for disks that fail. */
 	readonly disk?: (store: ShardStore) => Store;
 }
@@ -325,7 +326,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			list: async () => catalog,
 			get: async (id) => catalog.find((entry) => entry.id === id),
 		},
-		isPurged: () => false,
+		isPurged: settings.isPurged ?? (() => false),
 		startLimit: patience.giveUp,
 	});
 	let progress: Progress | undefined;

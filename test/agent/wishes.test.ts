@@ -1,67 +1,178 @@
-import t from "tap";
-import { Wishes } from "../../src/agent/wishes.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { TitleKeys } from "../../src/agent/keys.ts";
+import { Reporter } from "../../src/agent/reporter.ts";
+import { Wishes, type WishParts } from "../../src/agent/wishes.ts";
+import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
-import type { Head } from "../../src/wire/head.ts";
-import type { NetworkId, Region, TitleId } from "../../src/wire/ids.ts";
+import { KiB } from "../../src/base/units.ts";
+import type { Desired } from "../../src/control/desired.ts";
+import type { SignedHead } from "../../src/control/heads.ts";
+import { openCatalogReader } from "../../src/logs/reader.ts";
+import type { NetworkId, TitleId } from "../../src/wire/ids.ts";
+import { generateKeyPair } from "../../src/wire/keys.ts";
+import { sealTo } from "../../src/wire/sealed.ts";
+import { hold, makeTitle, type TestTitle, until } from "../fixture.ts";
+import { has, makeRegion, meet } from "../swarm/region.ts";
 
-type Policy = Head["policy"]["shareTransient"];
+const film = makeTitle(100 * KiB, 4 * KiB, 8, "film");
+const other = makeTitle(60 * KiB, 4 * KiB, 8, "other");
 
-const film = "f".repeat(64) as TitleId;
-
-function signedHead(shareTransient: Policy, ...purged: TitleId[]) {
-	const head: Head = {
-		network: "0".repeat(64) as NetworkId,
-		region: "north-1" as Region,
-		epoch: 1,
-		version: 1,
-		issuedAt: 0,
-		catalog: { key: "0".repeat(64), length: 0 },
-		revoked: [],
-		purged,
-		policy: { shareTransient },
-	};
-	return { head, bytes: Buffer.alloc(0) };
+/** A wish for whole titles, from neighbours. */
+function placing(rev: number, ...titles: TestTitle[]): Desired {
+	const ranks = ({ manifest }: TestTitle) => [
+		{ rank: 1, shards: `0-${manifest.shards.length - 1}` },
+	];
+	const placed = titles.map((title) => ({ id: title.id, ranks: ranks(title) }));
+	return { epoch: 1, rev, titles: placed };
 }
 
-t.test("neighbours are told anew when what is shared may differ", async (t) => {
-	const wishes = new Wishes();
-	const done: string[] = [];
-	const note = (what: string) => () => void done.push(what);
-	wishes.begin(
-		{
-			catalog: { follow: async () => undefined },
-			swarm: { headChanged: note("head"), retell: note("retell") },
-			reporter: { accepted() {} },
-			reconciler: { place: note("place"), purge: note("purge") },
-			library: { shut() {} },
-			keys: { forget: async () => undefined },
-			log: silent,
+function head(version: number, ...purged: TitleId[]): SignedHead {
+	return {
+		head: {
+			network: "0".repeat(64) as NetworkId,
+			region: "north-1" as SignedHead["head"]["region"],
+			epoch: 1,
+			version,
+			issuedAt: 0,
+			catalog: { key: "ab".repeat(32), length: version },
+			revoked: [],
+			purged,
+			policy: { shareTransient: "now" },
 		},
-		{},
+		bytes: Buffer.alloc(0),
+	};
+}
+
+/** A box that is ready to begin, its wishes, and a neighbour that holds both titles. */
+async function scene(t: Test) {
+	const region = await makeRegion(t, film, other);
+	const wishes = new Wishes();
+	const keyPair = generateKeyPair();
+	const folder = t.testdir();
+	const keyFolder = join(folder, "keys");
+	const ask = async () => {
+		if (wishes.isPurged(film.id))
+			throw new LarderError("TITLE_KEY_DENIED", "it was taken back");
+		const sealed = sealTo(keyPair.publicKey, film.cipher.key);
+		return { sealed: sealed.toString("base64") };
+	};
+	const keys = new TitleKeys(keyFolder, keyPair, ask, silent);
+	const revoked = new Set<string>();
+	const box = await region.box("box", {
+		keys,
+		titles: [film],
+		isPurged: (id) => wishes.isPurged(id),
+		membership: { isRevoked: (id) => revoked.has(id) },
+	});
+	const neighbour = await region.box("neighbour");
+	await hold(neighbour, film);
+	await hold(neighbour, other);
+	await meet(box, neighbour);
+	const catalog = await openCatalogReader(join(folder, "catalog"), silent);
+	t.teardown(() => catalog.close());
+	const reporter = new Reporter({
+		...{ store: box.store, room: box.room, ledger: box.ledger, log: silent },
+		neighbours: () => box.swarm.neighbours.size,
+		control: { report() {}, fill() {} },
+		notifier: { status() {} },
+	});
+	t.teardown(() => reporter.close());
+	const { swarm, reconciler, library } = box;
+	const log = { ...silent, level: "info" };
+	const parts: WishParts = {
+		...{ catalog, swarm, reporter, reconciler, library, keys, log },
+	};
+	const keyFile = join(keyFolder, film.id);
+	return { box, neighbour, revoked, wishes, parts, log, keyFile };
+}
+
+t.test(
+	"first what was in force, then what came meanwhile, in its order",
+	async (t) => {
+		const { box, wishes, parts, log } = await scene(t);
+		const accepted = t.capture(parts.reporter, "accepted");
+		const follow = t.capture(parts.catalog, "follow", parts.catalog.follow);
+		wishes.placement(placing(3, other));
+		wishes.head(head(8));
+		wishes.placement(placing(4, film, other));
+		wishes.head(head(9));
+		const ordered = wishes.order({ kind: "log-level", level: "warn" });
+		t.equal(accepted().length, 0);
+		wishes.begin(parts, { placement: placing(2), head: head(7) });
+		await ordered;
+		t.equal(log.level, "warn");
+		const revs = accepted().map(({ args: [desired] }) => desired.rev);
+		t.same(revs, [2, 3, 4]);
+		const lengths = follow().map(({ args: [, length] }) => length);
+		t.same(lengths, [7, 8, 9]);
+		await until(() => box.progress()?.plan.phase === "applied");
+		t.ok(await has(box, film), "the last placement holds");
+		t.ok(await has(box, other));
+		wishes.placement(placing(5, other));
+		const placed = other.shardFiles.length;
+		await until(() => box.progress()?.plan.placedShards === placed);
+		await wishes.order({ kind: "report" });
+		t.equal(log.level, "warn", "other commands change no level");
+	},
+);
+
+t.test(
+	"a title that is taken back leaves the disk, the players and the keys",
+	async (t) => {
+		const { box, wishes, parts, keyFile } = await scene(t);
+		wishes.begin(parts, { placement: placing(1, film) });
+		await until(() => box.progress()?.plan.phase === "applied");
+		const { signal } = new AbortController();
+		await box.library.open(film.id, signal);
+		await until(() => existsSync(keyFile));
+		t.ok(box.library.isOpen(film.id));
+		t.notOk(wishes.isPurged(film.id));
+
+		wishes.head(head(1, film.id));
+		await until(() => wishes.isPurged(film.id));
+		t.notOk(box.library.isOpen(film.id));
+		await until(() => box.store.inventory(film.id) === undefined);
+		await until(() => !existsSync(keyFile));
+		await t.rejects(box.library.open(film.id, signal), {
+			code: "TITLE_UNKNOWN",
+		});
+		wishes.placement(placing(2, film, other));
+		await until(
+			() =>
+				box.store.inventory(other.id)?.held.count === other.shardFiles.length,
+		);
+		t.equal(box.store.inventory(film.id), undefined, "placed or not");
+
+		wishes.head(head(2));
+		await until(() => !wishes.isPurged(film.id));
+		await until(
+			() => box.store.inventory(film.id)?.held.count === film.shardFiles.length,
+		);
+		await t.resolves(box.library.open(film.id, signal), "given back");
+		await until(() => existsSync(keyFile));
+	},
+);
+
+t.test("what was taken back before the restart stays so", async (t) => {
+	const { wishes, parts, box } = await scene(t);
+	wishes.begin(parts, {
+		placement: placing(1, film, other),
+		head: head(1, film.id),
+	});
+	t.ok(wishes.isPurged(film.id), "from the first moment on");
+	await until(
+		() => box.store.inventory(other.id)?.held.count === other.shardFiles.length,
 	);
-	const desired = { epoch: 1, rev: 1, titles: [] };
-	const steps: [string, step: () => void, said: string[]][] = [
-		[
-			"nothing is known: only what is placed is shared",
-			() => wishes.placement(desired),
-			["place", "retell"],
-		],
-		["all", () => wishes.head(signedHead("now")), ["head", "retell"]],
-		["still all", () => wishes.placement(desired), ["place"]],
-		["the same", () => wishes.head(signedHead("now")), ["head"]],
-		["no longer", () => wishes.head(signedHead("never")), ["head", "retell"]],
-		["placed", () => wishes.placement(desired), ["place", "retell"]],
-		[
-			"purged",
-			() => wishes.head(signedHead("never", film)),
-			["head", "purge", "retell"],
-		],
-	];
-	for (const [what, step, said] of steps) {
-		done.length = 0;
-		step();
-		// Wishes are carried out when all parts are open.
-		await new Promise(setImmediate);
-		t.same(done, said, what);
-	}
+	t.equal(box.store.inventory(film.id), undefined);
+});
+
+t.test("a head that revokes a neighbour cuts it", async (t) => {
+	const { box, neighbour, revoked, wishes, parts } = await scene(t);
+	wishes.begin(parts, {});
+	revoked.add(neighbour.id);
+	wishes.head(head(1));
+	await until(() => !box.swarm.neighbours.has(neighbour.id));
+	t.pass("it is gone");
 });
