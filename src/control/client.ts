@@ -234,7 +234,7 @@ export class MqttSession {
 			if (subscriptions.length > 0)
 				await client.subscribeAsync([...subscriptions], { qos: 1 });
 		} catch (error) {
-			this.lastTrouble = `not allowed to subscribe: ${String(error)}`;
+			this.lastTrouble = `not allowed to subscribe: ${describe(error)}`;
 			client.stream.destroy();
 			return;
 		}

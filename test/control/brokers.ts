@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { globSync } from "node:fs";
 import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +15,7 @@ import type { CertificateFiles } from "../certificate.ts";
 /** A broker that can be stopped and started again on its port. */
 export interface TestBroker {
 	readonly url: string;
+	readonly port: number;
 	/** Starts it; with `refuse` it answers every CONNECT with a refusal. */
 	start(refuse?: boolean): Promise<void>;
 	stop(): Promise<void>;
@@ -25,6 +27,7 @@ export const BROKERS: Readonly<Record<string, () => Promise<TestBroker>>> = {
 };
 
 const run = promisify(execFile);
+const PLUGIN = "/usr/lib/*/mosquitto_dynamic_security.so";
 
 /** Where a Mosquitto listens, and how it lets clients in. */
 export interface Door {
@@ -34,6 +37,10 @@ export interface Door {
 	readonly login?: { readonly username: string; readonly password: string };
 	/** It speaks TLS and nothing else. */
 	readonly tls?: CertificateFiles;
+	/** The text of its acl_file. That refuses no subscription: it only keeps messages from coming. */
+	readonly acl?: string;
+	/** Rules of its dynamic security plugin, which refuses subscriptions too. */
+	readonly rules?: object;
 }
 
 async function embedded(): Promise<TestBroker> {
@@ -41,6 +48,7 @@ async function embedded(): Promise<TestBroker> {
 	let stop: () => Promise<void> = async () => undefined;
 	return {
 		url: `mqtt://127.0.0.1:${port}`,
+		port,
 		async start(refuse = false) {
 			const broker = refuse
 				? await refusing(port)
@@ -76,10 +84,11 @@ async function refusing(port: number) {
 }
 
 export async function mosquitto(door: Door = {}): Promise<TestBroker> {
-	const { login, tls, port = await freePort() } = door;
+	const { login, tls, acl, rules, port = await freePort() } = door;
 	let child: ChildProcess | undefined;
 	return {
 		url: `${tls ? "mqtts" : "mqtt"}://127.0.0.1:${port}`,
+		port,
 		async start(refuse = false) {
 			const folder = await mkdtemp(join(tmpdir(), "larder-mosquitto-"));
 			const conf = join(folder, "mosquitto.conf");
@@ -103,6 +112,19 @@ export async function mosquitto(door: Door = {}): Promise<TestBroker> {
 				}
 				lines.push(`certfile ${join(folder, "certificate")}`);
 				lines.push(`keyfile ${join(folder, "key")}`);
+			}
+			if (acl !== undefined) {
+				const file = join(folder, "acl");
+				await writeFile(file, acl);
+				files.push(file);
+				lines.push(`acl_file ${file}`);
+			}
+			if (rules !== undefined) {
+				const file = join(folder, "rules");
+				await writeFile(file, JSON.stringify(rules));
+				files.push(file);
+				lines.push(`plugin ${globSync(PLUGIN)}`);
+				lines.push(`plugin_opt_config_file ${file}`);
 			}
 			// It reads them when it is no longer root.
 			await chmod(folder, 0o755);

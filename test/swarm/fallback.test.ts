@@ -4,8 +4,8 @@ import { KiB, MiB } from "../../src/base/units.ts";
 import type { Shelf } from "../../src/swarm/upload.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import { hold, makeTitle } from "../fixture.ts";
+import { RELAY_HOST, Relay } from "../relay.ts";
 import { fill, has, makeRegion, meet } from "./region.ts";
-import { RELAY_HOST, Relay } from "./relay.ts";
 
 t.setTimeout(120_000);
 
@@ -26,7 +26,7 @@ async function scene(t: Test, shelf?: (honest: Shelf) => Partial<Shelf>) {
 	});
 	await hold(holder, film);
 	await hold(holder, next);
-	const relay = await Relay.open(t, holder);
+	const relay = await Relay.open(t, holder.swarm.tcpPort!);
 	const join = () => region.box("box", { key: keys[1]! });
 	return { region, holder, relay, join };
 }

@@ -1,8 +1,7 @@
-// A box's TCP listener behind something that stands in the way: a box tells its neighbours RELAY_HOST, and they meet this.
+// Something that stands in the way of a listener on 127.0.0.1: whoever is told RELAY_HOST instead meets this.
 import { EventEmitter, once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import type { Test } from "tap";
-import type { TestBox } from "../fixture.ts";
 
 /** Another address of loopback, on which the listener's own port is free. */
 export const RELAY_HOST = "127.0.0.2";
@@ -21,18 +20,19 @@ export class Relay extends EventEmitter<{
 	passed = 0;
 	/** When so many have passed, both ends are cut and the door is shut. */
 	cutAt = Number.POSITIVE_INFINITY;
-	private readonly box: TestBox;
+	private readonly port: number;
 	private readonly sockets = new Set<Socket>();
 
-	private constructor(box: TestBox) {
+	private constructor(port: number) {
 		super();
-		this.box = box;
+		this.port = port;
 	}
 
-	static async open(t: Test, box: TestBox): Promise<Relay> {
-		const relay = new Relay(box);
+	/** @param port of the listener; the relay's own is the same */
+	static async open(t: Test, port: number): Promise<Relay> {
+		const relay = new Relay(port);
 		const server = createServer((socket) => relay.take(socket));
-		server.listen(box.swarm.tcpPort, RELAY_HOST);
+		server.listen(port, RELAY_HOST);
 		await once(server, "listening");
 		t.teardown(() => {
 			relay.door = "shut";
@@ -60,7 +60,7 @@ export class Relay extends EventEmitter<{
 	}
 
 	private join(dialler: Socket): void {
-		const listener = connect(this.box.swarm.tcpPort!, "127.0.0.1");
+		const listener = connect(this.port, "127.0.0.1");
 		this.keep(listener);
 		dialler.pipe(listener);
 		listener.on("data", (bytes) => {
