@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { Aedes } from "aedes";
 import { silent } from "../../src/base/log.ts";
+import { freeTcpPort } from "../../src/desk/ports.ts";
 import { startBroker } from "../../src/headend/control/broker.ts";
 import type { CertificateFiles } from "../certificate.ts";
 
@@ -44,7 +45,7 @@ export interface Door {
 }
 
 async function embedded(): Promise<TestBroker> {
-	const port = await freePort();
+	const port = await freeTcpPort();
 	let stop: () => Promise<void> = async () => undefined;
 	return {
 		url: `mqtt://127.0.0.1:${port}`,
@@ -84,7 +85,7 @@ async function refusing(port: number) {
 }
 
 export async function mosquitto(door: Door = {}): Promise<TestBroker> {
-	const { login, tls, acl, rules, port = await freePort() } = door;
+	const { login, tls, acl, rules, port = await freeTcpPort() } = door;
 	let child: ChildProcess | undefined;
 	return {
 		url: `${tls ? "mqtts" : "mqtt"}://127.0.0.1:${port}`,
@@ -154,15 +155,4 @@ export async function mosquitto(door: Door = {}): Promise<TestBroker> {
 			child = undefined;
 		},
 	};
-}
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const address = server.address();
-	server.close();
-	await once(server, "close");
-	if (address === null || typeof address === "string")
-		throw new Error("no port");
-	return address.port;
 }

@@ -1,10 +1,10 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Test } from "tap";
+import { freeTcpPort } from "../../src/desk/ports.ts";
 import { selfSigned } from "../certificate.ts";
 
 /** Why nginx cannot be tested with here, or false. */
@@ -18,18 +18,9 @@ export function missing(): string | false {
 	return false;
 }
 
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, "close");
-	return port;
-}
-
 /** A real nginx over `origin`, in plain HTTP and in TLS with a certificate of its own; ends with the test. */
 export async function startNginx(t: Test, work: string, origin: string) {
-	const [plain, tls] = [await freePort(), await freePort()];
+	const [plain, tls] = [await freeTcpPort(), await freeTcpPort()];
 	const { certificate, key } = await selfSigned(work);
 	const config = join(work, "nginx.conf");
 	const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
