@@ -232,6 +232,7 @@ export interface BoxSettings {
 	readonly titles?: readonly TestTitle[];
 	readonly keys?: Keys;
 	readonly isPurged?: (id: TitleId) => boolean;
+	readonly mayRemove?: (id: TitleId) => boolean;
 	/** Stands between the box and its disk: for disks that fail. */
 	readonly disk?: (store: ShardStore) => Store;
 }
@@ -338,6 +339,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		onProgress: (seen) => {
 			progress = seen;
 		},
+		mayRemove: settings.mayRemove ?? (() => true),
 		onRemoved: () => undefined,
 	});
 	return {

@@ -72,13 +72,14 @@ export async function openExchange(
 	const library = new TitleLibrary({
 		...common,
 		...{ fetcher, ledger, keys, catalog },
-		isPurged: (id) => wishes.isPurged(id),
+		isPurged: (id) => control.standing.purged.has(id),
 	});
 	reconciler = new Reconciler({
 		...common,
 		fetcher,
 		takeover: config.fill.takeover,
 		isPlayed: (id) => library.isOpen(id),
+		mayRemove: (id) => wishes.mayRemove(id),
 		onProgress: (progress) => reporter.progressed(progress),
 		onRemoved: (id) => {
 			holders.forget(id).catch((error: unknown) => {
@@ -90,7 +91,7 @@ export async function openExchange(
 	parts.add("library", library);
 	wishes.begin(
 		{ catalog, swarm, reporter, reconciler, library, keys, log },
-		control.last(),
+		control,
 	);
 	return { swarm, reach, reporter, library };
 }

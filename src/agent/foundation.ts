@@ -49,7 +49,7 @@ export async function openFoundation(
 	parts.add("origin", origin);
 	const catalog = await openCatalogReader(join(config.data, "catalog"), log);
 	parts.add("catalog", catalog);
-	const wishes = new Wishes();
+	const wishes = new Wishes(trust.now);
 	const control = await Control.start({
 		...(await brokerAccess(config.broker)),
 		box: boxId,

@@ -6,8 +6,7 @@ import { SharedHoldings } from "../store/holdings.ts";
 import { type IsShared, SharedShelf } from "../store/shelf.ts";
 import type { ShardStore } from "../store/store.ts";
 import { Swarm } from "../swarm/swarm.ts";
-import { type Envelope, parseEnvelope } from "../wire/envelope.ts";
-import { encodeMessage } from "../wire/json.ts";
+import type { Head } from "../wire/head.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Holders } from "./holders.ts";
@@ -20,7 +19,7 @@ export interface NeighbourhoodParts {
 		"keyPair" | "networkSecret" | "region" | "trust" | "envelope"
 	>;
 	readonly store: ShardStore;
-	readonly control: Pick<Control, "last" | "offerHead">;
+	readonly control: Pick<Control, "standing" | "head" | "offerHead">;
 	readonly holders: Pick<Holders, "bytes">;
 	readonly flow: Flow;
 	/** Whether a shard is placed on this box, or anything of the title. */
@@ -34,10 +33,13 @@ export interface NeighbourhoodParts {
 export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 	const { config, identity, store, control, flow, log } = parts;
 	const { swarm: settings, rates } = config;
-	const head = () => control.last().head;
-	// Until a head says so, what was only watched is nobody else's business.
-	const isShared: IsShared = (id, shard) =>
-		head()?.head.policy.shareTransient === "now" || parts.isPlaced(id, shard);
+	// What is taken back is gone at once, and until a head says so, what was only watched is nobody else's business.
+	const isShared: IsShared = (id, shard) => {
+		const { purged, announcement } = control.standing;
+		if (purged.has(id)) return false;
+		const all = announcement?.policy.shareTransient === "now";
+		return all || parts.isPlaced(id, shard);
+	};
 	const swarm = await Swarm.open({
 		keyPair: identity.keyPair,
 		networkSecret: identity.networkSecret,
@@ -45,8 +47,8 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 			region: identity.region,
 			trust: identity.trust,
 			certificate: identity.envelope,
-			isRevoked: (box) => head()?.head.revoked.includes(box) ?? false,
-			currentHead: () => envelopeOf(head()?.bytes),
+			isRevoked: (box) => control.standing.revoked.has(box),
+			currentHead: () => control.head,
 			offerHead: (offered) => offer(control, offered, log),
 		},
 		dht: {
@@ -79,19 +81,9 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 
 function offer(
 	control: Pick<Control, "offerHead">,
-	head: Envelope,
+	head: Head,
 	log: Log,
 ): void {
-	control.offerHead(encodeMessage(head)).then(
-		(taken) => {
-			if (!taken.ok) log.debug({ slug: taken.reason }, "head refused");
-		},
-		(error: unknown) => log.error({ err: error }, "a head was lost"),
-	);
-}
-
-function envelopeOf(bytes: Buffer | undefined): Envelope | undefined {
-	if (bytes === undefined) return undefined;
-	const read = parseEnvelope(JSON.parse(bytes.toString("utf8")));
-	return read.ok ? read.value : undefined;
+	for (const { slug, detail } of control.offerHead(head).refused)
+		log.debug({ slug, detail }, "a neighbour's head was refused");
 }

@@ -1,12 +1,14 @@
 import type { Reconciler } from "../act/fill/reconcile.ts";
 import type { TitleLibrary } from "../act/play/library.ts";
 import type { Log } from "../base/log.ts";
+import type { Clock } from "../base/time.ts";
 import type { Control, ControlHandlers, Order } from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
-import type { SignedHead } from "../control/heads.ts";
+import type { Standing } from "../control/heads.ts";
+import { COUNTERMAND, type Purged } from "../control/purges.ts";
 import type { CatalogReader } from "../logs/reader.ts";
 import type { Swarm } from "../swarm/swarm.ts";
-import type { Head } from "../wire/head.ts";
+import type { Announcement } from "../wire/head.ts";
 import { short, type TitleId } from "../wire/ids.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Reporter } from "./reporter.ts";
@@ -26,28 +28,38 @@ export interface WishParts {
  * wait for `begin`, in order.
  */
 export class Wishes implements ControlHandlers {
+	private readonly now: Clock;
 	private readonly parts = Promise.withResolvers<WishParts>();
-	private purged: ReadonlySet<TitleId> = new Set();
-	private sharing: Head["policy"]["shareTransient"] | undefined;
+	private purged: Purged = new Map();
+	private sharing: Announcement["policy"]["shareTransient"] | undefined;
+
+	/** @param now what time it is at least */
+	constructor(now: Clock) {
+		this.now = now;
+	}
 
 	/** Every part is open; first comes what was in force before the restart. */
-	begin(parts: WishParts, last: ReturnType<Control["last"]>): void {
-		if (last.head !== undefined) this.follow(parts, last.head);
-		if (last.placement !== undefined) this.place(parts, last.placement);
+	begin(
+		parts: WishParts,
+		{ standing, placement }: Pick<Control, "standing" | "placement">,
+	): void {
+		this.follow(parts, standing);
+		if (placement !== undefined) this.place(parts, placement);
 		this.parts.resolve(parts);
 	}
 
-	/** Whether the operator has taken a title back. */
-	isPurged(id: TitleId): boolean {
-		return this.purged.has(id);
+	/** Whether a title that the operator took back may leave the disk: he has a day to think again. */
+	mayRemove(id: TitleId): boolean {
+		const since = this.purged.get(id);
+		return since !== undefined && this.now() >= since + COUNTERMAND;
 	}
 
 	placement(desired: Desired): void {
 		void this.parts.promise.then((parts) => this.place(parts, desired));
 	}
 
-	head(head: SignedHead): void {
-		void this.parts.promise.then((parts) => this.follow(parts, head));
+	head(standing: Standing): void {
+		void this.parts.promise.then((parts) => this.follow(parts, standing));
 	}
 
 	async order(order: Order): Promise<void> {
@@ -63,32 +75,37 @@ export class Wishes implements ControlHandlers {
 		if (this.sharing !== "now") swarm.retell();
 	}
 
-	private follow(parts: WishParts, { head }: SignedHead): void {
-		const { catalog, swarm, log } = parts;
-		const { key, length } = head.catalog;
+	private follow(parts: WishParts, { announcement, purged }: Standing): void {
+		const { swarm } = parts;
+		if (announcement !== undefined) this.hear(parts, announcement);
+		swarm.headChanged();
+		if (this.purge(parts, purged)) swarm.retell();
+	}
+
+	private hear({ catalog, swarm, log }: WishParts, said: Announcement): void {
+		const { key, length } = said.catalog;
 		catalog.follow(key, length).catch((error: unknown) => {
 			log.error({ err: error }, "the catalog cannot be followed");
 		});
-		swarm.headChanged();
-		this.purge(parts, head.purged);
-		const { shareTransient } = head.policy;
-		// What is taken back is no longer placed.
-		if (shareTransient !== "now" || shareTransient !== this.sharing)
-			swarm.retell();
+		const { shareTransient } = said.policy;
+		if (shareTransient !== this.sharing) swarm.retell();
 		this.sharing = shareTransient;
 	}
 
-	private purge(parts: WishParts, titles: readonly TitleId[]): void {
+	/** Whether titles were taken back, or given back. */
+	private purge(parts: WishParts, purged: Purged): boolean {
 		const { reconciler, library, keys, log } = parts;
-		const added = titles.filter((id) => !this.purged.has(id));
-		if (added.length === 0 && titles.length === this.purged.size) return;
-		this.purged = new Set(titles);
-		reconciler.purge(titles);
+		const before = this.purged;
+		this.purged = purged;
+		const added = [...purged.keys()].filter((id) => !before.has(id));
+		if (added.length === 0 && purged.size === before.size) return false;
+		reconciler.purge([...purged.keys()]);
 		for (const id of added) {
 			library.shut(id);
 			keys.forget(id).catch((error: unknown) => {
 				log.error({ err: error, title: short(id) }, "a key was not removed");
 			});
 		}
+		return true;
 	}
 }

@@ -1,8 +1,8 @@
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Result } from "../base/result.ts";
 import type { Millis } from "../base/units.ts";
 import type { Command, CommandBody } from "../wire/command.ts";
+import type { Head } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
 import type { State } from "../wire/reports.ts";
 import type { FetchRef } from "./body.ts";
@@ -10,7 +10,7 @@ import { MqttSession, type Timing } from "./client.ts";
 import type { BrokerAccess } from "./connection.ts";
 import type { Desired } from "./desired.ts";
 import { Fills, type FillTiming, type Levels } from "./fills.ts";
-import type { SignedHead } from "./heads.ts";
+import type { Standing, Taken } from "./heads.ts";
 import { Inbox, type Refusal } from "./inbox.ts";
 import { Mail } from "./mail.ts";
 import { newSession, Outbox, type Report } from "./outbox.ts";
@@ -23,8 +23,8 @@ export type Order = Exclude<CommandBody, { kind: "key" | "key-denied" }>;
 export interface ControlHandlers {
 	/** A newer placement is in force. */
 	placement(desired: Desired): void;
-	/** A newer head is in force, whether the broker brought it or `offerHead`. */
-	head(head: SignedHead): void;
+	/** A newer head is in force, whether the broker brought it or `offerHead`; told in the same turn. */
+	head(standing: Standing): void;
 	/** Carries out a command. The headend hears how it ended; after `report` the fill levels are sent. */
 	order(order: Order): Promise<void>;
 }
@@ -94,7 +94,7 @@ export class Control {
 		);
 	}
 
-	/** Takes up the last good placement and head from disk (see `last`) and begins to connect, without waiting for it. */
+	/** Takes up the last good placement and head from disk and begins to connect, without waiting for it. */
 	static async start(options: ControlOptions): Promise<Control> {
 		const control = new Control(options);
 		await control.inbox.load();
@@ -121,14 +121,24 @@ export class Control {
 		return this.counts;
 	}
 
-	/** The placement and the head in force. */
-	last(): ReturnType<Inbox["last"]> {
-		return this.inbox.last();
+	/** The placement in force. */
+	get placement(): Desired | undefined {
+		return this.inbox.placement;
 	}
 
-	/** A head from a neighbour: true when it is news. Refused with `rollback` when it is older than the one in force. */
-	offerHead(envelope: Buffer): Promise<Result<boolean>> {
-		return this.inbox.offerHead(envelope);
+	/** What the head in force says. */
+	get standing(): Standing {
+		return this.inbox.standing;
+	}
+
+	/** The head to pass on to neighbours. */
+	get head(): Head | undefined {
+		return this.inbox.head;
+	}
+
+	/** A head from a neighbour, in force when this returns. A part is refused as `rollback` when it is older than the one in force. */
+	offerHead(head: Head): Taken {
+		return this.inbox.offerHead(head);
 	}
 
 	/** Tells of a changed power state or reach. A box that wakes does not wait out its pause before it reconnects. */
@@ -176,7 +186,7 @@ export class Control {
 	private refused({ kind, slug, detail }: Refusal): void {
 		this.counts.set(slug, (this.counts.get(slug) ?? 0) + 1);
 		this.log.warn({ kind, slug, detail }, "message refused");
-		const { epoch = 0, rev = 0 } = this.last().placement ?? {};
+		const { epoch = 0, rev = 0 } = this.placement ?? {};
 		const said = `${kind}: ${detail}`.slice(0, 500);
 		this.outbox.refused({ epoch, rev, code: slug, detail: said });
 	}

@@ -1,7 +1,11 @@
+import * as z from "zod/mini";
 import { describe } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { bad, good, type Result } from "../base/result.ts";
+import { SECOND } from "../base/time.ts";
 import { type Envelope, envelope } from "../wire/envelope.ts";
+import { isTooFarAhead } from "../wire/head.ts";
+import { instant } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import {
 	type PlacedTitle,
@@ -17,13 +21,27 @@ import {
 	readBody,
 } from "./body.ts";
 import { loadRecord, saveRecord } from "./record.ts";
-import { type Identity, verify } from "./verify.ts";
+import { type Identity, stillCounts, verify } from "./verify.ts";
+
+/** A placement as it was accepted, kept so that a box that starts without a broker knows it. */
+const record = z.object({
+	/** Its signature is checked as of then: keys expire, and a box may start before it knows the time. */
+	acceptedAt: instant,
+	envelope,
+	/** The exact text of a body that came by reference. */
+	body: z.optional(z.string()),
+});
 
 /** The placement in force, its titles at hand wherever they came from. */
 export interface Desired {
 	readonly epoch: number;
 	readonly rev: number;
 	readonly titles: readonly PlacedTitle[];
+}
+
+interface Verified {
+	readonly placement: Placement;
+	readonly envelope: Envelope;
 }
 
 export interface DesiredOptions {
@@ -37,12 +55,12 @@ export interface DesiredOptions {
 	readonly log: Log;
 }
 
-/** Keeps the newest placement of the box. Invariant: `last` and `floor` only ever rise, across restarts too. */
+/** Keeps the newest placement of the box. Invariant: `last` and `floor` only ever rise, across restarts too, unless the key of `floor` was retired. */
 export class Placements {
 	private readonly options: DesiredOptions;
 	private newest: Desired | undefined;
 	/** The newest placement that was verified; its titles may still be on their way. */
-	private floor: Placement | undefined;
+	private floor: Verified | undefined;
 	/** Ends the fetch of the titles of `floor`. */
 	private fetching = new AbortController();
 
@@ -65,7 +83,13 @@ export class Placements {
 		const read = verify(outer.value, "placement", placement, identity);
 		if (!read.ok) return read;
 		const { epoch, rev, body } = read.value;
-		const { floor } = this;
+		const { trust } = identity;
+		const last = this.floor;
+		const floor =
+			last && stillCounts(last.envelope, trust) ? last.placement : undefined;
+		// Versions follow the time in seconds: a forged one must not block all later ones.
+		if (isTooFarAhead({ epoch, version: rev * SECOND }, trust))
+			return bad("too-far-ahead", `epoch ${epoch} rev ${rev}`);
 		if (floor !== undefined) {
 			const ahead = epoch - floor.epoch || rev - floor.rev;
 			if (ahead === 0) return good(true);
@@ -78,9 +102,10 @@ export class Placements {
 		const allowed = "ref" in body ? checkRef(body) : good(true);
 		if (!allowed.ok) return allowed;
 		this.fetching.abort();
-		this.floor = read.value;
-		if ("ref" in body) this.fetch(read.value, body, outer.value);
-		else await this.accept(read.value, body.titles, outer.value);
+		const verified = { placement: read.value, envelope: outer.value };
+		this.floor = verified;
+		if ("ref" in body) this.fetch(verified, body);
+		else await this.accept(verified, body.titles);
 		return good(true);
 	}
 
@@ -90,31 +115,30 @@ export class Placements {
 	}
 
 	/** Fetches in the background: commands and newer placements must not wait for the origin. */
-	private fetch(wanted: Placement, ref: BodyRef, outer: Envelope): void {
+	private fetch(wanted: Verified, ref: BodyRef): void {
 		this.fetching = new AbortController();
 		const { signal } = this.fetching;
 		const { fetchRef, onFault, log } = this.options;
 		fetchBody(ref, fetchRef, onFault, signal)
-			.then(({ titles, text }) => this.accept(wanted, titles, outer, text))
+			.then(({ titles, text }) => this.accept(wanted, titles, text))
 			.catch((error: unknown) => {
 				if (!signal.aborted) log.error({}, describe(error));
 			});
 	}
 
 	private accept(
-		wanted: Placement,
+		wanted: Verified,
 		titles: Body["titles"],
-		outer: Envelope,
 		body?: string,
 	): Promise<void> {
 		const { path, identity, onAccepted, log } = this.options;
-		const { epoch, rev } = wanted;
+		const { epoch, rev } = wanted.placement;
 		this.turn = this.turn.then(async () => {
 			if (this.floor !== wanted) return;
 			try {
 				await saveRecord(path, {
 					acceptedAt: identity.trust.now(),
-					envelope: outer,
+					envelope: wanted.envelope,
 					...(body !== undefined && { body }),
 				});
 			} catch (error) {
@@ -130,30 +154,31 @@ export class Placements {
 	/** Takes up what was accepted before the restart; does not announce it. */
 	async load(): Promise<void> {
 		const { path, identity, log } = this.options;
-		const record = await loadRecord(path);
-		if (record === undefined) return;
-		const read = record.ok
+		const kept = await loadRecord(path, record);
+		if (kept === undefined) return;
+		const read = kept.ok
 			? verify(
-					record.value.envelope,
+					kept.value.envelope,
 					"placement",
 					placement,
 					identity,
-					record.value.acceptedAt,
+					kept.value.acceptedAt,
 				)
-			: record;
+			: kept;
 		if (!read.ok) {
 			log.warn({ slug: read.reason }, `${path}: ${read.detail}`);
 			return;
 		}
-		if (!record.ok) return;
+		if (!kept.ok) return;
 		const { epoch, rev, body } = read.value;
-		this.floor = read.value;
+		const verified = { placement: read.value, envelope: kept.value.envelope };
+		this.floor = verified;
 		if (!("ref" in body)) {
 			this.newest = { epoch, rev, titles: body.titles };
 			return;
 		}
-		const kept = readBody(body, Buffer.from(record.value.body ?? ""));
-		if (kept.ok) this.newest = { epoch, rev, titles: kept.value.titles };
-		else this.fetch(read.value, body, record.value.envelope);
+		const whole = readBody(body, Buffer.from(kept.value.body ?? ""));
+		if (whole.ok) this.newest = { epoch, rev, titles: whole.value.titles };
+		else this.fetch(verified, body);
 	}
 }

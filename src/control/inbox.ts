@@ -2,11 +2,13 @@ import { join } from "node:path";
 import type { Log } from "../base/log.ts";
 import type { Result } from "../base/result.ts";
 import type { Command } from "../wire/command.ts";
+import { type Head, head } from "../wire/head.ts";
+import { parseMessage } from "../wire/json.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import type { FetchRef } from "./body.ts";
 import { Commands } from "./commands.ts";
 import { type Desired, Placements } from "./desired.ts";
-import { Heads, type SignedHead } from "./heads.ts";
+import { Heads, type Standing, type Taken } from "./heads.ts";
 import type { Identity } from "./verify.ts";
 
 /** A message of which nothing was done. */
@@ -19,7 +21,7 @@ export interface Refusal {
 
 export interface InboxEvents {
 	placement(desired: Desired): void;
-	head(head: SignedHead): void;
+	head(standing: Standing): void;
 	command(command: Command): void;
 	refused(refusal: Refusal): void;
 }
@@ -40,8 +42,6 @@ export class Inbox {
 	private readonly placements: Placements;
 	private readonly events: InboxEvents;
 	private readonly takers: ReadonlyMap<string, Taker>;
-	/** Heads come from two sides: they are taken one after the other. */
-	private turn: Promise<unknown> = Promise.resolve();
 
 	constructor(options: InboxOptions) {
 		const { folder, fetchRef, events, log, box, region, trust } = options;
@@ -59,10 +59,7 @@ export class Inbox {
 		});
 		const commands = new Commands(identity);
 		this.takers = new Map<string, Taker>([
-			[
-				headTopic(region),
-				async (payload) => this.judge("head", await this.offerHead(payload)),
-			],
+			[headTopic(region), async (payload) => this.takeHead(payload)],
 			[
 				downTopic(box, "desired"),
 				async (payload) =>
@@ -90,11 +87,19 @@ export class Inbox {
 		return [...this.takers.keys()];
 	}
 
-	/** What is in force. */
-	last(): { readonly placement?: Desired; readonly head?: SignedHead } {
-		const placement = this.placements.last;
-		const head = this.heads.last;
-		return { ...(placement && { placement }), ...(head && { head }) };
+	/** The placement in force. */
+	get placement(): Desired | undefined {
+		return this.placements.last;
+	}
+
+	/** What the head says. */
+	get standing(): Standing {
+		return this.heads.standing;
+	}
+
+	/** The head to pass on to neighbours. */
+	get head(): Head | undefined {
+		return this.heads.head;
 	}
 
 	/** A message of the broker; resolves when it is dealt with. A topic that was not subscribed to is not listened to. */
@@ -102,23 +107,24 @@ export class Inbox {
 		await this.takers.get(topic)?.(payload);
 	}
 
-	/** A head from anywhere: true when it is news. What a refusal means (`rollback`: it is older) is the caller's to judge. */
-	offerHead(bytes: Buffer): Promise<Result<boolean>> {
-		const taken = this.turn.then(() => this.takeHead(bytes));
-		this.turn = taken.catch(() => undefined);
+	/** A head from anywhere, in force when this returns. What a refusal means (`rollback`: it is older) is the caller's to judge. */
+	offerHead(offered: Head): Taken {
+		const taken = this.heads.take(offered);
+		if (taken.news) this.events.head(this.heads.standing);
 		return taken;
 	}
 
 	async close(): Promise<void> {
 		await this.placements.close();
-		await this.turn;
+		await this.heads.close();
 	}
 
-	private async takeHead(bytes: Buffer): Promise<Result<boolean>> {
-		const taken = await this.heads.take(bytes);
-		if (!taken.ok) return taken;
-		if (taken.value !== undefined) this.events.head(taken.value);
-		return { ok: true, value: taken.value !== undefined };
+	private takeHead(payload: Buffer): void {
+		const read = parseMessage(head, payload);
+		this.judge("head", read);
+		if (!read.ok) return;
+		for (const refusal of this.offerHead(read.value).refused)
+			this.events.refused({ kind: "head", ...refusal });
 	}
 
 	private judge(kind: Refusal["kind"], taken: Result<unknown>): void {

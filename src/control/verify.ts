@@ -3,8 +3,10 @@ import { bad, type Result } from "../base/result.ts";
 import type { Millis } from "../base/units.ts";
 import {
 	type Envelope,
+	grantOf,
 	type Purpose,
 	type Trust,
+	trustAt,
 	unsealParsed,
 } from "../wire/envelope.ts";
 import type { BoxId, NetworkId, Region } from "../wire/ids.ts";
@@ -33,7 +35,7 @@ export function verify<T extends z.ZodMiniType<Addressed>>(
 	{ box, region, trust }: Identity,
 	at?: Millis,
 ): Result<z.output<T>> {
-	const asOf = at === undefined ? trust : { ...trust, now: () => at };
+	const asOf = at === undefined ? trust : trustAt(trust, at);
 	const read = unsealParsed(outer, purpose, schema, asOf);
 	if (!read.ok) return read;
 	const to: Addressed = read.value;
@@ -42,4 +44,13 @@ export function verify<T extends z.ZodMiniType<Addressed>>(
 	if (to.region !== undefined && to.region !== region)
 		return bad("wrong-region", to.region);
 	return read;
+}
+
+/** Whether the key that signed a statement, when it was accepted, still counts. */
+export function stillCounts(
+	{ grant, purpose }: Envelope,
+	{ minimum }: Trust,
+): boolean {
+	const read = grantOf(grant);
+	return read.ok && read.value.serial >= (minimum.get(purpose) ?? 0);
 }

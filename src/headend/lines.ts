@@ -61,6 +61,7 @@ export async function openLines(
 		heads,
 		entries: () => shelf.titles.map(entryOf),
 		revoked: () => fleet.revoked(),
+		purged: async () => [],
 		policy: { shareTransient: config.policy.share_transient },
 		tellMembers: () => node.headChanged(),
 		tellBroker: (head) => dispatch.head(region, head),
@@ -69,7 +70,7 @@ export async function openLines(
 	const node: Swarm = await openNode({
 		operator,
 		catalog,
-		currentHead: () => heads.envelope,
+		currentHead: () => heads.head,
 		isRevoked,
 		log,
 	});

@@ -3,7 +3,8 @@ import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { CatalogWriter } from "../logs/writer.ts";
 import { Swarm } from "../swarm/swarm.ts";
-import { type Envelope, parseEnvelope } from "../wire/envelope.ts";
+import { parseEnvelope } from "../wire/envelope.ts";
+import type { Head } from "../wire/head.ts";
 import type { BoxId } from "../wire/ids.ts";
 import { issueHeadend } from "./operator/issue.ts";
 import type { Operator } from "./operator/operator.ts";
@@ -13,7 +14,7 @@ const MAX_PEERS = 64;
 export interface NodeOptions {
 	readonly operator: Operator;
 	readonly catalog: CatalogWriter;
-	readonly currentHead: () => Envelope | undefined;
+	readonly currentHead: () => Head | undefined;
 	readonly isRevoked: (box: BoxId) => boolean;
 	readonly log: Log;
 }

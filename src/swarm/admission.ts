@@ -66,7 +66,12 @@ export class Admission {
 		else {
 			const onProven = () => stream.release();
 			const { membership } = this.options;
-			admit(Protomux.from(stream), membership, {
+			// A TCP connection lives beside one on which heads are told.
+			const me =
+				transport === "udx"
+					? membership
+					: { ...membership, currentHead: () => undefined };
+			admit(Protomux.from(stream), me, {
 				onProven,
 				onMember,
 				onRefused,

@@ -11,6 +11,7 @@ import {
 	type Trust,
 	unsealParsed,
 } from "../wire/envelope.ts";
+import type { Head } from "../wire/head.ts";
 import type { BoxId, Region } from "../wire/ids.ts";
 import { encodeMessage, type ParseReason, parseMessage } from "../wire/json.ts";
 import {
@@ -45,8 +46,10 @@ export interface Membership {
 	readonly certificate: Envelope;
 	readonly tcp: () => Hello["tcp"];
 	readonly isRevoked: (box: BoxId) => boolean;
-	/** A neighbour passed on a head; it is checked and kept if it is newer. */
-	readonly offerHead: (head: Envelope) => void;
+	/** The newest head, for the other side to know before anything else opens; undefined where there is none, or none is told. */
+	readonly currentHead: () => Head | undefined;
+	/** A neighbour passed on a head; it is checked, and in force on return if it is newer. */
+	readonly offerHead: (head: Head) => void;
 }
 
 /** Somebody whose certificate passed, on a connection on which ours passed too. */
@@ -55,7 +58,7 @@ export interface Member {
 	readonly certificate: Certificate;
 	readonly tcp: Hello["tcp"];
 	/** Passes a newer head on. */
-	readonly tell: (head: Envelope) => void;
+	readonly tell: (head: Head) => void;
 }
 
 /** How an admission goes. All run in the turn of the frame that decides, before any later frame of the other side is read. */
@@ -111,6 +114,9 @@ export function admit(
 				...checked.value,
 				tell: (head) => newsMessage.send(encodeMessage({ head })),
 			};
+			// Before it serves us anything, it is to know what is taken back and who is shut out.
+			const head = me.currentHead();
+			if (head !== undefined) member.tell(head);
 			passed.send(Buffer.alloc(0));
 		},
 	});
@@ -118,6 +124,10 @@ export function admit(
 		encoding: c.raw,
 		onmessage() {
 			if (state !== "asking" || member === undefined) return;
+			if (me.isRevoked(member.box)) {
+				refuse("revoked", "by the head that it brought");
+				return;
+			}
 			state = "admitted";
 			clearTimeout(timer);
 			onMember(member);
@@ -126,7 +136,7 @@ export function admit(
 	const newsMessage: Message<Uint8Array> = channel.addMessage({
 		encoding: c.raw,
 		onmessage(bytes) {
-			if (state !== "admitted") return;
+			if (state === "refused" || member === undefined) return;
 			const read = parseMessage(news, bytes, MAX_NEWS);
 			if (read.ok) me.offerHead(read.value.head);
 		},
@@ -163,7 +173,7 @@ function check(
 		return bad("key-mismatch", "the certificate is for another key");
 	}
 	if (region !== me.region) return bad("wrong-region", region);
-	const dated = checkDates(opened.value, me.trust.now());
+	const dated = checkDates(opened.value, me.trust);
 	if (!dated.ok) return dated;
 	if (me.isRevoked(box)) return bad("revoked", box);
 	return good({ box, certificate: opened.value, tcp: read.value.tcp });

@@ -2,7 +2,7 @@ import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
 import type { Bytes, Millis } from "../base/units.ts";
-import type { Envelope } from "../wire/envelope.ts";
+import type { Head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import type { Transport } from "./admission.ts";
 import type { GuardedStream } from "./guard.ts";
@@ -17,7 +17,7 @@ export interface RosterPorts {
 	readonly shelf: Shelf;
 	readonly holdings: Holdings;
 	readonly pacer: Pacer;
-	readonly currentHead: () => Envelope | undefined;
+	readonly currentHead: () => Head | undefined;
 	readonly onTraffic: (direction: "from" | "to", bytes: Bytes) => void;
 	/** A member's Hyperswarm connection, for others to use too. */
 	readonly onMember: (stream: GuardedStream, member: Member) => void;
@@ -89,8 +89,6 @@ export class Roster {
 		};
 		neighbour.wires.push(wire);
 		stream.on("close", () => this.removeWire(neighbour, wire));
-		const head = this.ports.currentHead();
-		if (head !== undefined) member.tell(head);
 		this.ports.onMember(stream, member);
 		if (neighbour.wires.length > 1) return;
 		this.neighbours.set(box, neighbour);

@@ -4,7 +4,6 @@ import type { Candidate, Neighbours } from "../act/ports.ts";
 import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND, within } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
-import type { Envelope } from "../wire/envelope.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import { type KeyPair, secretKey } from "../wire/keys.ts";
 import { Admission, type Transport } from "./admission.ts";
@@ -32,10 +31,7 @@ const FAREWELL: Millis = 1.5 * SECOND;
 export interface SwarmOptions {
 	readonly keyPair: KeyPair;
 	readonly networkSecret: Uint8Array;
-	readonly membership: Omit<Membership, "tcp"> & {
-		/** The newest head, for neighbours. */
-		readonly currentHead: () => Envelope | undefined;
-	};
+	readonly membership: Omit<Membership, "tcp">;
 	readonly dht: DhtSettings;
 	readonly maxPeers: number;
 	/** Undefined: no TCP, everything over the Hyperswarm stream. `host` is what neighbours are told; else they use the address they see. */

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { bad, good, type Result } from "../base/result.ts";
+import type { Clock } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { hex32, instant, type NetworkId, networkId, networkOf } from "./ids.ts";
 import {
@@ -20,6 +21,12 @@ export const PURPOSES = [
 ] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
+const GRANT_DOMAIN = "larder/grant/1";
+
+function domainOf(purpose: Purpose): string {
+	return `larder/envelope/1/${purpose}`;
+}
+
 /** What the offline root says of one online key. */
 const keyGrant = z.object({
 	network: networkId,
@@ -32,7 +39,9 @@ const keyGrant = z.object({
 export type KeyGrant = z.output<typeof keyGrant>;
 
 const base64 = z.string().check(z.regex(/^[A-Za-z0-9+/]*={0,2}$/));
-const signed = z.object({ payload: base64, signature: base64 });
+/** Exact bytes and a signature over them, both base64. */
+export const signed = z.object({ payload: base64, signature: base64 });
+export type Signed = z.output<typeof signed>;
 
 /** The exact bytes of one statement, who signed them and by which grant of the root. */
 export const envelope = z.object({
@@ -48,25 +57,49 @@ export type EnvelopeReason =
 	| "bad-signature"
 	| "wrong-purpose"
 	| "wrong-network"
+	| "retired-key"
 	| "expired"
 	| "not-yet-valid";
 
-/** Whom a reader trusts: the operator's root and nobody else. `now` is a clock because readers live long. */
-export interface Trust {
+/** What a reader knows of the time. A receiver has no clock of its own: until it was told, it only knows a floor. */
+export interface Time {
+	/** It is at least this late. */
+	readonly now: Clock;
+	/** It is at most this late; Infinity while nobody knows. */
+	readonly latest: Clock;
+}
+
+/** Whom a reader trusts: the operator's root and nobody else. All of it may change while the reader lives. */
+export interface Trust extends Time {
 	readonly rootKey: Uint8Array;
 	readonly network: NetworkId;
-	readonly now: () => Millis;
+	/** The lowest serial that still counts among the keys for a purpose; raised in place as the root's mandate says. */
+	readonly minimum: Map<Purpose, number>;
 }
 
 /** A key, and the root's signed grant for it: what is needed to sign for one purpose. */
 export interface Signer {
 	readonly purpose: Purpose;
 	readonly pair: KeyPair;
-	readonly grant: z.output<typeof signed>;
+	readonly grant: Signed;
 }
 
-export function trustIn(rootKey: Uint8Array, now: () => Millis): Trust {
-	return { rootKey, network: networkOf(rootKey), now };
+/**
+ * Trust in a root key, all of whose keys count so far.
+ * @param latest for a clock that may be behind
+ */
+export function trustIn(
+	rootKey: Uint8Array,
+	now: Clock,
+	latest: Clock = now,
+): Trust {
+	const network = networkOf(rootKey);
+	return { rootKey, network, now, latest, minimum: new Map() };
+}
+
+/** The same trust at one moment. */
+export function trustAt(trust: Trust, at: Millis): Trust {
+	return { ...trust, now: () => at, latest: () => at };
 }
 
 /** The root certifies an online key for one purpose. */
@@ -78,7 +111,7 @@ export function grantKey(
 		network: networkOf(root.publicKey),
 		...grant,
 	});
-	return pack(payload, signBytes("larder/grant/1", payload, root));
+	return pack(GRANT_DOMAIN, payload, root);
 }
 
 /** Signs a statement; its bytes travel as they were signed. */
@@ -87,10 +120,7 @@ export function seal(signer: Signer, statement: unknown): Buffer {
 	return encodeMessage({
 		v: 1,
 		purpose: signer.purpose,
-		...pack(
-			payload,
-			signBytes(`larder/envelope/1/${signer.purpose}`, payload, signer.pair),
-		),
+		...pack(domainOf(signer.purpose), payload, signer.pair),
 		grant: signer.grant,
 	} satisfies Envelope);
 }
@@ -117,17 +147,9 @@ export function unsealParsed<T extends z.ZodMiniType>(
 		return bad("wrong-purpose", `signed for ${outer.purpose}, not ${purpose}`);
 	const grant = checkGrant(outer, trust);
 	if (!grant.ok) return grant;
-	const payload = Buffer.from(outer.payload, "base64");
-	const signature = Buffer.from(outer.signature, "base64");
-	const domain = `larder/envelope/1/${purpose}`;
-	if (
-		!verifyBytes(
-			domain,
-			payload,
-			signature,
-			Buffer.from(grant.value.key, "hex"),
-		)
-	) {
+	const key = Buffer.from(grant.value.key, "hex");
+	const payload = unpack(domainOf(purpose), outer, key);
+	if (payload === undefined) {
 		return bad(
 			"bad-signature",
 			"the statement is not signed by the granted key",
@@ -140,11 +162,9 @@ function checkGrant(
 	outer: Envelope,
 	trust: Trust,
 ): Result<KeyGrant, EnvelopeReason> {
-	const payload = Buffer.from(outer.grant.payload, "base64");
-	const signature = Buffer.from(outer.grant.signature, "base64");
-	if (!verifyBytes("larder/grant/1", payload, signature, trust.rootKey)) {
+	const payload = unpack(GRANT_DOMAIN, outer.grant, trust.rootKey);
+	if (payload === undefined)
 		return bad("bad-signature", "the grant is not signed by the root");
-	}
 	const grant = parseMessage(keyGrant, payload);
 	if (!grant.ok) return grant;
 	if (grant.value.network !== trust.network)
@@ -155,18 +175,24 @@ function checkGrant(
 			`the key is granted for ${grant.value.purpose}`,
 		);
 	}
-	const dated = checkDates(grant.value, trust.now());
+	if (grant.value.serial < (trust.minimum.get(grant.value.purpose) ?? 0)) {
+		return bad(
+			"retired-key",
+			`key ${grant.value.serial} for ${grant.value.purpose} counts no more`,
+		);
+	}
+	const dated = checkDates(grant.value, trust);
 	return dated.ok ? grant : dated;
 }
 
 /** Shared by everything that carries a validity: not before, not after. */
 export function checkDates(
 	dates: { readonly notBefore: Millis; readonly notAfter: Millis },
-	now: Millis,
+	time: Time,
 ): Result<true, "expired" | "not-yet-valid"> {
-	if (now < dates.notBefore)
+	if (time.latest() < dates.notBefore)
 		return bad("not-yet-valid", new Date(dates.notBefore).toISOString());
-	if (now >= dates.notAfter)
+	if (time.now() >= dates.notAfter)
 		return bad("expired", new Date(dates.notAfter).toISOString());
 	return good(true);
 }
@@ -176,9 +202,27 @@ export function parseEnvelope(value: unknown): Result<Envelope, "bad-schema"> {
 	return parseValue(envelope, value);
 }
 
-function pack(payload: Buffer, signature: Buffer): z.output<typeof signed> {
+/** What a grant says, unchecked: for whoever asks which key signed what was accepted before. */
+export function grantOf({ payload }: Signed): Result<KeyGrant, ParseReason> {
+	return parseMessage(keyGrant, Buffer.from(payload, "base64"));
+}
+
+/** Signs bytes in a domain of their own. */
+export function pack(domain: string, payload: Buffer, pair: KeyPair): Signed {
 	return {
 		payload: payload.toString("base64"),
-		signature: signature.toString("base64"),
+		signature: signBytes(domain, payload, pair).toString("base64"),
 	};
+}
+
+/** The bytes, when `publicKey` signed them in that domain. */
+export function unpack(
+	domain: string,
+	{ payload, signature }: Signed,
+	publicKey: Uint8Array,
+): Buffer | undefined {
+	const bytes = Buffer.from(payload, "base64");
+	return verifyBytes(domain, bytes, Buffer.from(signature, "base64"), publicKey)
+		? bytes
+		: undefined;
 }

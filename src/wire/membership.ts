@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { envelope } from "./envelope.ts";
+import { head } from "./head.ts";
 import { boxId, count, instant, networkId, region } from "./ids.ts";
 
 export const ROLES = ["box", "headend"] as const;
@@ -31,6 +32,6 @@ export const hello = z.object({
 });
 export type Hello = z.output<typeof hello>;
 
-/** Once both sides are admitted, and again when it changes: the newest head, which may be long. */
-export const news = z.object({ head: envelope });
+/** Once the other side's certificate has passed, and again when it changes: the newest head, which may be long. */
+export const news = z.object({ head });
 export type News = z.output<typeof news>;

@@ -1,30 +1,34 @@
 import t from "tap";
 import { Wishes } from "../../src/agent/wishes.ts";
 import { silent } from "../../src/base/log.ts";
-import type { Head } from "../../src/wire/head.ts";
+import type { Standing } from "../../src/control/heads.ts";
+import type { Announcement } from "../../src/wire/head.ts";
 import type { NetworkId, Region, TitleId } from "../../src/wire/ids.ts";
 
-type Policy = Head["policy"]["shareTransient"];
+type Policy = Announcement["policy"]["shareTransient"];
 
 const film = "f".repeat(64) as TitleId;
 
-function signedHead(shareTransient: Policy, ...purged: TitleId[]) {
-	const head: Head = {
+function standing(shareTransient: Policy, ...purged: TitleId[]): Standing {
+	const announcement: Announcement = {
 		network: "0".repeat(64) as NetworkId,
 		region: "north-1" as Region,
 		epoch: 1,
 		version: 1,
 		issuedAt: 0,
 		catalog: { key: "0".repeat(64), length: 0 },
-		revoked: [],
-		purged,
 		policy: { shareTransient },
 	};
-	return { head, bytes: Buffer.alloc(0) };
+	return {
+		announcement,
+		revoked: new Set(),
+		purged: new Map(purged.map((title) => [title, 0])),
+		bans: undefined,
+	};
 }
 
 t.test("neighbours are told anew when what is shared may differ", async (t) => {
-	const wishes = new Wishes();
+	const wishes = new Wishes(Date.now);
 	const done: string[] = [];
 	const note = (what: string) => () => void done.push(what);
 	wishes.begin(
@@ -37,7 +41,10 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			keys: { forget: async () => undefined },
 			log: silent,
 		},
-		{},
+		{
+			placement: undefined,
+			standing: { ...standing("now"), announcement: undefined },
+		},
 	);
 	const desired = { epoch: 1, rev: 1, titles: [] };
 	const steps: [string, step: () => void, said: string[]][] = [
@@ -46,14 +53,19 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			() => wishes.placement(desired),
 			["place", "retell"],
 		],
-		["all", () => wishes.head(signedHead("now")), ["head", "retell"]],
+		["all", () => wishes.head(standing("now")), ["retell", "head"]],
 		["still all", () => wishes.placement(desired), ["place"]],
-		["the same", () => wishes.head(signedHead("now")), ["head"]],
-		["no longer", () => wishes.head(signedHead("never")), ["head", "retell"]],
+		["the same", () => wishes.head(standing("now")), ["head"]],
+		["no longer", () => wishes.head(standing("never")), ["retell", "head"]],
 		["placed", () => wishes.placement(desired), ["place", "retell"]],
 		[
 			"purged",
-			() => wishes.head(signedHead("never", film)),
+			() => wishes.head(standing("never", film)),
+			["head", "purge", "retell"],
+		],
+		[
+			"given back",
+			() => wishes.head(standing("never")),
 			["head", "purge", "retell"],
 		],
 	];

@@ -6,14 +6,14 @@ import { joinRegion } from "../../src/agent/neighbours.ts";
 import { silent } from "../../src/base/log.ts";
 import { leavesBytes } from "../../src/content/geometry.ts";
 import { ShardStore } from "../../src/store/store.ts";
-import { seal, trustIn } from "../../src/wire/envelope.ts";
-import type { Head } from "../../src/wire/head.ts";
+import { trustIn } from "../../src/wire/envelope.ts";
+import type { Announcement } from "../../src/wire/head.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import { makeTitle, put, type TestTitle, until } from "../fixture.ts";
 import { makeRegion } from "../swarm/region.ts";
 
-type Policy = Head["policy"]["shareTransient"];
+type Policy = Announcement["policy"]["shareTransient"];
 
 const placed = makeTitle(200_000, 4096, 8, "placed");
 const watched = makeTitle(200_000, 4096, 8, "watched");
@@ -34,21 +34,16 @@ async function openPair(t: Test, policy: Policy | undefined) {
 	});
 	t.teardown(() => store.close());
 	const placement = new Set<string>();
-	const head = policy && {
+	const announcement = policy && {
 		network: trust.network,
 		region: operator.region,
 		epoch: 1,
 		version: 1,
 		issuedAt: 0,
 		catalog: { key: "0".repeat(64), length: 0 },
-		revoked: [],
-		purged: [],
 		policy: { shareTransient: policy },
 	};
-	const signed = head && {
-		head,
-		bytes: seal(operator.signer("catalog"), head),
-	};
+	const purged = new Map<TitleId, number>();
 	const swarm = await joinRegion({
 		config: {
 			data,
@@ -75,8 +70,9 @@ async function openPair(t: Test, policy: Policy | undefined) {
 		},
 		store,
 		control: {
-			last: () => (signed ? { head: signed } : {}),
-			offerHead: () => Promise.reject(new Error("none is offered")),
+			standing: { announcement, revoked: new Set(), purged, bans: undefined },
+			head: undefined,
+			offerHead: () => ({ news: false, refused: [] }),
 		},
 		holders: { bytes: async () => Buffer.from("a signed table") },
 		flow: new Flow(new Ledger().counters),
@@ -93,7 +89,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 	};
 	const other = (await region.box("other")).swarm;
 	await until(() => other.neighbours.has(id));
-	return { id, store, swarm, place, other };
+	return { id, store, swarm, place, purged, other };
 }
 
 type Pair = Awaited<ReturnType<typeof openPair>>;

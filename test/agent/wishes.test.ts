@@ -6,11 +6,12 @@ import { Reporter } from "../../src/agent/reporter.ts";
 import { Wishes, type WishParts } from "../../src/agent/wishes.ts";
 import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
+import { DAY } from "../../src/base/time.ts";
 import { KiB } from "../../src/base/units.ts";
 import type { Desired } from "../../src/control/desired.ts";
-import type { SignedHead } from "../../src/control/heads.ts";
+import type { Standing } from "../../src/control/heads.ts";
 import { openCatalogReader } from "../../src/logs/reader.ts";
-import type { NetworkId, TitleId } from "../../src/wire/ids.ts";
+import type { NetworkId, Region, TitleId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import { sealTo } from "../../src/wire/sealed.ts";
 import { hold, makeTitle, type TestTitle, until } from "../fixture.ts";
@@ -28,32 +29,43 @@ function placing(rev: number, ...titles: TestTitle[]): Desired {
 	return { epoch: 1, rev, titles: placed };
 }
 
-function head(version: number, ...purged: TitleId[]): SignedHead {
+function head(version: number, ...purged: TitleId[]): Standing {
 	return {
-		head: {
+		announcement: {
 			network: "0".repeat(64) as NetworkId,
-			region: "north-1" as SignedHead["head"]["region"],
+			region: "north-1" as Region,
 			epoch: 1,
 			version,
 			issuedAt: 0,
 			catalog: { key: "ab".repeat(32), length: version },
-			revoked: [],
-			purged,
 			policy: { shareTransient: "now" },
 		},
-		bytes: Buffer.alloc(0),
+		revoked: new Set(),
+		purged: new Map(purged.map((title) => [title, NOW])),
+		bans: { epoch: 1, version },
 	};
 }
+
+const NOW = Date.now();
+const NOTHING: Standing = { ...head(0), announcement: undefined };
 
 /** A box that is ready to begin, its wishes, and a neighbour that holds both titles. */
 async function scene(t: Test) {
 	const region = await makeRegion(t, film, other);
-	const wishes = new Wishes();
+	const time = { now: NOW };
+	const wishes = new Wishes(() => time.now);
+	const standing = { current: NOTHING };
+	const isPurged = (id: TitleId) => standing.current.purged.has(id);
+	/** As control does: in force at once, then told. */
+	const tell = (head: Standing) => {
+		standing.current = head;
+		wishes.head(head);
+	};
 	const keyPair = generateKeyPair();
 	const folder = t.testdir();
 	const keyFolder = join(folder, "keys");
 	const ask = async () => {
-		if (wishes.isPurged(film.id))
+		if (isPurged(film.id))
 			throw new LarderError("TITLE_KEY_DENIED", "it was taken back");
 		const sealed = sealTo(keyPair.publicKey, film.cipher.key);
 		return { sealed: sealed.toString("base64") };
@@ -63,7 +75,8 @@ async function scene(t: Test) {
 	const box = await region.box("box", {
 		keys,
 		titles: [film],
-		isPurged: (id) => wishes.isPurged(id),
+		isPurged,
+		mayRemove: (id) => wishes.mayRemove(id),
 		membership: { isRevoked: (id) => revoked.has(id) },
 	});
 	const neighbour = await region.box("neighbour");
@@ -85,7 +98,7 @@ async function scene(t: Test) {
 		...{ catalog, swarm, reporter, reconciler, library, keys, log },
 	};
 	const keyFile = join(keyFolder, film.id);
-	return { box, neighbour, revoked, wishes, parts, log, keyFile };
+	return { box, neighbour, revoked, wishes, tell, time, parts, log, keyFile };
 }
 
 t.test(
@@ -100,7 +113,7 @@ t.test(
 		wishes.head(head(9));
 		const ordered = wishes.order({ kind: "log-level", level: "warn" });
 		t.equal(accepted().length, 0);
-		wishes.begin(parts, { placement: placing(2), head: head(7) });
+		wishes.begin(parts, { placement: placing(2), standing: head(7) });
 		await ordered;
 		t.equal(log.level, "warn");
 		const revs = accepted().map(({ args: [desired] }) => desired.rev);
@@ -121,20 +134,25 @@ t.test(
 t.test(
 	"a title that is taken back leaves the disk, the players and the keys",
 	async (t) => {
-		const { box, wishes, parts, keyFile } = await scene(t);
-		wishes.begin(parts, { placement: placing(1, film) });
+		const { box, wishes, tell, time, parts, keyFile } = await scene(t);
+		wishes.begin(parts, { placement: placing(1, film), standing: NOTHING });
 		await until(() => box.progress()?.plan.phase === "applied");
 		const { signal } = new AbortController();
 		await box.library.open(film.id, signal);
 		await until(() => existsSync(keyFile));
 		t.ok(box.library.isOpen(film.id));
-		t.notOk(wishes.isPurged(film.id));
 
-		wishes.head(head(1, film.id));
-		await until(() => wishes.isPurged(film.id));
-		t.notOk(box.library.isOpen(film.id));
-		await until(() => box.store.inventory(film.id) === undefined);
+		tell(head(1, film.id));
+		await until(() => !box.library.isOpen(film.id));
 		await until(() => !existsSync(keyFile));
+		t.ok(box.store.inventory(film.id), "its bytes stay for a day");
+		time.now += DAY - 1;
+		tell(head(1, film.id));
+		t.notOk(wishes.mayRemove(film.id));
+		time.now += 1;
+		t.ok(wishes.mayRemove(film.id));
+		box.reconciler.purge([film.id]);
+		await until(() => box.store.inventory(film.id) === undefined);
 		await t.rejects(box.library.open(film.id, signal), {
 			code: "TITLE_UNKNOWN",
 		});
@@ -145,8 +163,7 @@ t.test(
 		);
 		t.equal(box.store.inventory(film.id), undefined, "placed or not");
 
-		wishes.head(head(2));
-		await until(() => !wishes.isPurged(film.id));
+		tell(head(2));
 		await until(
 			() => box.store.inventory(film.id)?.held.count === film.shardFiles.length,
 		);
@@ -159,9 +176,8 @@ t.test("what was taken back before the restart stays so", async (t) => {
 	const { wishes, parts, box } = await scene(t);
 	wishes.begin(parts, {
 		placement: placing(1, film, other),
-		head: head(1, film.id),
+		standing: head(1, film.id),
 	});
-	t.ok(wishes.isPurged(film.id), "from the first moment on");
 	await until(
 		() => box.store.inventory(other.id)?.held.count === other.shardFiles.length,
 	);
@@ -170,7 +186,7 @@ t.test("what was taken back before the restart stays so", async (t) => {
 
 t.test("a head that revokes a neighbour cuts it", async (t) => {
 	const { box, neighbour, revoked, wishes, parts } = await scene(t);
-	wishes.begin(parts, {});
+	wishes.begin(parts, { placement: undefined, standing: NOTHING });
 	revoked.add(neighbour.id);
 	wishes.head(head(1));
 	await until(() => !box.swarm.neighbours.has(neighbour.id));

@@ -176,6 +176,8 @@ t.test("envelopes", async (t) => {
 			rootKey: hex(vector.rootKey),
 			network: vector.network as NetworkId,
 			now: () => now,
+			latest: () => now,
+			minimum: new Map(),
 		});
 		if (read.ok) t.same(read.value, statement, note);
 		else t.equal(read.reason, reason, note);

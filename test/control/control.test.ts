@@ -5,6 +5,8 @@ import { connectAsync } from "mqtt";
 import t, { type Test } from "tap";
 import { LarderError } from "../../src/base/errors.ts";
 import { seal } from "../../src/wire/envelope.ts";
+import type { Head } from "../../src/wire/head.ts";
+import type { Region } from "../../src/wire/ids.ts";
 import { encodeMessage } from "../../src/wire/json.ts";
 import type { Reported, Request, State } from "../../src/wire/reports.ts";
 import { downTopic, headTopic, upTopic } from "../../src/wire/topics.ts";
@@ -99,7 +101,7 @@ const CASES: Readonly<
 		await desk.dispatch.desired(box, operator.placement(box, 2, 0));
 		await placements.until(({ epoch }) => epoch === 2);
 		t.equal(placements.all.length, 2, "the duplicate was ignored");
-		t.equal(control.last().placement?.epoch, 2);
+		t.equal(control.placement?.epoch, 2);
 		t.equal(control.refusals.get("rollback"), 1);
 	},
 
@@ -140,13 +142,17 @@ const CASES: Readonly<
 			t.pass(slug);
 		}
 		const from = desk.said.all.length;
-		await desk.dispatch.head(REGION, operator.head(1, { region: "south" }));
+		await desk.dispatch.head(
+			REGION,
+			operator.head(1, { region: "south" as Region }),
+		);
 		await hear(desk, box, "reported", refusal("wrong-region"), from);
 		await t.rejects(desk.dispatch.desired(box, Buffer.alloc(4_194_305)), {
 			code: "BROKER_FAILED",
 		});
 		t.same([placements.all, heads.all], [[], []]);
-		t.same(control.last(), {});
+		t.equal(control.placement, undefined);
+		t.equal(control.standing.announcement, undefined);
 	},
 
 	async "a placement of more than a megabyte"(t, { url }) {
@@ -196,7 +202,7 @@ const CASES: Readonly<
 			box,
 			folder,
 		});
-		t.same(again.control.last().placement?.titles, titles, "kept on disk");
+		t.same(again.control.placement?.titles, titles, "kept on disk");
 	},
 
 	async "heads rise, whoever brings them"(t, { url }) {
@@ -204,19 +210,24 @@ const CASES: Readonly<
 		const operator = new Operator();
 		const { box, control, heads } = await openRig(t, url, operator);
 		await desk.dispatch.head(REGION, operator.head(2));
-		await heads.until(({ head }) => head.version === 2);
-		t.match(await control.offerHead(operator.head(1)), { reason: "rollback" });
-		t.match(await control.offerHead(operator.head(2)), { value: false });
-		const three = operator.head(3);
-		t.match(await control.offerHead(three), { value: true });
-		t.equal(control.last().head?.head.version, 3);
-		t.same(control.last().head?.bytes, three);
-		t.match(await control.offerHead(new Operator().head(9)), {
-			reason: "bad-signature",
-		});
+		await heads.until(({ announcement }) => announcement?.version === 2);
+		const slugs = (head: Head) =>
+			control.offerHead(head).refused.map(({ slug }) => slug);
+		t.same(slugs(operator.parts(1)), ["rollback", "rollback"]);
+		t.same(control.offerHead(operator.parts(2)), { news: false, refused: [] });
+		const three = operator.parts(3);
+		t.same(control.offerHead(three), { news: true, refused: [] });
+		t.equal(
+			heads.all.at(-1)?.announcement?.version,
+			3,
+			"told in the same turn",
+		);
+		t.equal(control.standing.announcement?.version, 3);
+		t.same(control.head, three);
+		t.same(slugs(new Operator().parts(9)), ["bad-signature", "bad-signature"]);
 		await desk.dispatch.head(REGION, operator.head(2));
 		await hear(desk, box, "reported", refusal("rollback"));
-		t.equal(control.last().head?.head.version, 3);
+		t.equal(control.standing.announcement?.version, 3);
 	},
 
 	async "title keys: one question for all who ask, answered, denied or not"(
@@ -329,9 +340,9 @@ const CASES: Readonly<
 		t.match(await hear(desk, box, "fill", () => true, from), {
 			usedSpace: 900,
 		});
-		await rig.heads.until(({ head }) => head.version === 4);
+		await rig.heads.until(({ announcement }) => announcement?.version === 4);
 		const later = await openRig(t, broker.url, operator, { box: newBox() });
-		await later.heads.until(({ head }) => head.version === 4);
+		await later.heads.until(({ announcement }) => announcement?.version === 4);
 		t.equal(rig.placements.all.length, 1);
 	},
 
@@ -391,12 +402,16 @@ t.test("a box that starts without a broker", async (t) => {
 			folder,
 			trust,
 		});
-		t.match(control.last().placement, { epoch: 3, rev: 7 });
-		t.equal(control.last().head?.head.version, 4);
+		t.match(control.placement, { epoch: 3, rev: 7 });
+		t.equal(control.standing.announcement?.version, 4);
 		await control.close();
 	}
 	const other = await openRig(t, broker.url, new Operator(), { box, folder });
-	t.same(other.control.last(), {}, "not the word of this operator");
+	t.same(
+		[other.control.placement, other.control.standing.announcement],
+		[undefined, undefined],
+		"not the word of this operator",
+	);
 	await other.control.close();
 
 	await broker.start();
@@ -406,7 +421,7 @@ t.test("a box that starts without a broker", async (t) => {
 	await desk.lines.until(() => desk.dispatch.connected);
 	await desk.dispatch.desired(box, operator.placement(box, 3, 6));
 	await hear(desk, box, "reported", refusal("rollback"));
-	t.match(next.control.last().placement, { epoch: 3, rev: 7 });
+	t.match(next.control.placement, { epoch: 3, rev: 7 });
 	t.same(next.placements.all, []);
 });
 

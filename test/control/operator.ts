@@ -3,15 +3,32 @@ import { EventEmitter, on } from "node:events";
 import { type Log, silent } from "../../src/base/log.ts";
 import type { CommandBody } from "../../src/wire/command.ts";
 import {
+	type Envelope,
+	envelope,
 	grantKey,
 	type Purpose,
 	type Signer,
 	seal,
 	trustIn,
 } from "../../src/wire/envelope.ts";
+import type { Announcement, Bans, Head } from "../../src/wire/head.ts";
 import type { BoxId, Region, TitleId } from "../../src/wire/ids.ts";
+import { encodeMessage, parseMessage } from "../../src/wire/json.ts";
 import { generateKeyPair, type KeyPair } from "../../src/wire/keys.ts";
+import { type Mandate, signMandate } from "../../src/wire/mandate.ts";
 import type { Placement } from "../../src/wire/placement.ts";
+
+/** What a head says, and by which keys, where it matters. */
+export interface Said {
+	readonly epoch?: number;
+	readonly region?: Region;
+	readonly issuedAt?: number;
+	readonly revoked?: BoxId[];
+	readonly purged?: Bans["purged"];
+	readonly catalog?: Signer;
+	readonly revoke?: Signer;
+	readonly mandate?: Omit<Mandate, "network">;
+}
 
 export const REGION = "north-1" as Region;
 
@@ -28,10 +45,14 @@ export class Operator {
 	readonly root: KeyPair = generateKeyPair();
 	readonly trust = trustIn(this.root.publicKey, Date.now);
 
-	signer(purpose: Purpose, notAfter = Date.now() + 3_600_000): Signer {
+	signer(
+		purpose: Purpose,
+		notAfter = Date.now() + 3_600_000,
+		serial = 1,
+	): Signer {
 		const pair = generateKeyPair();
 		const key = pair.publicKey.toString("hex");
-		const grant = { purpose, key, serial: 1, notBefore: 0, notAfter };
+		const grant = { purpose, key, serial, notBefore: 0, notAfter };
 		return { purpose, pair, grant: grantKey(this.root, grant) };
 	}
 
@@ -46,18 +67,42 @@ export class Operator {
 		return seal(signer, { network, box, region: REGION, epoch, rev, body });
 	}
 
-	head(version: number, { epoch = 1, region = REGION as string } = {}): Buffer {
-		return seal(this.signer("catalog"), {
-			network: this.trust.network,
-			region,
-			epoch,
-			version,
-			issuedAt: Date.now(),
-			catalog: { key: "0".repeat(64), length: version },
-			revoked: [],
-			purged: [],
-			policy: { shareTransient: "now" },
-		});
+	/** A head of which both statements have this version. */
+	head(version: number, said: Said = {}): Buffer {
+		return encodeMessage(this.parts(version, said));
+	}
+
+	parts(
+		version: number,
+		{
+			epoch = 1,
+			region = REGION,
+			revoked = [],
+			purged = [],
+			...said
+		}: Said = {},
+	): Head {
+		const { network } = this.trust;
+		const issuedAt = said.issuedAt ?? Date.now();
+		const dated = { network, region, epoch, version, issuedAt };
+		const { catalog, revoke, mandate } = said;
+		return {
+			announcement: envelopeOf(
+				seal(catalog ?? this.signer("catalog"), {
+					...dated,
+					catalog: { key: "0".repeat(64), length: version },
+					policy: { shareTransient: "now" },
+				} satisfies Announcement),
+			),
+			bans: envelopeOf(
+				seal(revoke ?? this.signer("revoke"), {
+					...dated,
+					revoked,
+					purged,
+				} satisfies Bans),
+			),
+			...(mandate && { mandate: signMandate(this.root, mandate) }),
+		};
 	}
 
 	command(box: BoxId, body: CommandBody, lifetime = 60_000): Buffer {
@@ -70,6 +115,12 @@ export class Operator {
 			body,
 		});
 	}
+}
+
+function envelopeOf(bytes: Buffer): Envelope {
+	const read = parseMessage(envelope, bytes);
+	if (!read.ok) throw new Error(read.detail);
+	return read.value;
 }
 
 /** What happened, in order, to be waited for. */

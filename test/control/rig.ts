@@ -6,7 +6,7 @@ import type { Order } from "../../src/control/control.ts";
 import { Control, type ControlOptions } from "../../src/control/control.ts";
 import type { Desired } from "../../src/control/desired.ts";
 import type { Levels } from "../../src/control/fills.ts";
-import type { SignedHead } from "../../src/control/heads.ts";
+import type { Standing } from "../../src/control/heads.ts";
 import {
 	Dispatch,
 	type DispatchHandlers,
@@ -113,7 +113,7 @@ export interface Rig {
 	readonly box: BoxId;
 	readonly control: Control;
 	readonly placements: Happenings<Desired>;
-	readonly heads: Happenings<SignedHead>;
+	readonly heads: Happenings<Standing>;
 	readonly orders: Happenings<Order>;
 	readonly lines: Happenings<string>;
 }
@@ -126,7 +126,7 @@ export async function openRig(
 ): Promise<Rig> {
 	const box = changes.box ?? newBox();
 	const placements = new Happenings<Desired>();
-	const heads = new Happenings<SignedHead>();
+	const heads = new Happenings<Standing>();
 	const orders = new Happenings<Order>();
 	const lines = new Happenings<string>();
 	const control = await Control.start({

@@ -5,7 +5,7 @@ import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
 import { Control, type Order } from "../../src/control/control.ts";
 import type { Desired } from "../../src/control/desired.ts";
-import type { SignedHead } from "../../src/control/heads.ts";
+import type { Standing } from "../../src/control/heads.ts";
 import { freeTcpPort, freeUdpPort } from "../../src/desk/ports.ts";
 import { HeadendClient } from "../../src/headend/api/client.ts";
 import { restore } from "../../src/headend/backup/backup.ts";
@@ -19,7 +19,7 @@ import {
 import { titlesDir, writeTitle } from "../../src/headend/publish/titles.ts";
 import { openCatalogWriter } from "../../src/logs/writer.ts";
 import { openBootstrapNode } from "../../src/swarm/dht.ts";
-import { isNewerHead } from "../../src/wire/head.ts";
+import { isNewer } from "../../src/wire/head.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import { Happenings } from "../control/operator.ts";
 import { FAST, levels } from "../control/rig.ts";
@@ -49,7 +49,7 @@ function larder(...args: string[]) {
 async function openBox(t: Test, operator: Operator, dir: string) {
 	const box = await issueBox(operator, { serial: "box-1", dir });
 	const placements = new Happenings<Desired>();
-	const heads = new Happenings<SignedHead>();
+	const heads = new Happenings<Standing>();
 	const orders = new Happenings<Order>();
 	const control = await Control.start({
 		url: operator.config.broker.url,
@@ -106,8 +106,8 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 	const backupFile = join(dir, "larder.backup");
 	const newestHead = () => {
 		const newest = it.heads.all.at(-1);
-		if (newest === undefined) throw new Error("no head came");
-		return newest.head;
+		if (newest?.announcement === undefined) throw new Error("no head came");
+		return newest.announcement;
 	};
 
 	await t.test(
@@ -119,7 +119,9 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 				levels(0, { capacity: 1_000_000, placedBytes: 4000, heldBytes: 1000 }),
 			);
 			await writeTitle(operator.dir, recordOf(film));
-			await it.heads.until(({ head }) => head.catalog.length > 0);
+			await it.heads.until(
+				({ announcement }) => (announcement?.catalog.length ?? 0) > 0,
+			);
 			const told = await it.placements.until(({ titles }) => titles.length > 0);
 			t.equal(told.epoch, operator.epoch);
 		},
@@ -202,7 +204,10 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 		async (t) => {
 			const before = newestHead();
 			await rm(join(titlesDir(operator.dir), `${film}.json`));
-			await it.heads.until(({ head }) => isNewerHead(head, before));
+			await it.heads.until(
+				({ announcement }) =>
+					announcement !== undefined && isNewer(announcement, before),
+			);
 			const told = await it.placements.until(
 				({ titles }) => titles.length === 0,
 			);
@@ -213,7 +218,7 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 	await t.test("a box that is shut out gets no key", async (t) => {
 		await writeTitle(operator.dir, recordOf(film));
 		t.match(await larder("revoke", "box-1", ...at), { code: 0 });
-		await it.heads.until(({ head }) => head.revoked.includes(it.box));
+		await it.heads.until(({ revoked }) => revoked.has(it.box));
 		await t.rejects(it.control.key(film, AbortSignal.timeout(30_000)), {
 			code: "TITLE_KEY_DENIED",
 		});
@@ -232,10 +237,16 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 			const last = newestHead();
 			const back = await restore(backupFile, join(dir, "restored"));
 			await start(back.dir);
-			await it.heads.until(({ head }) => head.epoch === back.epoch);
-			t.ok(isNewerHead(newestHead(), last));
+			await it.heads.until(
+				({ announcement }) => announcement?.epoch === back.epoch,
+			);
+			t.ok(isNewer(newestHead(), last));
 			t.not(newestHead().catalog.key, last.catalog.key);
-			t.same(newestHead().revoked, [], "what happened since is lost");
+			t.same(
+				[...(it.heads.all.at(-1)?.revoked ?? [])],
+				[],
+				"what happened since is lost",
+			);
 			await it.placements.until(({ epoch }) => epoch === back.epoch);
 			await stop();
 		},

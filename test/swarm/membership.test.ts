@@ -8,6 +8,7 @@ import {
 	seal,
 } from "../../src/wire/envelope.ts";
 import { chunk, EXCHANGE, request } from "../../src/wire/exchange.ts";
+import type { Head } from "../../src/wire/head.ts";
 import { type BoxId, networkOf, type Region } from "../../src/wire/ids.ts";
 import { generateKeyPair, type KeyPair } from "../../src/wire/keys.ts";
 import {
@@ -47,14 +48,14 @@ const FALSE: Record<string, (region: TestRegion, key: KeyPair) => Envelope> = {
 };
 
 /** A head that revokes so many boxes. */
-function makeHead(signer: Signer, revoked: number): Envelope {
+function makeHead(signer: Signer, revoked: number): Head {
 	const boxes = Array.from({ length: revoked }, (_, i) =>
 		i.toString(16).padStart(64, "0"),
 	);
 	const bytes = seal(signer, { version: revoked, revoked: boxes });
 	const read = parseEnvelope(JSON.parse(bytes.toString()));
 	if (!read.ok) throw new Error(read.detail);
-	return read.value;
+	return { bans: read.value };
 }
 
 /** Asks for a block without waiting to be let in; counts what comes. */
@@ -194,9 +195,9 @@ t.test("who is revoked later is cut, and stays out", async (t) => {
 t.test("heads pass between neighbours, however long", async (t) => {
 	const region = await makeRegion(t);
 	const { operator } = region;
-	const signer = operator.signer("catalog");
-	const heads = new Map<string, Envelope[]>();
-	const box = (name: string, head: () => Envelope | undefined) =>
+	const signer = operator.signer("revoke");
+	const heads = new Map<string, Head[]>();
+	const box = (name: string, head: () => Head | undefined) =>
 		region.box(name, {
 			membership: {
 				currentHead: head,

@@ -96,6 +96,7 @@ export function membershipOf(
 		certificate,
 		tcp: () => undefined,
 		isRevoked: () => false,
+		currentHead: () => undefined,
 		offerHead: () => undefined,
 	};
 }

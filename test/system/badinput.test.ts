@@ -231,10 +231,16 @@ async function forge(
 		[
 			"a head of another operator",
 			head,
-			seal(stranger.signer("catalog"), { network, region }),
+			headOf(seal(stranger.signer("catalog"), { network, region })),
 			"bad-signature",
 		],
-		["a head without content", head, seal(catalog, { network }), "bad-schema"],
+		[
+			"a head without content",
+			head,
+			headOf(seal(catalog, { network })),
+			"bad-schema",
+		],
+		["an envelope instead of a head", head, seal(catalog, {}), "bad-schema"],
 	];
 	for (const [what, topic, payload, slug] of forgeries) {
 		const from = said.length;
@@ -435,4 +441,8 @@ async function readFaults(t: Test, desk: Neighbourhood): Promise<void> {
 	t.equal((await readdir(join(desk.operator.dir, "titles"))).length, 1);
 	const { said } = await larder("titles", "-d", desk.operator.dir);
 	t.equal(said.trim().split("\n").length, 1, said);
+}
+
+function headOf(announcement: Buffer): Buffer {
+	return encodeMessage({ announcement: JSON.parse(announcement.toString()) });
 }

@@ -157,6 +157,7 @@ async function fill({
 		fetcher,
 		takeover: 10 * MINUTE,
 		isPlayed: () => false,
+		mayRemove: () => true,
 		onRemoved: () => undefined,
 		onProgress: ({ plan }) => {
 			if (plan.phase !== "applied") return;

@@ -40,6 +40,8 @@ export interface ReconcileOptions extends StepPorts, OutlookPorts {
 	/** Whether somebody plays a title. */
 	readonly isPlayed: (id: TitleId) => boolean;
 	readonly onProgress: (progress: Progress) => void;
+	/** Whether a title that is taken back may leave the disk, too; until then it is only not fetched. */
+	readonly mayRemove: (id: TitleId) => boolean;
 	/** A title is off the disk for good. */
 	readonly onRemoved: (id: TitleId) => void;
 	readonly log: Log;
@@ -78,6 +80,7 @@ export class Reconciler {
 		this.lookout = new Lookout(options);
 		this.tidy = new Tidy({
 			store,
+			mayRemove: options.mayRemove,
 			isWanted: (id) =>
 				this.desire.has(id) || isPlayed(id) || fetcher.isFetching(id),
 			onRemoved: (id) => {

@@ -11,6 +11,8 @@ export interface TidyPorts {
 	readonly store: Store;
 	/** Whether a title is placed, played or fetched. */
 	readonly isWanted: (id: TitleId) => boolean;
+	/** Whether a title that is taken back may go already. */
+	readonly mayRemove: (id: TitleId) => boolean;
 	/** It is off the disk: what belongs to it elsewhere may go, too. */
 	readonly onRemoved: (id: TitleId) => void;
 	readonly log: Log;
@@ -28,12 +30,13 @@ export class Tidy {
 
 	/** Looks at every title on disk. */
 	sweep(purged: ReadonlySet<TitleId>): void {
-		const { store, isWanted } = this.ports;
+		const { store, isWanted, mayRemove } = this.ports;
 		const now = monotonic();
 		const seen = new Set(store.titles());
 		for (const id of seen) {
-			if (purged.has(id)) this.remove(id, "purged");
-			else if (isWanted(id) || !this.isEmpty(id)) this.emptySince.delete(id);
+			if (purged.has(id)) {
+				if (mayRemove(id)) this.remove(id, "purged");
+			} else if (isWanted(id) || !this.isEmpty(id)) this.emptySince.delete(id);
 			else {
 				const since = this.emptySince.get(id) ?? now;
 				this.emptySince.set(id, since);

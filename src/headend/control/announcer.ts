@@ -2,7 +2,7 @@ import { describe } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { CatalogWriter } from "../../logs/writer.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
-import type { Head } from "../../wire/head.ts";
+import type { Announcement, Bans } from "../../wire/head.ts";
 import type { BoxId } from "../../wire/ids.ts";
 import type { HeadWriter } from "./heads.ts";
 
@@ -11,7 +11,9 @@ export interface AnnouncerOptions {
 	readonly heads: HeadWriter;
 	readonly entries: () => readonly CatalogEntry[];
 	readonly revoked: () => Promise<readonly BoxId[]>;
-	readonly policy: Head["policy"];
+	/** Titles that are taken back, in the order in which they were. */
+	readonly purged: () => Promise<Bans["purged"]>;
+	readonly policy: Announcement["policy"];
 	/** Tells members of the swarm, and the broker. */
 	readonly tellMembers: () => void;
 	readonly tellBroker: (head: Buffer) => Promise<void>;
@@ -62,13 +64,14 @@ export class Announcer {
 		for (const entry of wanted) await catalog.put(entry);
 		const revoked = [...(await this.options.revoked())];
 		this.shutOut = new Set(revoked);
-		const bytes = await heads.write({
-			catalog: { key: catalog.key, length: catalog.length },
-			revoked,
-			purged: [],
-			policy,
+		const purged = await this.options.purged();
+		const { key, length } = catalog;
+		const changed = await heads.write({
+			announcement: { catalog: { key, length }, policy },
+			bans: { revoked, purged },
 		});
-		if (bytes === undefined) return;
+		const { bytes } = heads;
+		if (!changed || bytes === undefined) return;
 		this.options.tellMembers();
 		try {
 			await this.options.tellBroker(bytes);

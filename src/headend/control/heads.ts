@@ -1,30 +1,56 @@
 import { join } from "node:path";
+import type * as z from "zod/mini";
 import type { Log } from "../../base/log.ts";
-import { type Envelope, envelope, seal, unseal } from "../../wire/envelope.ts";
-import { type Head, head } from "../../wire/head.ts";
-import { parseMessage } from "../../wire/json.ts";
+import { DAY } from "../../base/time.ts";
+import {
+	type Envelope,
+	envelope,
+	type Signer,
+	seal,
+	unsealParsed,
+} from "../../wire/envelope.ts";
+import {
+	type Announcement,
+	announcement,
+	type Bans,
+	bans,
+	type Head,
+	head,
+} from "../../wire/head.ts";
+import { encodeMessage, parseMessage } from "../../wire/json.ts";
 import { PUBLIC, readIfThere, writeWhole } from "../operator/file.ts";
 import type { Operator } from "../operator/operator.ts";
 
-type Content = Omit<
-	Head,
+type Statement = Announcement | Bans;
+/** What a statement says, without what every one has. */
+type Content<T extends Statement> = Omit<
+	T,
 	"network" | "region" | "epoch" | "version" | "issuedAt"
 >;
 
-interface Signed {
-	readonly head: Head;
-	readonly bytes: Buffer;
+export interface HeadContent {
+	readonly announcement: Content<Announcement>;
+	readonly bans: Content<Bans>;
+}
+
+interface Part<T extends Statement> {
+	readonly said: T;
 	readonly envelope: Envelope;
 }
 
+/** Boxes take a purge only if it is dated after the statement before: one that is a day old gives a thief a day, not more. */
+const STALE = DAY;
+
 /**
- * Signs the region's head. A new version only when something in it changed; it lies in `<operator>/head.json`, so that a
- * restarted headend goes on where it was. A restore raises the epoch, which is newer than any version before.
+ * Signs the region's head. A statement is signed anew only when something in it or its key changed, or when it is old; it
+ * lies in `<operator>/head.json`, so that a restarted headend goes on where it was. A restore raises the epoch, which is
+ * newer than any version before.
  */
 export class HeadWriter {
 	private readonly operator: Operator;
 	private readonly path: string;
-	private signed: Signed | undefined;
+	private announcement: Part<Announcement> | undefined;
+	private bans: Part<Bans> | undefined;
 
 	private constructor(operator: Operator) {
 		this.operator = operator;
@@ -35,60 +61,90 @@ export class HeadWriter {
 		const writer = new HeadWriter(operator);
 		const bytes = await readIfThere(writer.path);
 		if (bytes === undefined) return writer;
-		// Of an earlier epoch, or damaged: the next one is signed anew, and is newer for its epoch or its time.
-		const read = unseal(bytes, "catalog", head, operator.trust);
-		if (!read.ok)
+		const read = parseMessage(head, bytes);
+		if (!read.ok) {
 			log.warn({ path: writer.path, why: read.detail }, "the head is damaged");
-		else if (read.value.epoch === operator.epoch)
-			writer.signed = signedOf(read.value, bytes);
+			return writer;
+		}
+		writer.announcement = writer.reread(read.value.announcement, announcement);
+		writer.bans = writer.reread(read.value.bans, bans);
 		return writer;
 	}
 
+	/** Undefined before the first one is written. */
+	get head(): Head | undefined {
+		const { announcement, bans } = this;
+		if (announcement === undefined || bans === undefined) return undefined;
+		const { mandate } = this.operator;
+		return {
+			announcement: announcement.envelope,
+			bans: bans.envelope,
+			...(mandate && { mandate }),
+		};
+	}
+
 	get bytes(): Buffer | undefined {
-		return this.signed?.bytes;
+		return this.head && encodeMessage(this.head);
 	}
 
-	get envelope(): Envelope | undefined {
-		return this.signed?.envelope;
+	/** Signs and keeps what is new or old. False when the last head says the same. */
+	async write(content: HeadContent): Promise<boolean> {
+		const { catalog, revoke } = this.operator.signers;
+		const told = this.next(this.announcement, content.announcement, catalog);
+		const banned = this.next(this.bans, content.bans, revoke);
+		if (told === this.announcement && banned === this.bans) return false;
+		const next: Head = { announcement: told.envelope, bans: banned.envelope };
+		await writeWhole(this.path, encodeMessage(next), PUBLIC);
+		this.announcement = told;
+		this.bans = banned;
+		return true;
 	}
 
-	/** Signs and keeps a head with this content. Undefined when the last one says the same. */
-	async write(content: Content): Promise<Buffer | undefined> {
-		const { network, region, epoch } = this.operator;
-		const last = this.signed?.head;
-		if (last !== undefined && sameContent(last, content)) return undefined;
-		const issuedAt = this.operator.trust.now();
-		const next: Head = {
+	private next<T extends Statement>(
+		last: Part<T> | undefined,
+		content: Content<T>,
+		signer: Signer,
+	): Part<T> {
+		const { network, region, epoch, trust } = this.operator;
+		const issuedAt = trust.now();
+		if (
+			last !== undefined &&
+			issuedAt - last.said.issuedAt < STALE &&
+			last.envelope.grant.payload === signer.grant.payload &&
+			says(last.said, content)
+		)
+			return last;
+		const said = {
 			...content,
 			network,
 			region,
 			epoch,
 			// Time as a floor: a lost head.json must not lead to a version that boxes have already seen.
-			version: Math.max((last?.version ?? 0) + 1, issuedAt),
+			version: Math.max((last?.said.version ?? 0) + 1, issuedAt),
 			issuedAt,
-		};
-		const bytes = seal(this.operator.signers.catalog, next);
-		await writeWhole(this.path, bytes, PUBLIC);
-		this.signed = signedOf(next, bytes);
-		return bytes;
+		} as T;
+		const read = parseMessage(envelope, seal(signer, said));
+		if (!read.ok) throw new Error(read.detail);
+		return { said, envelope: read.value };
+	}
+
+	/** Undefined for one of an earlier epoch, or damaged: the next is signed anew, and is newer for its epoch or its time. */
+	private reread<T extends Statement>(
+		outer: Envelope | undefined,
+		schema: z.ZodMiniType<T>,
+	): Part<T> | undefined {
+		if (outer === undefined) return undefined;
+		const { trust, epoch } = this.operator;
+		const read = unsealParsed(outer, outer.purpose, schema, trust);
+		return read.ok && read.value.epoch === epoch
+			? { said: read.value, envelope: outer }
+			: undefined;
 	}
 }
 
-function signedOf(head: Head, bytes: Buffer): Signed {
-	const read = parseMessage(envelope, bytes);
-	if (!read.ok) throw new Error(read.detail);
-	return { head, bytes, envelope: read.value };
-}
-
-function sameContent(last: Head, content: Content): boolean {
-	const { catalog, revoked, purged, policy } = last;
-	return (
-		JSON.stringify({ catalog, revoked, purged, policy }) ===
-		JSON.stringify({
-			catalog: content.catalog,
-			revoked: content.revoked,
-			purged: content.purged,
-			policy: content.policy,
-		})
+function says<T extends Statement>(said: T, content: Content<T>): boolean {
+	return Object.entries(content).every(
+		([key, value]) =>
+			JSON.stringify(value) === JSON.stringify(said[key as keyof T]),
 	);
 }

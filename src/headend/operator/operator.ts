@@ -8,6 +8,7 @@ import {
 	grantKey,
 	PURPOSES,
 	type Purpose,
+	type Signed,
 	type Signer,
 	type Trust,
 	trustIn,
@@ -71,6 +72,8 @@ export interface Operator {
 	readonly epoch: number;
 	readonly config: OperatorConfig;
 	readonly trust: Trust;
+	/** What the root itself has said last, as it travels. */
+	readonly mandate: Signed | undefined;
 }
 
 /**
@@ -191,6 +194,7 @@ export async function openOperator(
 		epoch: await readEpoch(dir),
 		config,
 		trust: trustIn(rootKey, now),
+		mandate: undefined,
 	};
 }
 
