@@ -38,7 +38,11 @@ export const ERRORS = {
 	REQUEST_INVALID: "Mend the request as the message says.",
 	HOST_REFUSED: "Address it by a loopback name: 127.0.0.1, [::1] or localhost.",
 	TOKEN_MISSING:
-		"Open the address with ?token= that the headend printed when it started.",
+		"Open the address with ?token= that the headend printed when it started, or get a token with `larder token add`.",
+	ROLE_REFUSED:
+		"Ask somebody whose token has the role operator; `larder token list` names them.",
+	AUDIT_FAILED:
+		"Nothing was changed: see the headend's log and free its disk, then ask again.",
 	METHOD_REFUSED: "Use one of the methods in the Allow header.",
 	FILE_UNKNOWN:
 		"Start from the title's entry, which GET /titles/<title id> names.",

@@ -81,4 +81,38 @@ CREATE TABLE presence (
 	PRIMARY KEY (box, hour)
 );
 `,
+	`
+-- What the operator gave as the reason.
+ALTER TABLE boxes ADD COLUMN revoked_why text;
+
+-- Who asked for which change, written before it is made. Rows are only added; old ones go as they are.
+CREATE TABLE audit (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at bigint NOT NULL,
+	who text NOT NULL,
+	-- Where from; nothing when the headend itself did it.
+	address text,
+	request text,
+	action text NOT NULL,
+	subject text,
+	why text
+);
+CREATE INDEX audit_at ON audit (at);
+
+-- What came of it. A change without a row here was begun, and nobody knows whether it was made.
+CREATE TABLE audit_outcomes (
+	change bigint PRIMARY KEY REFERENCES audit(id) ON DELETE CASCADE,
+	at bigint NOT NULL,
+	outcome text NOT NULL,
+	code text
+);
+
+CREATE FUNCTION refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'the audit log is only added to';
+END
+$$;
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_rewriting();
+CREATE TRIGGER audit_outcomes_stay BEFORE UPDATE ON audit_outcomes FOR EACH ROW EXECUTE FUNCTION refuse_rewriting();
+`,
 ];
