@@ -69,11 +69,12 @@ export function addFleetCommands(program: Command): void {
 		.command("revoke")
 		.description("shut a box out for good: no neighbour, key or placement")
 		.argument(...BOX)
+		.requiredOption("--why <reason>", "kept with the box and in the audit log")
 		.option(...DIR)
-		.action(async (box: string, { dir }: { dir: string }) => {
+		.action(async (box: string, { dir, why }: { dir: string; why: string }) => {
 			const headend = await HeadendClient.open(dir);
 			const { id, serial } = findBox(await headend.boxes(), box);
-			await headend.revoke(id);
+			await headend.revoke(id, why);
 			print(`${serial} (${short(id)}) is shut out`);
 		});
 	program
@@ -140,7 +141,9 @@ function row(box: BoxView, now: number): string[] {
 		size(box.used),
 		size(box.capacity),
 		box.neighbours === null ? "–" : String(box.neighbours),
-		[box.phase ?? "", box.code ?? ""].join(" ").trim(),
+		box.revoked
+			? (box.revokedWhy ?? "")
+			: [box.phase ?? "", box.code ?? ""].join(" ").trim(),
 	];
 }
 

@@ -10,6 +10,7 @@ import { initOperator, openOperator } from "../headend/operator/operator.ts";
 import { startOrigin } from "../headend/origin.ts";
 import { isRegion, short } from "../wire/ids.ts";
 import { MAX_RANK } from "../wire/placement.ts";
+import { addAccessCommands } from "./accesscommands.ts";
 import { whole } from "./argument.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
@@ -23,6 +24,7 @@ export function addHeadendCommands(program: Command): void {
 	addServiceCommands(program);
 	addTitleCommands(program);
 	addFleetCommands(program);
+	addAccessCommands(program);
 	addBackupCommands(program);
 }
 

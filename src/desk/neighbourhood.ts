@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { SECOND, sleep } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
-import { apiToken } from "../headend/api/door.ts";
+import { apiToken } from "../headend/api/tokens.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, type Operator } from "../headend/operator/operator.ts";
 import { callIpc } from "../ipc/client.ts";

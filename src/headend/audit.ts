@@ -142,7 +142,7 @@ export class Audit {
 		const { rows } = await this.database.query<Entry>(
 			`SELECT id::text, audit.at, who, address, request, action, subject, why, outcome, code
 			FROM audit LEFT JOIN audit_outcomes ON change = id
-			WHERE audit.at >= $2 AND id < $3::bigint ORDER BY id DESC LIMIT $1`,
+			WHERE audit.at >= $2 AND audit.id < $3::bigint ORDER BY audit.id DESC LIMIT $1`,
 			[limit, since, before],
 		);
 		return rows;

@@ -123,11 +123,12 @@ function openApi(
 	origin: OriginServer | undefined,
 	log: Log,
 ): ReturnType<typeof Api.start> {
-	const { operator, database, fleet, shelf } = stores;
+	const { operator, database, audit, fleet, shelf } = stores;
 	const { dispatch, commands, announcer } = lines;
 	return Api.start({
 		operator,
 		database,
+		audit,
 		fleet,
 		planner,
 		origin,
@@ -140,8 +141,8 @@ function openApi(
 			if (lines.knows(box)) return commands.ask(box, body);
 			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
 		},
-		revoke: async (box) => {
-			if (!(await fleet.revoke(box)))
+		revoke: async (box, why) => {
+			if (!(await fleet.revoke(box, why)))
 				throw new LarderError(
 					"BOX_UNKNOWN",
 					`${short(box)} was not issued here`,

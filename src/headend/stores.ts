@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { type CatalogWriter, openCatalogWriter } from "../logs/writer.ts";
+import { Audit } from "./audit.ts";
 import { HeadWriter } from "./control/heads.ts";
 import { type Database, openDatabase } from "./fleet/database.ts";
 import { Fleet } from "./fleet/fleet.ts";
@@ -15,6 +16,7 @@ import { TitleShelf } from "./publish/shelf.ts";
 export interface Stores {
 	readonly operator: Operator;
 	readonly database: Database;
+	readonly audit: Audit;
 	readonly fleet: Fleet;
 	readonly wishes: Wishes;
 	readonly shelf: TitleShelf;
@@ -31,6 +33,7 @@ export async function openStores(
 	const { dir, region, epoch } = operator;
 	parts.add("lock", await lockOperator(dir));
 	const database = parts.add("database", await openDatabase(join(dir, "db")));
+	const audit = parts.add("audit", await Audit.open(database, log));
 	const issued = (box: Parameters<typeof readIssued>[1]) =>
 		readIssued(dir, box);
 	const fleet = parts.add("fleet", new Fleet({ database, issued, log }));
@@ -42,6 +45,7 @@ export async function openStores(
 	return {
 		operator,
 		database,
+		audit,
 		fleet,
 		wishes: new Wishes(database, region),
 		shelf: parts.add("titles", await TitleShelf.open(dir, log)),

@@ -190,7 +190,10 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 			await fleet.revoke(randomBytes(32).toString("hex") as BoxId),
 			false,
 		);
-		t.equal(await fleet.revoke(b), true);
+		t.equal(await fleet.revoke(b, "stolen"), true);
+		t.equal(await fleet.revoke(b, "stolen again"), true);
+		const shown = (await boxes(database)).find(({ id }) => id === b);
+		t.match(shown, { revoked: true, revokedWhy: "stolen" });
 		t.same(await fleet.revoked(), [b]);
 		t.same(
 			(await fleet.planned(region, DAY)).map(({ id }) => id),

@@ -176,6 +176,24 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 		t.equal((await stat(backupFile)).mode & 0o777, 0o600);
 	});
 
+	await t.test("somebody else gets a token", async (t) => {
+		const made = await larder("token", "add", "noc", "--role", "viewer", ...at);
+		const token = made.stdout.split("\n")[0] ?? "";
+		t.match(token, /^[0-9a-f]{64}$/);
+		const base = `http://127.0.0.1:${operator.config.api.port}`;
+		const headers = { authorization: `Bearer ${token}` };
+		t.equal((await fetch(`${base}/api/boxes`, { headers })).status, 200);
+		t.match(await larder("token", "list", ...at), {
+			code: 0,
+			stdout: /noc +viewer/,
+		});
+		t.match(await larder("audit", "--since", "1h", "--json", ...at), {
+			code: 0,
+			stdout: /"action": "token-add"[^}]*"noc \(viewer\)"/,
+		});
+		t.match(await larder("audit", "--since", "lately", ...at), { code: 1 });
+	});
+
 	await t.test("what does not answer is said", async (t) => {
 		t.match(await silence, { code: "BOX_SILENT" });
 		const client = await HeadendClient.open(operator.dir);
@@ -194,6 +212,8 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 			code: 1,
 			stderr: /no headend runs on .*HEADEND_UNREACHABLE.\n.*larder headend/,
 		});
+		t.match(await larder("token", "remove", "noc", ...at), { code: 0 });
+		t.match(await larder("token", "list", ...at), { stdout: /nobody/ });
 		await start(operator.dir);
 		t.same(await readFile(file), before);
 		t.equal(it.heads.all.length, heard);
@@ -217,12 +237,22 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 
 	await t.test("a box that is shut out gets no key", async (t) => {
 		await writeTitle(operator.dir, recordOf(film));
-		t.match(await larder("revoke", "box-1", ...at), { code: 0 });
+		t.match(await larder("revoke", "box-1", ...at), {
+			code: 1,
+			stderr: /--why/,
+		});
+		t.match(await larder("revoke", "box-1", "--why", "stolen", ...at), {
+			code: 0,
+		});
 		await it.heads.until(({ revoked }) => revoked.has(it.box));
 		await t.rejects(it.control.key(film, AbortSignal.timeout(30_000)), {
 			code: "TITLE_KEY_DENIED",
 		});
-		t.match((await larder("boxes", ...at)).stdout, /box-1 +revoked/);
+		t.match((await larder("boxes", ...at)).stdout, /box-1 +revoked .*stolen/);
+		t.match(await larder("audit", ...at), {
+			code: 0,
+			stdout: /operator +127\.0\.0\.1 +revoke +[0-9a-f]+ +done +stolen\n/,
+		});
 		await stop();
 		const catalog = await openCatalogWriter(join(operator.dir, "catalog"), {
 			epoch: operator.epoch,

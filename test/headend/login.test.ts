@@ -3,7 +3,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { brokerAccess } from "../../src/control/access.ts";
 import { freeTcpPort, freeUdpPort } from "../../src/desk/ports.ts";
-import { apiToken } from "../../src/headend/api/door.ts";
+import { apiToken } from "../../src/headend/api/tokens.ts";
 import { Dispatch } from "../../src/headend/control/dispatch.ts";
 import { startHeadend } from "../../src/headend/headend.ts";
 import { brokerOf } from "../../src/headend/operator/config.ts";

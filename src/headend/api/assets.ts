@@ -39,7 +39,6 @@ export function sendAsset(
 		"content-type":
 			TYPES[name.slice(name.lastIndexOf(".") + 1)] ?? "text/plain",
 		"content-length": bytes.byteLength,
-		"cache-control": "no-cache",
 	});
 	response.end(request.method === "HEAD" ? undefined : bytes);
 }

@@ -8,11 +8,12 @@ import type { CommandBody } from "../../wire/command.ts";
 import type { BoxId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import type { Response as Answer } from "../../wire/reports.ts";
+import type { Entry } from "../audit.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
 import type { BoxView } from "../fleet/views.ts";
-import { readConfig } from "../operator/config.ts";
-import { apiToken } from "./door.ts";
+import { type OperatorConfig, readConfig } from "../operator/config.ts";
 import { errorReply } from "./reply.ts";
+import { apiToken, type Role } from "./tokens.ts";
 
 /** Longer than the headend waits for a box. */
 const PATIENCE: Millis = 30 * SECOND;
@@ -29,13 +30,10 @@ export class HeadendClient {
 
 	/** Undefined when no headend runs on that folder. Throws OPERATOR_MISSING or CONFIG_INVALID. */
 	static async find(dir: string): Promise<HeadendClient | undefined> {
-		const { host, port } = (await readConfig(dir)).api;
+		const address = apiAddress(await readConfig(dir));
 		// Asked of the kernel: the token is not to be shown to whoever listens there instead.
 		if (!(await isLocked(dir))) return undefined;
-		return new HeadendClient(
-			`http://${reachable(host)}:${port}`,
-			await apiToken(dir),
-		);
+		return new HeadendClient(address, await apiToken(dir));
 	}
 
 	/** As `find`. Throws HEADEND_UNREACHABLE when no headend runs there. */
@@ -60,12 +58,45 @@ export class HeadendClient {
 		return this.ask("POST", "command", { box, ...body }, PATIENCE);
 	}
 
-	async revoke(box: BoxId): Promise<void> {
-		await this.ask("POST", "revoke", { box }, PATIENCE);
+	async revoke(box: BoxId, why: string): Promise<void> {
+		await this.ask("POST", "revoke", { box, why }, PATIENCE);
 	}
 
 	plan(): Promise<PlanOutcome> {
 		return this.ask("POST", "plan", {});
+	}
+
+	/** Changes since then, newest first. */
+	async audit(since: Millis): Promise<Entry[]> {
+		const all: Entry[] = [];
+		let query = `since=${since}`;
+		for (;;) {
+			const some = await this.ask<Entry[]>(
+				"GET",
+				`audit?${query}`,
+				undefined,
+				PATIENCE,
+			);
+			const last = some.at(-1);
+			if (last === undefined) return all;
+			all.push(...some);
+			query = `since=${since}&before=${last.id}`;
+		}
+	}
+
+	/** A new token, which is told only now. */
+	async addToken(name: string, role: Role): Promise<string> {
+		const made = await this.ask<{ readonly token: string }>(
+			"POST",
+			"token/add",
+			{ name, role },
+			PATIENCE,
+		);
+		return made.token;
+	}
+
+	async removeToken(name: string): Promise<void> {
+		await this.ask("POST", "token/remove", { name }, PATIENCE);
 	}
 
 	/** The headend writes the file, with its own rights. */
@@ -106,6 +137,11 @@ export class HeadendClient {
 			`what answers at ${this.base} is no headend (HTTP ${response.status})`,
 		);
 	}
+}
+
+/** Where a headend on this machine answers: "http://127.0.0.1:8490". */
+export function apiAddress({ api }: Pick<OperatorConfig, "api">): string {
+	return `http://${reachable(api.host)}:${api.port}`;
 }
 
 /** An address to connect to, for one to listen on. */

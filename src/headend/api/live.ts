@@ -56,7 +56,6 @@ export class Live {
 	listen(response: ServerResponse): void {
 		response.writeHead(200, {
 			"content-type": "text/event-stream",
-			"cache-control": "no-store",
 			"x-accel-buffering": "no",
 		});
 		response.write("retry: 2000\n\n");
@@ -70,10 +69,15 @@ export class Live {
 		this.touch();
 	}
 
-	async close(): Promise<void> {
-		this.ended.abort();
+	/** Ends every stream; browsers come back and are looked at anew. */
+	hangUp(): void {
 		for (const response of this.listeners) response.end();
 		this.listeners.clear();
+	}
+
+	async close(): Promise<void> {
+		this.ended.abort();
+		this.hangUp();
 		await this.running;
 	}
 

@@ -11,20 +11,24 @@ import { parseMessage } from "../../wire/json.ts";
 
 const MAX_BODY = 64 * 1024;
 
-/** Headers of every answer: nothing from outside, in no frame, of no other site. */
+/** Headers of every answer: nothing from outside, in no frame, of no other site, kept nowhere. */
 export const SAFETY: Readonly<Record<string, string>> = {
 	"content-security-policy":
 		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 	"x-content-type-options": "nosniff",
+	"x-frame-options": "DENY",
 	"referrer-policy": "no-referrer",
 	"cross-origin-opener-policy": "same-origin",
 	"cross-origin-resource-policy": "same-origin",
+	"cache-control": "no-store",
 };
 
 /** Of errors that are no fault of the network behind the headend. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
+	REQUEST_INVALID: 400,
 	BOX_UNKNOWN: 404,
 	BOX_SILENT: 504,
+	AUDIT_FAILED: 503,
 	INTERNAL_FAULT: 500,
 };
 
@@ -50,10 +54,7 @@ export function sendJson(
 	value: unknown,
 	status = 200,
 ): void {
-	response.writeHead(status, {
-		"content-type": "application/json",
-		"cache-control": "no-store",
-	});
+	response.writeHead(status, { "content-type": "application/json" });
 	response.end(JSON.stringify(value));
 }
 

@@ -41,6 +41,8 @@ export interface OverviewView {
 	readonly regions: readonly RegionView[];
 	/** Copies of shards that found no box at the last plan. */
 	readonly missing: number;
+	/** Requests that were turned away since the headend started. */
+	readonly refused: number;
 }
 
 export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
@@ -53,6 +55,7 @@ export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
 export async function overview(
 	{ operator, database, broker, origin }: Sources,
 	missing: number,
+	refused: number,
 ): Promise<OverviewView> {
 	return {
 		id: operator.network,
@@ -63,6 +66,7 @@ export async function overview(
 		origin: origin === undefined ? null : { bytesSent: origin.bytesSent },
 		regions: await regions(database),
 		missing,
+		refused,
 	};
 }
 

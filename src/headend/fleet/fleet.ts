@@ -143,15 +143,16 @@ export class Fleet {
 		);
 	}
 
-	/** Shuts a box out of plans; the head tells the boxes. False when no such box was ever seen or issued. */
-	async revoke(box: BoxId): Promise<boolean> {
+	/** Shuts a box out of plans; the head tells the boxes. The first reason stays. False when no such box was ever seen or issued. */
+	async revoke(box: BoxId, why?: string): Promise<boolean> {
 		await this.flush();
 		const issued = await this.issued(box);
 		if (issued === undefined) return false;
 		await addBoxes(this.database, [issued], this.now());
 		await this.database.query(
-			"UPDATE boxes SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1",
-			[box, this.now()],
+			`UPDATE boxes SET revoked_at = coalesce(revoked_at, $2), revoked_why = CASE WHEN revoked_at IS NULL THEN $3 ELSE revoked_why END
+			WHERE id = $1`,
+			[box, this.now(), why ?? null],
 		);
 		this.tell([box]);
 		return true;

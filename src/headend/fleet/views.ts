@@ -32,6 +32,9 @@ export interface BoxView {
 	readonly region: Region;
 	readonly online: boolean;
 	readonly revoked: boolean;
+	/** By the headend's clock, and the reason that was given. */
+	readonly revokedAt: Millis | null;
+	readonly revokedWhy: string | null;
 	/** By the headend's clock: since when it is online, or away. */
 	readonly turnedAt: Millis;
 	readonly power: State["power"] | null;
@@ -93,7 +96,8 @@ export async function regions(db: Statements): Promise<RegionView[]> {
 
 export async function boxes(db: Statements): Promise<BoxView[]> {
 	const { rows } = await db.query<BoxView>(
-		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, turned_at AS "turnedAt", power, reach, version,
+		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, revoked_at AS "revokedAt", revoked_why AS "revokedWhy",
+			turned_at AS "turnedAt", power, reach, version,
 			capacity, used, placed, held, neighbours, fills.received_at AS "toldAt",
 			${total("fromNeighbours")} AS "fromNeighbours", ${total("fromOrigin")} AS "fromOrigin", ${total("toNeighbours")} AS "toNeighbours",
 			placements.rev, reports.rev AS "saidRev", phase, code

@@ -1,0 +1,138 @@
+import { request } from "node:http";
+import { LarderError } from "../../src/base/errors.ts";
+import { type Log, silent } from "../../src/base/log.ts";
+import { Api, type ApiOptions } from "../../src/headend/api/api.ts";
+import { Audit } from "../../src/headend/audit.ts";
+import { Planner } from "../../src/headend/fleet/planner.ts";
+import { Wishes } from "../../src/headend/fleet/wishes.ts";
+import { geometryOf } from "../../src/headend/publish/titles.ts";
+import type { CommandBody } from "../../src/wire/command.ts";
+import type { BoxId, TitleId } from "../../src/wire/ids.ts";
+import { type Bench, bench, recordOf, region } from "./fixture.ts";
+
+export interface Answer {
+	readonly status: number;
+	readonly headers: Record<string, string | string[] | undefined>;
+	readonly text: string;
+}
+
+/** A real API over a real fleet. What it would do to boxes and disks is only noted down. */
+export async function apiRig(
+	t: Parameters<typeof bench>[0],
+	log: Log = silent,
+): Promise<
+	Bench & {
+		readonly options: ApiOptions;
+		readonly port: number;
+		/** The operator's own. */
+		readonly token: string;
+		readonly commands: [BoxId, CommandBody][];
+		readonly backups: string[];
+		readonly revoked: [BoxId, string | undefined][];
+		/** With the operator's token unless other headers are given. */
+		ask(
+			method: string,
+			path: string,
+			headers?: Record<string, string>,
+			body?: string,
+		): Promise<Answer>;
+		post(
+			path: string,
+			body: unknown,
+			headers?: Record<string, string>,
+		): Promise<Answer>;
+	}
+> {
+	const it = await bench(t);
+	const audit = await Audit.open(it.database, silent);
+	const title = recordOf("f".repeat(64) as TitleId);
+	const planner = new Planner({
+		operator: it.operator,
+		fleet: it.fleet,
+		wishes: new Wishes(it.database, region),
+		titles: async () => [{ id: title.id, geometry: geometryOf(title) }],
+		publishDesired: async () => undefined,
+		log: silent,
+	});
+	const commands: [BoxId, CommandBody][] = [];
+	const backups: string[] = [];
+	const revoked: [BoxId, string | undefined][] = [];
+	const options: ApiOptions = {
+		operator: {
+			...it.operator,
+			config: { ...it.operator.config, api: { host: "127.0.0.1", port: 0 } },
+		},
+		database: it.database,
+		audit,
+		fleet: it.fleet,
+		planner,
+		titles: () => [title],
+		broker: () => ({ connected: true }),
+		origin: { bytesSent: 7, bytesByTitle: new Map([[title.id, 5]]) },
+		command: async (box, body) => {
+			if (body.kind === "report")
+				throw new LarderError("BOX_SILENT", "it did not answer");
+			commands.push([box, body]);
+			return { id: "1", session: "2", ok: false, code: "COMMAND_FAILED" };
+		},
+		revoke: async (box, why) => {
+			revoked.push([box, why]);
+			await it.fleet.revoke(box, why);
+		},
+		backup: async (file) => void backups.push(file),
+		log,
+	};
+	const { api, url } = await Api.start(options);
+	t.teardown(async () => {
+		await api.close();
+		audit.close();
+	});
+	const port = Number(new URL(url).port);
+	const token = new URL(url).searchParams.get("token") ?? "";
+	const authorization = `Bearer ${token}`;
+	const ask = (
+		method: string,
+		path: string,
+		headers: Record<string, string> = { authorization },
+		body?: string,
+	): Promise<Answer> =>
+		new Promise((resolve, reject) => {
+			const call = request(
+				{ port, host: "127.0.0.1", method, path, headers },
+				(response) => {
+					// A stream of news has no end to wait for.
+					const type = response.headers["content-type"];
+					const endless = type === "text/event-stream";
+					const chunks: Buffer[] = [];
+					response.on("data", (chunk: Buffer) => chunks.push(chunk));
+					response.on(endless ? "data" : "end", () => {
+						resolve({
+							status: response.statusCode ?? 0,
+							headers: response.headers,
+							text: Buffer.concat(chunks).toString(),
+						});
+						if (endless) call.destroy();
+					});
+				},
+			);
+			call.on("error", reject);
+			call.end(body);
+		});
+	return {
+		...it,
+		options,
+		port,
+		token,
+		commands,
+		backups,
+		revoked,
+		ask,
+		post: (path, body, headers = {}) =>
+			ask(
+				"POST",
+				path,
+				{ authorization, "content-type": "application/json", ...headers },
+				JSON.stringify(body),
+			),
+	};
+}
