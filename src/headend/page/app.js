@@ -1,10 +1,17 @@
+import { learnRole, listen } from "./acts.js";
 import { onChoice, showBoxes } from "./boxes.js";
+import { showChanges } from "./changes.js";
 import { showFigures } from "./figures.js";
 import { plural } from "./format.js";
 import { showTitles } from "./titles.js";
 
 /** What the headend last said, by kind of news and id. */
-const news = { overview: new Map(), boxes: new Map(), titles: new Map() };
+const news = {
+	overview: new Map(),
+	boxes: new Map(),
+	titles: new Map(),
+	changes: new Map(),
+};
 let drawing = false;
 
 function take(kind, { whole, changed, gone }) {
@@ -37,6 +44,7 @@ function draw() {
 					(a.id < b.id ? -1 : 1),
 			),
 		);
+		showChanges([...news.changes.values()], news.boxes, overview.refused);
 	});
 }
 
@@ -64,8 +72,16 @@ function link(state, words) {
 const events = new EventSource("api/events");
 events.addEventListener("open", () => link("live", "live"));
 events.addEventListener("error", () =>
-	link("lost", "the headend does not answer; trying again"),
+	link(
+		"lost",
+		events.readyState === EventSource.CLOSED
+			? "not let in any more: open the page by its link again"
+			: "the headend does not answer; trying again",
+	),
 );
 for (const kind of Object.keys(news))
 	events.addEventListener(kind, (event) => take(kind, JSON.parse(event.data)));
 onChoice(draw);
+listen();
+await learnRole();
+draw();

@@ -1,3 +1,4 @@
+import { mayAct } from "./acts.js";
 import { ago, bytes, el, keyed, meter, percent, plural } from "./format.js";
 
 /** More rows than these are asked for by searching. */
@@ -7,28 +8,29 @@ const CHOICES = [
 	["filling", "Filling"],
 	["short", "Needs a look"],
 	["away", "Away"],
+	["out", "Shut out"],
 ];
 const choice = { tone: "all", words: "" };
 
 /** The map of all boxes, and the table of those chosen. */
 export function showBoxes(boxes) {
 	const rows = boxes.filter((box) => !box.revoked);
-	const wanted = rows.filter(chosen);
+	const wanted = boxes.filter(chosen);
 	document.getElementById("boxes-sum").textContent =
 		rows.length === 0 ? "" : summary(rows);
 	showMap(rows);
-	showChoices(rows);
+	showChoices(boxes);
 	keyed(
 		document.getElementById("boxes"),
-		wanted.slice(0, MOST_ROWS),
+		wanted.slice(0, MOST_ROWS).map((box) => ({ ...box, acts: mayAct() })),
 		(box) => box.id,
 		row,
 	);
 	const none = document.getElementById("boxes-none");
 	const more = wanted.length - MOST_ROWS;
-	none.hidden = rows.length > 0 && wanted.length > 0 && more <= 0;
+	none.hidden = boxes.length > 0 && wanted.length > 0 && more <= 0;
 	none.textContent =
-		rows.length === 0
+		boxes.length === 0
 			? "No box has reported yet. larder issue makes one."
 			: wanted.length === 0
 				? "No box is like that."
@@ -59,7 +61,9 @@ export function onChoice(changed) {
 }
 
 function chosen(box) {
-	if (choice.tone !== "all" && standing(box)[0] !== choice.tone) return false;
+	if (box.revoked !== (choice.tone === "out")) return false;
+	if (!box.revoked && choice.tone !== "all" && standing(box)[0] !== choice.tone)
+		return false;
 	return (
 		choice.words === "" ||
 		box.serial.toLowerCase().includes(choice.words) ||
@@ -69,6 +73,7 @@ function chosen(box) {
 
 /** Tone, and words. */
 function standing(box) {
+	if (box.revoked) return ["out", `shut out, ${ago(box.revokedAt)}`];
 	if (!box.online) return ["away", `away, ${ago(box.turnedAt)}`];
 	if (box.capacity === null) return ["away", "has not reported its room"];
 	if (box.reach === "none") return ["short", "cannot be reached"];
@@ -87,16 +92,21 @@ function summary(rows) {
 	return `${online.toLocaleString("en")} of ${plural(rows.length, "box", "boxes")} online`;
 }
 
-function showChoices(rows) {
-	const counts = { all: rows.length, filling: 0, short: 0, away: 0, whole: 0 };
-	for (const box of rows) counts[standing(box)[0]]++;
+function showChoices(boxes) {
+	const counts = { all: 0, filling: 0, short: 0, away: 0, whole: 0, out: 0 };
+	for (const box of boxes) {
+		counts[standing(box)[0]]++;
+		if (!box.revoked) counts.all++;
+	}
 	keyed(
 		document.getElementById("choose"),
 		CHOICES.map(([tone, name]) => ({
 			tone,
 			text: `${name} ${counts[tone].toLocaleString("en")}`,
 			pressed: choice.tone === tone,
-		})),
+		})).filter(
+			({ tone, pressed }) => tone !== "out" || counts.out > 0 || pressed,
+		),
 		({ tone }) => tone,
 		({ tone, text, pressed }) =>
 			el(
@@ -175,11 +185,12 @@ function row(box) {
 			"td",
 			{ title: box.version === null ? undefined : `version ${box.version}` },
 			el(`span.state.${tone}`, {}, words),
+			...(box.revokedWhy ? [el("small.note.reason", {}, box.revokedWhy)] : []),
 		),
 		el(
 			"td",
 			{},
-			known && box.placed > 0
+			known && box.placed > 0 && !box.revoked
 				? el(
 						"div.level",
 						{ title: `${bytes(box.used)} used of ${bytes(box.capacity)}` },
@@ -193,5 +204,18 @@ function row(box) {
 		count(box.fromOrigin),
 		count(box.toNeighbours),
 		el("td.n", {}, box.neighbours === null ? "–" : String(box.neighbours)),
+		...(box.acts ? [el("td.n", {}, ...shutter(box))] : []),
 	);
+}
+
+/** The button that shuts a box out. */
+function shutter({ id, serial, revoked }) {
+	if (revoked) return [];
+	const attributes = {
+		type: "button",
+		"data-box": id,
+		"data-serial": serial,
+		"aria-label": `Shut out ${serial}`,
+	};
+	return [el("button.field.act", attributes, "Shut out…")];
 }

@@ -31,6 +31,16 @@ export function ago(then) {
 	return `${Math.round(seconds / 86_400)} days`;
 }
 
+/** `27 Nov, 14:32`, by the clock of whoever looks. */
+export function moment(at) {
+	return new Date(at).toLocaleString("en-GB", {
+		day: "numeric",
+		month: "short",
+		hour: "2-digit",
+		minute: "2-digit",
+	});
+}
+
 export function plural(count, one, many = `${one}s`) {
 	return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
