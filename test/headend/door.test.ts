@@ -90,9 +90,10 @@ t.test("every route, for everybody who may ask", async (t) => {
 			refused,
 		],
 		[
-			"a form on another site",
+			"a link or a form on another site",
 			{
 				cookie: acting,
+				...own,
 				"sec-fetch-site": "cross-site",
 				"sec-fetch-mode": "navigate",
 			},
