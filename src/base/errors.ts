@@ -37,6 +37,8 @@ export const ERRORS = {
 		"The source changed while it was read; let it finish changing and publish again.",
 	REQUEST_INVALID: "Mend the request as the message says.",
 	HOST_REFUSED: "Address it by a loopback name: 127.0.0.1, [::1] or localhost.",
+	SITE_REFUSED:
+		"Name the page's origin in gateway.origins, and have it play with CORS.",
 	TOKEN_MISSING:
 		"Open the address with ?token= that the headend printed when it started, or get a token with `larder token add`.",
 	ROLE_REFUSED:

@@ -8,6 +8,7 @@ export interface Meter {
 	readonly aborted: Counter;
 	readonly failures: Counter<"code">;
 	readonly active: Gauge;
+	readonly turnedAway: Counter;
 }
 
 export function createMeter(registry: Registry): Meter {
@@ -44,6 +45,11 @@ export function createMeter(registry: Registry): Meter {
 		active: new Gauge({
 			name: "larder_gateway_active_requests",
 			help: "Requests being answered now.",
+			registers,
+		}),
+		turnedAway: new Counter({
+			name: "larder_gateway_turned_away_total",
+			help: "Connections closed at once because there were too many.",
 			registers,
 		}),
 	};

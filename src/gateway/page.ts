@@ -52,7 +52,6 @@ export async function sendPage(
 		ETag: etag,
 		"Cache-Control": "no-cache",
 		"Content-Security-Policy": POLICY,
-		"Referrer-Policy": "no-referrer",
 	};
 	if (precondition(req.headers, etag) === 304) {
 		res.writeHead(304, headers).end();

@@ -1,4 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type {
+	IncomingMessage,
+	OutgoingHttpHeaders,
+	ServerResponse,
+} from "node:http";
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { monotonic, SECOND } from "../base/time.ts";
@@ -6,33 +10,27 @@ import type { Bytes, Millis } from "../base/units.ts";
 import { asLarderError, sendError, statusOf } from "./failure.ts";
 import { isOwnHost } from "./host.ts";
 import type { Meter } from "./meter.ts";
-import { type Backing, nothing, ROUTES, type Route } from "./route.ts";
+import { type Backing, find, type Route } from "./route.ts";
+import { admitSite, METHODS, PREFLIGHT, sharedWith } from "./site.ts";
 import { readTarget } from "./target.ts";
 
-const METHODS = "GET, HEAD, OPTIONS";
-
-/** What a page of another site may send and see when it plays a title. */
-const SHARED = {
-	"Access-Control-Allow-Origin": "*",
-	"Access-Control-Allow-Methods": METHODS,
-	"Access-Control-Allow-Headers":
-		"Range, If-Range, If-Match, If-None-Match, Cache-Control",
-	"Access-Control-Expose-Headers":
-		"Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After",
-	"Access-Control-Allow-Private-Network": "true",
-	"Access-Control-Max-Age": "86400",
-	"Cross-Origin-Resource-Policy": "cross-origin",
-	"Timing-Allow-Origin": "*",
+/** On every answer. The page sends a policy of its own; no title's file is a document that may do anything. */
+const ALWAYS = {
+	"X-Content-Type-Options": "nosniff",
+	// With a token, an address is a secret.
+	"Referrer-Policy": "no-referrer",
+	"Content-Security-Policy":
+		"default-src 'none'; media-src 'self'; frame-ancestors 'none'",
+	Vary: "Origin",
 } as const;
-
-/** The list of titles and what is being watched are the household's: pages of other sites do not get them. */
-const OWN = { "Cross-Origin-Resource-Policy": "same-origin" } as const;
 
 export interface ReceptionOptions {
 	readonly backing: Backing;
 	readonly meter: Meter;
-	/** The address bound. */
-	readonly host: string;
+	/** The player token, if there is one. */
+	readonly token: string | undefined;
+	/** Other origins whose pages may play. */
+	readonly origins: ReadonlySet<string>;
 	readonly log: Log;
 }
 
@@ -67,23 +65,25 @@ export class Reception {
 		res: ServerResponse,
 		signal: AbortSignal,
 	): Promise<void> {
-		const { backing, meter, host } = this.options;
+		const { backing, meter, token } = this.options;
 		const began = monotonic();
 		let route: Route | undefined;
 		meter.active.inc();
 		try {
-			res.setHeader("X-Content-Type-Options", "nosniff");
-			const path = admit(req, host);
-			route = ROUTES.find(({ pattern }) => pattern.test(path));
-			if (route === undefined) throw nothing();
-			for (const [name, value] of Object.entries(route.open ? SHARED : OWN)) {
-				res.setHeader(name, value);
-			}
-			if (isPlain(req, res)) {
-				const [, ...groups] = route.pattern.exec(path) ?? [];
+			setHeaders(res, ALWAYS);
+			const path = admit(req);
+			const origin = admitSite(req.headers, this.options.origins);
+			const found = find(path, token);
+			route = found.route;
+			const open = route.door === "player" || isHeld(route, token);
+			setHeaders(res, {
+				"Cross-Origin-Resource-Policy": open ? "same-site" : "same-origin",
+				...(open && origin !== undefined && sharedWith(origin)),
+			});
+			if (isPlain(req, res, open && origin !== undefined)) {
 				const progress = this.progress(began);
 				const exchange = { req, res, progress, signal };
-				await route.answer(backing, exchange, ...groups);
+				await route.answer(backing, exchange, ...found.groups);
 			}
 			await flushed(res, signal);
 		} catch (error) {
@@ -133,13 +133,17 @@ export class Reception {
 	}
 }
 
-/** The path asked for. Throws what keeps a request out. */
-function admit(req: IncomingMessage, bound: string): string {
+/** The path asked for. Throws what keeps a request out, whichever site it comes from. */
+function admit(req: IncomingMessage): string {
 	const target = readTarget(req.url ?? "");
 	if (!target.ok) throw new LarderError("REQUEST_INVALID", target.detail);
-	const host = target.value.host ?? req.headers.host;
-	// Only HTTP/1.0 comes without a host, and no browser speaks that.
-	if (host !== undefined && !isOwnHost(host, bound)) {
+	// All that it gives: of two, another server on the way may have looked at the other.
+	const named = [...(req.headersDistinct["host"] ?? [])];
+	if (target.value.host !== undefined) named.push(target.value.host);
+	if (named.length === 0) {
+		throw new LarderError("REQUEST_INVALID", "the request names no host");
+	}
+	if (!named.every(isOwnHost)) {
 		throw new LarderError(
 			"HOST_REFUSED",
 			"the gateway answers to loopback names only",
@@ -148,8 +152,17 @@ function admit(req: IncomingMessage, bound: string): string {
 	return target.value.path;
 }
 
+/** Whether the route is the household's, and the token that leads to it says that the page is, too. */
+function isHeld({ door }: Route, token: string | undefined): boolean {
+	return door === "household" && token !== undefined;
+}
+
 /** Whether the request is a GET or HEAD, to be answered by its route. Answers OPTIONS here; throws METHOD_REFUSED. */
-function isPlain(req: IncomingMessage, res: ServerResponse): boolean {
+function isPlain(
+	req: IncomingMessage,
+	res: ServerResponse,
+	shared: boolean,
+): boolean {
 	if (req.method === "GET" || req.method === "HEAD") return true;
 	res.setHeader("Allow", METHODS);
 	if (req.method !== "OPTIONS") {
@@ -158,8 +171,15 @@ function isPlain(req: IncomingMessage, res: ServerResponse): boolean {
 			`the gateway does not take ${req.method}`,
 		);
 	}
+	if (shared) setHeaders(res, PREFLIGHT);
 	res.writeHead(204).end();
 	return false;
+}
+
+function setHeaders(res: ServerResponse, headers: OutgoingHttpHeaders): void {
+	for (const [name, value] of Object.entries(headers)) {
+		if (value !== undefined) res.setHeader(name, value);
+	}
 }
 
 /** Resolves when the whole answer has been handed to the system; rejects when the player goes away before. */

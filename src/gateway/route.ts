@@ -9,6 +9,7 @@ import { isPageFile, sendPage } from "./page.ts";
 import { sendSources } from "./sources.ts";
 import { decodePath } from "./target.ts";
 import type { Titles } from "./titles.ts";
+import { behindToken } from "./token.ts";
 
 /** What the gateway answers from. */
 export interface Backing {
@@ -27,12 +28,18 @@ export interface Exchange {
 	readonly signal: AbortSignal;
 }
 
+/**
+ * Whom a route is for. `player`: also pages of other origins that may play. `household`: what there is and what is being
+ * watched, for other origins only when they hold the token. Both are behind the token where there is one. `service`: whoever
+ * looks after the box, without a token. `desk`: only where there is no token.
+ */
+type Door = "player" | "household" | "service" | "desk";
+
 /** A row of the gateway's interface. `name` is the label in the metrics. */
 export interface Route {
 	readonly name: string;
 	readonly pattern: RegExp;
-	/** Whether pages of other sites may read the answers. */
-	readonly open: boolean;
+	readonly door: Door;
 	/** The groups of `pattern` follow the exchange. */
 	readonly answer: (
 		backing: Backing,
@@ -45,7 +52,7 @@ export const ROUTES: readonly Route[] = [
 	{
 		name: "page",
 		pattern: /^\/(?:page\/([^/]+))?$/,
-		open: false,
+		door: "desk",
 		answer: (_, { req, res }, name = "index.html") => {
 			if (!isPageFile(name)) throw nothing();
 			return sendPage(req, res, name);
@@ -54,21 +61,21 @@ export const ROUTES: readonly Route[] = [
 	{
 		name: "titles",
 		pattern: /^\/titles$/,
-		open: false,
+		door: "household",
 		answer: async ({ titles }, { res }) =>
 			sendJson(res, 200, await titles.list(Date.now())),
 	},
 	{
 		name: "title",
 		pattern: /^\/titles\/([^/]+)$/,
-		open: false,
+		door: "household",
 		answer: async ({ titles }, { res, signal }, id = "") =>
 			sendJson(res, 200, await titles.detail(known(id), Date.now(), signal)),
 	},
 	{
 		name: "entry",
 		pattern: /^\/titles\/([^/]+)\/$/,
-		open: true,
+		door: "player",
 		answer: async ({ titles }, { res, signal }, id = "") => {
 			const location = await titles.entryUrl(known(id), signal);
 			res.writeHead(307, {
@@ -82,7 +89,7 @@ export const ROUTES: readonly Route[] = [
 	{
 		name: "file",
 		pattern: /^\/titles\/([^/]+)\/(.+)$/,
-		open: true,
+		door: "player",
 		answer: async ({ titles }, exchange, id = "", encoded = "") => {
 			const { req, res, progress, signal } = exchange;
 			const path = decodePath(encoded);
@@ -94,20 +101,20 @@ export const ROUTES: readonly Route[] = [
 	{
 		name: "sources",
 		pattern: /^\/sources$/,
-		open: false,
+		door: "household",
 		answer: ({ library }, { req, res, signal }) =>
 			sendSources(req, res, library, signal),
 	},
 	{
 		name: "livez",
 		pattern: /^\/livez$/,
-		open: false,
+		door: "service",
 		answer: (_, { res }) => sendJson(res, 200, { live: true }),
 	},
 	{
 		name: "readyz",
 		pattern: /^\/readyz$/,
-		open: false,
+		door: "service",
 		answer: ({ ready }, { res }) => {
 			const state = ready();
 			sendJson(res, state.ready ? 200 : 503, state);
@@ -116,7 +123,7 @@ export const ROUTES: readonly Route[] = [
 	{
 		name: "metrics",
 		pattern: /^\/metrics$/,
-		open: false,
+		door: "desk",
 		answer: async ({ registry }, { res }) => {
 			const text = await registry.metrics();
 			res.writeHead(200, {
@@ -128,12 +135,43 @@ export const ROUTES: readonly Route[] = [
 	},
 ];
 
+/** A route with the groups of its pattern. */
+export interface Found {
+	readonly route: Route;
+	readonly groups: readonly string[];
+}
+
+/** Where a path leads. Throws FILE_UNKNOWN, and for a wrong token the same as for a path that there is not. */
+export function find(path: string, token: string | undefined): Found {
+	const behind = token === undefined ? path : behindToken(path, token);
+	for (const route of ROUTES) {
+		const seen = pathFor(route.door, path, behind, token !== undefined);
+		const match = seen === undefined ? null : route.pattern.exec(seen);
+		if (match !== null) return { route, groups: match.slice(1) };
+	}
+	throw nothing(token !== undefined);
+}
+
+function pathFor(
+	door: Door,
+	path: string,
+	behind: string | undefined,
+	guarded: boolean,
+): string | undefined {
+	if (door === "service") return path;
+	return door === "desk" && guarded ? undefined : behind;
+}
+
 function known(id: string): TitleId {
 	if (isTitleId(id)) return id;
 	throw new LarderError("TITLE_UNKNOWN", "a title id has 64 hex digits");
 }
 
-/** The error for a path that is none of the routes'. */
-export function nothing(): LarderError {
-	return new LarderError("FILE_UNKNOWN", "there is nothing at this path");
+function nothing(guarded = false): LarderError {
+	return new LarderError(
+		"FILE_UNKNOWN",
+		guarded
+			? "there is nothing at this path; a player's begin as `larder player-token` says"
+			: "there is nothing at this path",
+	);
 }

@@ -21,11 +21,14 @@ export type Listing = CatalogEntry & {
 /** The library's titles, with what opening them has taught. */
 export class Titles {
 	private readonly library: Library;
+	private readonly prefix: string;
 	/** What the last attempt to open a title showed. */
 	private readonly known = new Map<TitleId, Entry | "none" | "denied">();
 
-	constructor(library: Library) {
+	/** @param prefix what stands before the path of every address */
+	constructor(library: Library, prefix: string) {
 		this.library = library;
+		this.prefix = prefix;
 	}
 
 	async list(now: Millis): Promise<Listing[]> {
@@ -56,7 +59,7 @@ export class Titles {
 	async entryUrl(id: TitleId, signal: AbortSignal): Promise<string> {
 		await this.open(id, signal);
 		const entry = this.known.get(id);
-		if (typeof entry === "object") return urlOf(id, entry.path);
+		if (typeof entry === "object") return this.urlOf(id, entry.path);
 		throw new LarderError(
 			"FILE_UNKNOWN",
 			`title ${short(id)} has no playlist, MPD or film to start with`,
@@ -89,12 +92,16 @@ export class Titles {
 			...(why !== undefined && { why }),
 			...(typeof known === "object"
 				? {
-						url: urlOf(id, known.path),
+						url: this.urlOf(id, known.path),
 						entry: known.path,
 						format: known.format,
 					}
-				: { url: urlOf(id, "") }),
+				: { url: this.urlOf(id, "") }),
 		};
+	}
+
+	private urlOf(id: TitleId, path: string): string {
+		return `${this.prefix}/titles/${id}/${encodePath(path)}`;
 	}
 }
 
@@ -110,8 +117,4 @@ function hindrance(
 	if (known === "denied") return "the operator does not let this box play it";
 	if (known === "none") return "it has no playlist, MPD or film to start with";
 	return undefined;
-}
-
-function urlOf(id: TitleId, path: string): string {
-	return `/titles/${id}/${encodePath(path)}`;
 }

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { Registry } from "prom-client";
 import t from "tap";
 import { silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { idOf, pattern, Shelf } from "./shelf.ts";
-import { exchange } from "./wire.ts";
+import { exchange, parse } from "./wire.ts";
 
 interface Case {
 	readonly name: string;
@@ -40,6 +41,7 @@ const gateway = await startGateway({
 	library: shelf,
 	registry: new Registry(),
 	ready: () => ({ ready: true, why: "" }),
+	origins: ["https://tv.example"],
 	log: silent,
 });
 t.teardown(() => gateway.close());
@@ -108,4 +110,21 @@ t.test("tags differ by path and by title", async (t) => {
 		tags.add(answer.headers["etag"] ?? "");
 	}
 	t.equal(tags.size, 3);
+});
+
+t.test("a request names exactly one machine, in any version", async (t) => {
+	const ask = async (...lines: string[]) => {
+		const socket = connect(gateway.port, "127.0.0.1");
+		socket.end([...lines, "", ""].join("\r\n"));
+		return parse(Buffer.concat(await socket.toArray())).status;
+	};
+	const own = "Host: 127.0.0.1";
+	for (const version of ["0.9", "1.0", "1.1", "2.0"]) {
+		const line = `GET /livez HTTP/${version}`;
+		t.equal(await ask(line, own, "Connection: close"), 200, version);
+		t.equal(await ask(line), 400, `${version} without Host`);
+		t.equal(await ask(line, own, "Host: evil.example"), 421, version);
+		t.equal(await ask(line, "Host: evil.example", own), 421, version);
+	}
+	t.equal(await ask("GET /livez"), 400);
 });
