@@ -3,7 +3,9 @@ import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
 import { type Gateway, startGateway } from "../gateway/server.ts";
+import { freshToken } from "../gateway/token.ts";
 import { startIpc } from "../ipc/server.ts";
+import type { Metrics, PlayerToken } from "../wire/ipc.ts";
 import { checkExpiry } from "./checks.ts";
 import { loadConfig } from "./config.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
@@ -92,20 +94,34 @@ async function openDoors(
 	parts: ServiceGroup,
 ): Promise<Gateway> {
 	const { config, control, catalog, ledger, store, swarm, library, log } = box;
+	const { host, port, origins } = config.gateway;
+	const registry = createRegistry(ledger, store, () => swarm);
+	const token = config.gateway.token ? freshToken() : undefined;
 	const gateway = await startGateway({
-		...config.gateway,
+		host,
+		port,
+		origins,
+		token,
 		library,
-		registry: createRegistry(ledger, store, () => swarm),
+		registry,
 		ready: () => readiness(control, catalog),
 		log,
 	});
 	parts.add("gateway", gateway);
 	const ipc = await startIpc({
-		socket: config.ipc.socket,
+		...config.ipc,
 		handlers: {
 			status: () => statusOf(box),
 			doctor: async () => ({ checks: await diagnose(box) }),
+			metrics: async (): Promise<Metrics> => ({
+				text: await registry.metrics(),
+			}),
+			"player-token": async (): Promise<PlayerToken> => ({
+				base: gateway.base,
+				token: token ?? null,
+			}),
 		},
+		registry,
 		log,
 	});
 	parts.add("ipc", ipc);

@@ -9,11 +9,13 @@ import {
 	figure,
 	flag,
 	integer,
+	loopback,
 	oneOf,
 	type Quota,
 	quota,
 	type Reader,
 	rate,
+	sites,
 	span,
 	text,
 	url,
@@ -60,8 +62,20 @@ export interface Config {
 	};
 	/** How long a box waits per rank before it takes over from the origin. */
 	readonly fill: { readonly takeover: Millis };
-	readonly gateway: { readonly host: string; readonly port: number };
-	readonly ipc: { readonly socket: string };
+	readonly gateway: {
+		/** Loopback address to bind. */
+		readonly host: string;
+		readonly port: number;
+		/** Whether players need the token that the agent gives out over IPC. */
+		readonly token: boolean;
+		/** Origins besides this machine's own whose pages may play. */
+		readonly origins: readonly string[];
+	};
+	readonly ipc: {
+		readonly socket: string;
+		/** Whose members may speak to the agent. */
+		readonly group: string | undefined;
+	};
 }
 
 const port = integer(0, 65_535);
@@ -105,9 +119,12 @@ const KEYS = {
 	"rates.down": may(rate, 0),
 	"rates.origin": may(rate, 0),
 	"fill.takeover": may(span, 10 * SECOND),
-	"gateway.host": may(text, "127.0.0.1"),
+	"gateway.host": may(loopback, "127.0.0.1"),
 	"gateway.port": may(port, 8090),
+	"gateway.token": may(flag, true),
+	"gateway.origins": may(sites, []),
 	"ipc.socket": may(text, "/run/larder/agent.sock"),
+	"ipc.group": free(text),
 } as const satisfies Record<string, Key<unknown>>;
 
 type KeyName = keyof typeof KEYS;
@@ -208,7 +225,12 @@ function assemble(get: Get, folder: string): Config {
 			origin: get("rates.origin"),
 		},
 		fill: { takeover: get("fill.takeover") },
-		gateway: { host: get("gateway.host"), port: get("gateway.port") },
-		ipc: { socket: place(get("ipc.socket")) },
+		gateway: {
+			host: get("gateway.host"),
+			port: get("gateway.port"),
+			token: get("gateway.token"),
+			origins: get("gateway.origins"),
+		},
+		ipc: { socket: place(get("ipc.socket")), group: get("ipc.group") },
 	};
 }

@@ -6,6 +6,7 @@ import {
 	parseBytes,
 	type Rate,
 } from "../base/units.ts";
+import { isLoopback } from "../gateway/host.ts";
 
 /** Reads one value as TOML gives it. `detail` of a fault says what the key takes. */
 export type Reader<T> = (value: unknown) => Result<T>;
@@ -89,6 +90,29 @@ export const addresses: Reader<readonly Address[]> = (value) => {
 		? good(read)
 		: wrong('takes at least one "host:port" of an operator DHT node');
 };
+
+export const loopback: Reader<string> = (value) =>
+	typeof value === "string" && isLoopback(value)
+		? good(value)
+		: wrong("takes a loopback address: 127.0.0.1 or ::1");
+
+/** Origins as browsers send them: scheme, host and port if it is not the scheme's own; `null` is that of pages from files. */
+export const sites: Reader<readonly string[]> = (value) => {
+	const takes = wrong('takes a list of origins such as "https://tv.example"');
+	if (!Array.isArray(value)) return takes;
+	const odd = value.find((item) => !isSite(item));
+	return odd === undefined
+		? good(value)
+		: wrong(`${takes.detail}; ${JSON.stringify(odd)} is none`);
+};
+
+/** Of schemes other than the web's there is no telling how they are written. */
+function isSite(value: unknown): boolean {
+	if (typeof value !== "string") return false;
+	return /^https?:/i.test(value)
+		? URL.canParse(value) && new URL(value).origin === value
+		: value === "null" || /^[a-z][\w+.-]*:\/\/[^\s/?#@]+$/.test(value);
+}
 
 export const quota: Reader<Quota> = (value) => {
 	const takes = wrong('takes a size such as "20 GiB", or "80%" of the disk');

@@ -4,6 +4,7 @@ import { loadConfig } from "../agent/config.ts";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { openBootstrapNode } from "../swarm/dht.ts";
+import { metricsCommand, playerTokenCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
 import { runService } from "./program.ts";
 import { statusCommand } from "./status.ts";
@@ -25,23 +26,34 @@ export function addBoxCommands(program: Command): void {
 			const log = createLog("agent", "info");
 			await runService(log, (onFatal) => startAgent(config, log, onFatal));
 		});
-	program
-		.command("status")
-		.description("what the running agent holds, fetches and serves")
-		.option("-c, --config <file>", "configuration", CONFIG)
-		.option(
-			"--socket <path>",
-			"the agent's socket instead of the configured one",
-		)
+	askCommand(
+		program,
+		"status",
+		"what the running agent holds, fetches and serves",
+	)
 		.option("--json", "print the raw result")
-		.action(
-			async (options: { config: string; socket?: string; json?: true }) => {
-				const socket =
-					options.socket ?? (await loadConfig(options.config)).ipc.socket;
-				const json = options.json ?? false;
-				process.exitCode = await statusCommand({ socket, json });
-			},
-		);
+		.action(async (options: AskOptions) => {
+			const socket = await socketOf(options);
+			const json = options.json ?? false;
+			process.exitCode = await statusCommand({ socket, json });
+		});
+	askCommand(
+		program,
+		"player-token",
+		"what the addresses of a player on this box start with, until the agent starts anew",
+	)
+		.option("--json", "print the raw result")
+		.action(async (options: AskOptions) => {
+			const socket = await socketOf(options);
+			await playerTokenCommand({ socket, json: options.json ?? false });
+		});
+	askCommand(
+		program,
+		"metrics",
+		"the running agent's figures, for Prometheus",
+	).action(async (options: AskOptions) => {
+		await metricsCommand(await socketOf(options));
+	});
 	program
 		.command("doctor")
 		.description("what is wrong with this box, and what to do about it")
@@ -68,4 +80,30 @@ export function addBoxCommands(program: Command): void {
 				return { close: () => node.destroy({ force: true }) };
 			});
 		});
+}
+
+interface AskOptions {
+	readonly config: string;
+	readonly socket?: string;
+	readonly json?: true;
+}
+
+/** A command that asks the running agent. */
+function askCommand(
+	program: Command,
+	name: string,
+	description: string,
+): Command {
+	return program
+		.command(name)
+		.description(description)
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.option(
+			"--socket <path>",
+			"the agent's socket instead of the configured one",
+		);
+}
+
+async function socketOf({ config, socket }: AskOptions): Promise<string> {
+	return socket ?? (await loadConfig(config)).ipc.socket;
 }

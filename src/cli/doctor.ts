@@ -3,9 +3,8 @@ import { type Config, loadConfig } from "../agent/config.ts";
 import { failure, finding } from "../agent/finding.ts";
 import { describe, LarderError } from "../base/errors.ts";
 import { MINUTE } from "../base/time.ts";
-import { callIpc } from "../ipc/client.ts";
 import { type Check, type Diagnosis, diagnosis } from "../wire/ipc.ts";
-import { parseValue } from "../wire/json.ts";
+import { ask } from "./ask.ts";
 import { print, printJson, type Tone, table, tint } from "./output.ts";
 
 /** The agent checks the network too, and each of its checks has a patience of its own. */
@@ -35,7 +34,13 @@ async function examine(path: string): Promise<Check[]> {
 	}
 	const valid = finding("configuration", "ok", `${path} is valid`);
 	try {
-		return [valid, ...(await askAgent(config.ipc.socket))];
+		const { value } = await ask(
+			config.ipc.socket,
+			"doctor",
+			diagnosis,
+			PATIENCE,
+		);
+		return [valid, ...value.checks];
 	} catch (error) {
 		const remedy = error instanceof LarderError ? error.remedy : undefined;
 		return [
@@ -44,15 +49,6 @@ async function examine(path: string): Promise<Check[]> {
 			...(await checkBox(config, Date.now)),
 		];
 	}
-}
-
-async function askAgent(socket: string): Promise<readonly Check[]> {
-	const read = parseValue(diagnosis, await callIpc(socket, "doctor", PATIENCE));
-	if (read.ok) return read.value.checks;
-	throw new LarderError(
-		"COMMAND_FAILED",
-		`the agent's findings do not fit this version of larder: ${read.detail}`,
-	);
 }
 
 const TONES = {

@@ -1,13 +1,8 @@
-import { LarderError } from "../base/errors.ts";
-import { SECOND } from "../base/time.ts";
 import { type Bytes, formatBytes, type Rate } from "../base/units.ts";
-import { callIpc } from "../ipc/client.ts";
 import { short } from "../wire/ids.ts";
 import { type Status, status } from "../wire/ipc.ts";
-import { parseValue } from "../wire/json.ts";
+import { ask } from "./ask.ts";
 import { formatSpan, print, printJson, table, tint } from "./output.ts";
-
-const PATIENCE = 5 * SECOND;
 
 /**
  * Prints what the running agent says of itself and gives the exit code, 0 when it answered; judging is the doctor's.
@@ -17,15 +12,9 @@ export async function statusCommand(options: {
 	readonly socket: string;
 	readonly json: boolean;
 }): Promise<number> {
-	const result = await callIpc(options.socket, "status", PATIENCE);
-	const read = parseValue(status, result);
-	if (!read.ok)
-		throw new LarderError(
-			"COMMAND_FAILED",
-			`the agent's status does not fit this version of larder: ${read.detail}`,
-		);
-	if (options.json) printJson(result);
-	else print(render(read.value, Date.now()).join("\n"));
+	const { raw, value } = await ask(options.socket, "status", status);
+	if (options.json) printJson(raw);
+	else print(render(value, Date.now()).join("\n"));
 	return 0;
 }
 

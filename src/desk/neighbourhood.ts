@@ -169,6 +169,8 @@ export class Neighbourhood {
 			quota,
 			takeover,
 			gatewayPort: 0,
+			// People open the player page of a box on the desk, and no foreign program runs beside it.
+			playerToken: false,
 			socket: join(dir, "agent.sock"),
 			...(maxPeers !== undefined && { maxPeers }),
 			...(tcp !== undefined && { tcp }),

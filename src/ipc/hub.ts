@@ -1,6 +1,10 @@
 import ipc from "node-ipc";
 
-/** An instance of node-ipc of our own: the module itself is one shared hub that logs payloads and reconnects for ever. */
+/**
+ * An instance of node-ipc of our own: the module itself is one shared hub that logs payloads and reconnects for ever. Its other
+ * defaults are not reached: a path is always given (or else it would be below /tmp), and the TLS keys that come with it, known
+ * to everybody, are for TCP.
+ */
 export function createHub(): InstanceType<typeof ipc.IPC> {
 	const hub = new ipc.IPC();
 	hub.config.silent = true;

@@ -4,13 +4,14 @@ import { dirname } from "node:path";
 import { LarderError, systemCode } from "../base/errors.ts";
 
 /**
- * Makes the folder of a socket (0750 if it is new) and clears away what a dead agent left there.
+ * Makes the folder of a socket (0750 if it is new) and clears away what a dead agent left there. Gives whether it is new.
  * Throws PORT_TAKEN when a live one answers, CONFIG_INVALID when the path is no place for a socket.
  */
-export async function preparePlace(socket: string): Promise<void> {
+export async function preparePlace(socket: string): Promise<boolean> {
 	const folder = dirname(socket);
+	let made: string | undefined;
 	try {
-		const made = await mkdir(folder, { recursive: true, mode: 0o750 });
+		made = await mkdir(folder, { recursive: true, mode: 0o750 });
 		// The umask may have taken bits away; a folder that was there before is its owner's affair.
 		if (made !== undefined) await chmod(folder, 0o750);
 	} catch (cause) {
@@ -20,7 +21,8 @@ export async function preparePlace(socket: string): Promise<void> {
 			{ cause },
 		);
 	}
-	if (!(await exists(socket))) return;
+	const isNew = made !== undefined;
+	if (!(await exists(socket))) return isNew;
 	if (await answers(socket)) {
 		throw new LarderError(
 			"PORT_TAKEN",
@@ -28,6 +30,7 @@ export async function preparePlace(socket: string): Promise<void> {
 		);
 	}
 	await unlink(socket);
+	return isNew;
 }
 
 async function exists(socket: string): Promise<boolean> {

@@ -2,19 +2,40 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { type ErrorCode, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { SECOND, within } from "../base/time.ts";
+import { monotonic, SECOND, sleep, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import {
+	IPC_METHODS,
 	type IpcMethod,
 	type IpcReply,
-	type IpcRequest,
 	ipcRequest,
+	isIpcMethod,
 	MAX_IPC_FRAME,
 } from "../wire/ipc.ts";
 import { parseMessage } from "../wire/json.ts";
 import { Frames } from "./frames.ts";
+import type { Meter } from "./meter.ts";
 
 export type IpcHandlers = Readonly<Record<IpcMethod, () => Promise<unknown>>>;
+
+/** What one client may take. */
+export interface Limits {
+	/** How long a handler may work, and the client may take over reading its reply. */
+	readonly patience: Millis;
+	/** How long the client may go without a whole request: who says nothing, and who says it by drops. */
+	readonly silence: Millis;
+	/** Requests a second, after a burst of as many as one second brings; more wait. */
+	readonly rate: number;
+}
+
+export interface SessionParts {
+	readonly socket: Socket;
+	readonly handlers: IpcHandlers;
+	readonly send: (line: string) => void;
+	readonly meter: Meter;
+	readonly log: Log;
+	readonly limits: Limits;
+}
 
 /** How long a refused client may still read why. */
 const LINGER = SECOND;
@@ -23,33 +44,25 @@ const LATE = Symbol("late");
 /**
  * One client of the agent. Requests are answered one after the other and nothing more is read meanwhile, so that a
  * client holds at most one socket buffer, one frame and one reply of the agent's memory, however much it sends.
- * Invariant: `working` is true exactly while one `work` runs.
+ * Invariants: `working` is true exactly while one `work` runs; `quiet` runs exactly while a request is waited for.
  */
 export class Session {
 	private readonly frames = new Frames();
 	private readonly gone = new AbortController();
 	private waiting: Buffer[] = [];
 	private working = false;
-	private readonly socket: Socket;
-	private readonly handlers: IpcHandlers;
-	private readonly send: (line: string) => void;
-	private readonly log: Log;
-	private readonly patience: Millis;
+	private quiet: NodeJS.Timeout | undefined;
+	/** When the requests answered so far would be spent, one after the other at the rate. */
+	private due: Millis = 0;
+	private readonly parts: SessionParts;
 
-	/** @param patience how long a handler may work, and the client may take over reading its reply */
-	constructor(
-		socket: Socket,
-		handlers: IpcHandlers,
-		send: (line: string) => void,
-		log: Log,
-		patience: Millis,
-	) {
-		this.socket = socket;
-		this.handlers = handlers;
-		this.send = send;
-		this.log = log;
-		this.patience = patience;
-		socket.once("close", () => this.gone.abort());
+	constructor(parts: SessionParts) {
+		this.parts = parts;
+		parts.socket.once("close", () => {
+			clearTimeout(this.quiet);
+			this.gone.abort();
+		});
+		this.expect();
 	}
 
 	receive(bytes: Buffer): void {
@@ -58,12 +71,13 @@ export class Session {
 	}
 
 	close(): void {
-		this.socket.destroy();
+		this.parts.socket.destroy();
 	}
 
 	private async work(): Promise<void> {
+		const { socket, log } = this.parts;
 		this.working = true;
-		this.socket.pause();
+		socket.pause();
 		try {
 			while (this.waiting.length > 0 && !this.gone.signal.aborted) {
 				const frame = this.waiting.shift();
@@ -73,10 +87,10 @@ export class Session {
 				this.refuse("too-large", `a frame is at most ${MAX_IPC_FRAME} bytes`);
 				return;
 			}
-			this.socket.resume();
+			socket.resume();
 		} catch (error) {
-			this.log.debug({ err: error }, "ipc client lost");
-			this.socket.destroy();
+			log.debug({ err: error }, "ipc client lost");
+			socket.destroy();
 		} finally {
 			this.working = false;
 		}
@@ -84,22 +98,51 @@ export class Session {
 
 	/** False when the connection is over. */
 	private async take(frame: Buffer): Promise<boolean> {
+		clearTimeout(this.quiet);
 		const request = parseMessage(ipcRequest, frame, MAX_IPC_FRAME);
 		if (!request.ok) {
 			this.refuse(request.reason, request.detail);
 			return false;
 		}
-		await this.reply(await this.answer(request.value));
+		const { id, method } = request.value;
+		if (!isIpcMethod(method)) {
+			this.refuse("unknown-method", `it is none of ${IPC_METHODS.join(", ")}`);
+			return false;
+		}
+		await this.turn();
+		this.parts.meter.requests.inc({ method });
+		await this.reply(await this.answer(id, method));
+		this.expect();
 		return true;
 	}
 
-	private async answer({ id, method }: IpcRequest): Promise<IpcReply> {
+	/** Hangs up on a client that does not bring a whole request in time. */
+	private expect(): void {
+		if (this.gone.signal.aborted) return;
+		const { socket, meter, limits } = this.parts;
+		this.quiet = setTimeout(() => {
+			meter.refusals.inc({ reason: "silent" });
+			socket.destroy();
+		}, limits.silence);
+	}
+
+	/** Resolves when the client's rate allows it one more request. */
+	private async turn(): Promise<void> {
+		const now = monotonic();
+		const due = Math.max(this.due, now);
+		this.due = due + SECOND / this.parts.limits.rate;
+		const wait = due - now - SECOND;
+		if (wait > 0) await sleep(wait, this.gone.signal);
+	}
+
+	private async answer(id: number, method: IpcMethod): Promise<IpcReply> {
+		const { handlers, limits, log } = this.parts;
 		try {
-			const result = await within(this.patience, this.handlers[method](), LATE);
+			const result = await within(limits.patience, handlers[method](), LATE);
 			if (result !== LATE) return { id, ok: true, result };
 			return failed(id, "COMMAND_FAILED", `${method} took too long`);
 		} catch (error) {
-			this.log.warn({ err: error, method }, "ipc request failed");
+			log.warn({ err: error, method }, "ipc request failed");
 			return error instanceof LarderError
 				? failed(id, error.code, error.message)
 				: failed(id, "COMMAND_FAILED", `${method} failed: ${String(error)}`);
@@ -107,29 +150,32 @@ export class Session {
 	}
 
 	private async reply(reply: IpcReply): Promise<void> {
-		if (!this.socket.writable) throw new Error("the client went away");
+		const { socket, send, limits } = this.parts;
+		if (!socket.writable) throw new Error("the client went away");
 		const line = `${JSON.stringify(reply)}\n`;
-		this.send(
+		send(
 			Buffer.byteLength(line) <= MAX_IPC_FRAME
 				? line
 				: `${JSON.stringify(failed(reply.id, "COMMAND_FAILED", "the answer does not fit into a frame"))}\n`,
 		);
-		if (!this.socket.writableNeedDrain) return;
-		const patience = AbortSignal.timeout(this.patience);
-		await once(this.socket, "drain", {
+		if (!socket.writableNeedDrain) return;
+		const patience = AbortSignal.timeout(limits.patience);
+		await once(socket, "drain", {
 			signal: AbortSignal.any([patience, this.gone.signal]),
 		});
 	}
 
 	/** Says why, once, and ends the connection. The socket stays paused: what follows is never read. */
 	private refuse(reason: string, detail: string): void {
+		const { socket, meter, log } = this.parts;
 		this.waiting = [];
-		this.log.debug({ reason }, "ipc client refused");
+		meter.refusals.inc({ reason });
+		log.debug({ reason }, "ipc client refused");
 		const line = JSON.stringify(
 			failed(null, "REQUEST_INVALID", `${reason}: ${detail}`),
 		);
-		if (this.socket.writable) this.socket.end(`${line}\n`);
-		const linger = setTimeout(() => this.socket.destroy(), LINGER);
+		if (socket.writable) socket.end(`${line}\n`);
+		const linger = setTimeout(() => socket.destroy(), LINGER);
 		this.gone.signal.addEventListener("abort", () => clearTimeout(linger));
 	}
 }

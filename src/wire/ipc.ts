@@ -6,12 +6,23 @@ import { counters, fill, reported, state } from "./reports.ts";
 /** One frame is one line of JSON. Longer ones end the connection. */
 export const MAX_IPC_FRAME = 256 * 1024;
 
-export const IPC_METHODS = ["status", "doctor"] as const;
+/** All that an agent can be asked. Nothing of it changes anything. */
+export const IPC_METHODS = [
+	"status",
+	"doctor",
+	"metrics",
+	"player-token",
+] as const;
 export type IpcMethod = (typeof IPC_METHODS)[number];
 
+export function isIpcMethod(method: string): method is IpcMethod {
+	return IPC_METHODS.some((each) => each === method);
+}
+
+/** `method` is any text, so that a method that is not known is told apart from what is no request. */
 export const ipcRequest = z.object({
 	id: z.number().check(z.int(), z.nonnegative()),
-	method: z.enum(IPC_METHODS),
+	method: z.string(),
 });
 export type IpcRequest = z.output<typeof ipcRequest>;
 
@@ -131,3 +142,16 @@ export type Check = z.output<typeof check>;
 /** What `doctor` answers. */
 export const diagnosis = z.object({ checks: z.array(check) });
 export type Diagnosis = z.output<typeof diagnosis>;
+
+/** What `metrics` answers: the figures in Prometheus' text format. */
+export const metrics = z.object({ text: z.string() });
+export type Metrics = z.output<typeof metrics>;
+
+/** What `player-token` answers. */
+export const playerToken = z.object({
+	/** What stands before `/titles` in a player's address: `http://127.0.0.1:8090/t/…`. */
+	base: z.string(),
+	/** Good for as long as the agent runs; null when the gateway asks for none. */
+	token: z.nullable(z.string()),
+});
+export type PlayerToken = z.output<typeof playerToken>;

@@ -59,8 +59,8 @@ t.test("the least a box needs, and the defaults", async (t) => {
 		store: { quota: { kind: "share", share: 0.5 }, streamingShare: 0.1 },
 		rates: { up: 0, down: 0, origin: 0 },
 		fill: { takeover: 10_000 },
-		gateway: { host: "127.0.0.1", port: 8090 },
-		ipc: { socket: "/run/larder/agent.sock" },
+		gateway: { host: "127.0.0.1", port: 8090, token: true, origins: [] },
+		ipc: { socket: "/run/larder/agent.sock", group: undefined },
 	});
 });
 
@@ -164,6 +164,45 @@ foreign = true
 			lines.some((line) => line.startsWith(start)),
 			start,
 		);
+});
+
+t.test("the gateway is the box's own, and pages play by name", async (t) => {
+	const problem = async (extra: string) =>
+		(await faults(t, `${LEAST}\n[gateway]\n${extra}`)).lines.join("\n");
+	for (const host of ["0.0.0.0", "::", "192.168.1.2", "localhost", "::1%lo"])
+		t.match(
+			await problem(`host = "${host}"`),
+			"gateway.host: takes a loopback address",
+		);
+	for (const site of [
+		"*",
+		"tv.example",
+		"https://tv.example/",
+		"https://TV.example",
+		"https://tv.example:443",
+		"https://me@tv.example",
+		"app://tv/x",
+		1,
+	])
+		t.match(
+			await problem(`origins = [${JSON.stringify(site)}]`),
+			"gateway.origins: takes a list of origins",
+			`${site}`,
+		);
+	const origins = [
+		"https://tv.example:8443",
+		"http://10.0.0.2",
+		"app://tv",
+		"null",
+	];
+	const at = folder(
+		t,
+		`${LEAST}\n[gateway]\nhost = "::1"\ntoken = false\norigins = ${JSON.stringify(origins)}\n[ipc]\ngroup = "tv"`,
+		{},
+	);
+	const { gateway, ipc } = await loadConfig(join(at, "larder.toml"));
+	t.match(gateway, { host: "::1", token: false, origins });
+	t.equal(ipc.group, "tv");
 });
 
 t.test("a list without bootstrap nodes has its own code", async (t) => {

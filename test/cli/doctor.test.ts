@@ -14,6 +14,7 @@ import { networkOf } from "../../src/wire/ids.ts";
 import type { Check } from "../../src/wire/ipc.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import { makeBootstrap } from "../fixture.ts";
+import { silentAgent } from "../ipc/silent.ts";
 import { run, shortFolder } from "./run.ts";
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -188,7 +189,7 @@ t.test("asks the agent when it runs", async (t) => {
 	];
 	const server = await startIpc({
 		socket,
-		handlers: { status: async () => "", doctor: async () => ({ checks }) },
+		handlers: { ...silentAgent, doctor: async () => ({ checks }) },
 		log: silent,
 	});
 	t.teardown(() => server.close());
@@ -204,7 +205,7 @@ t.test(
 		const { config, socket } = await box(t);
 		const server = await startIpc({
 			socket,
-			handlers: { status: async () => "", doctor: async () => "fine" },
+			handlers: { ...silentAgent, doctor: async () => "fine" },
 			log: silent,
 		});
 		t.teardown(() => server.close());

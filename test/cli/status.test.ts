@@ -12,6 +12,7 @@ import {
 	status,
 } from "../../src/wire/ipc.ts";
 import { parseValue } from "../../src/wire/json.ts";
+import { silentAgent } from "../ipc/silent.ts";
 import { run, shortFolder } from "./run.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -154,7 +155,7 @@ t.test(
 		const more = { ...sample, fromNewerAgent: true };
 		const server = await startIpc({
 			socket,
-			handlers: { status: async () => more, doctor: async () => "" },
+			handlers: { ...silentAgent, status: async () => more },
 			log: silent,
 		});
 		t.teardown(() => server.close());

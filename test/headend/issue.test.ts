@@ -67,7 +67,7 @@ t.test(
 		const silent = await loadConfig(path);
 		t.equal(silent.data, join(dir, "data"));
 
-		const free = /^# ((tcp_host|username|password_file) = )/gm;
+		const free = /^# ((tcp_host|username|password_file|group) = )/gm;
 		const said = text.replace(/^# (\w+ = (?!.*#))/gm, "$1");
 		const keys = Object.entries(parse(said)).flatMap(([name, value]) =>
 			typeof value === "object" && !Array.isArray(value)
@@ -85,10 +85,10 @@ t.test(
 		t.same(new Set(keys), new Set(known));
 
 		const optional = text.match(free) ?? [];
-		t.equal(optional.length, 3, "what has no default");
+		t.equal(optional.length, 4, "what has no default");
 		await writeFile(
 			path,
-			said.replace(/^(tcp_host|username|password_file) = /gm, "# $1 = "),
+			said.replace(/^(tcp_host|username|password_file|group) = /gm, "# $1 = "),
 		);
 		t.same(await loadConfig(path), silent, "said or not, they mean the same");
 		await writeFile(path, said);
@@ -119,7 +119,10 @@ t.test("what is set for a box is what it reads", async (t) => {
 		takeover: "9 s",
 		gatewayHost: "127.0.0.3",
 		gatewayPort: 10,
+		playerToken: false,
+		playerOrigins: ["https://tv.example"],
 		socket: "s",
+		socketGroup: "tv",
 	});
 	t.match(await loadConfig(join(dir, "larder.toml")), {
 		data: "/shards",
@@ -135,8 +138,13 @@ t.test("what is set for a box is what it reads", async (t) => {
 		store: { quota: { bytes: 4 * 1024 ** 3 }, streamingShare: 0.5 },
 		rates: { up: 6 * 1024, down: 7 * 1024, origin: 8 * 1024 },
 		fill: { takeover: 9000 },
-		gateway: { host: "127.0.0.3", port: 10 },
-		ipc: { socket: join(dir, "s") },
+		gateway: {
+			host: "127.0.0.3",
+			port: 10,
+			token: false,
+			origins: ["https://tv.example"],
+		},
+		ipc: { socket: join(dir, "s"), group: "tv" },
 	});
 });
 

@@ -5,6 +5,7 @@ import {
 	lstat,
 	mkdir,
 	mkdtemp,
+	readFile,
 	rm,
 	stat,
 	writeFile,
@@ -12,15 +13,22 @@ import {
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Counter, Registry } from "prom-client";
 import t, { type Test } from "tap";
 import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { callIpc } from "../../src/ipc/client.ts";
-import { MAX_IPC_CLIENTS, startIpc } from "../../src/ipc/server.ts";
+import {
+	type IpcOptions,
+	MAX_IPC_CLIENTS,
+	startIpc,
+} from "../../src/ipc/server.ts";
 import type { IpcHandlers } from "../../src/ipc/session.ts";
 import { MAX_IPC_FRAME } from "../../src/wire/ipc.ts";
+import { silentAgent } from "./silent.ts";
 
 const handlers: IpcHandlers = {
+	...silentAgent,
 	status: async () => ({ all: "well" }),
 	doctor: async () => {
 		throw new LarderError("STORE_FULL", "no room");
@@ -34,15 +42,22 @@ async function place(test: Test): Promise<string> {
 	return join(folder, "run", "agent.sock");
 }
 
-async function agent(test: Test, own: Partial<IpcHandlers> = {}) {
+async function agent(
+	test: Test,
+	own: Partial<IpcHandlers> = {},
+	more: Partial<IpcOptions> = {},
+) {
 	const socket = await place(test);
+	const registry = new Registry();
 	const server = await startIpc({
 		socket,
 		handlers: { ...handlers, ...own },
+		registry,
 		log: silent,
+		...more,
 	});
 	test.teardown(() => server.close());
-	return { socket, server };
+	return { socket, server, registry };
 }
 
 async function dial(test: Test, path: string): Promise<Socket> {
@@ -171,13 +186,21 @@ t.test(
 t.test(
 	"garbage, bad schema and long frames get one reply and the end",
 	async (t) => {
-		const { socket } = await agent(t);
+		const { socket, registry } = await agent(t);
+		const refusals = registry.getSingleMetric(
+			"larder_ipc_refusals_total",
+		) as Counter<"reason">;
 		for (const [bytes, reason] of [
 			["GET / HTTP/1.1\r\n\r\n", "not-json"],
 			[
 				'{"id":1,"method":"format"}\n{"id":2,"method":"status"}\n',
-				"bad-schema",
+				"unknown-method",
 			],
+			['{"id":1,"method":"__proto__"}\n', "unknown-method"],
+			['{"id":1,"method":["status"]}\n', "bad-schema"],
+			['{"id":-1,"method":"status"}\n', "bad-schema"],
+			[`${"[".repeat(100_000)}\n`, "not-json"],
+			[`${"[".repeat(100_000)}${"]".repeat(100_000)}\n`, "bad-schema"],
 			[`${"x".repeat(MAX_IPC_FRAME + 1)}\n`, "too-large"],
 			[Buffer.from([0xff, 0xfe, 0x00, 0x0a]), "not-json"],
 		] as const) {
@@ -189,6 +212,13 @@ t.test(
 			t.match(reply, { id: null, ok: false, code: "REQUEST_INVALID" });
 			t.ok(reply.message.startsWith(reason), reply.message);
 		}
+		const { values } = await refusals.get();
+		t.same(
+			Object.fromEntries(
+				values.map(({ labels, value }) => [labels.reason, value]),
+			),
+			{ "bad-schema": 3, "not-json": 3, "too-large": 1, "unknown-method": 2 },
+		);
 	},
 );
 
@@ -237,14 +267,13 @@ t.test("a gigabyte without a newline costs no memory", async (t) => {
 t.test("requests by the thousand are answered one by one", async (t) => {
 	let running = 0;
 	let most = 0;
-	const { socket } = await agent(t, {
-		status: async () => {
-			most = Math.max(most, ++running);
-			await new Promise(setImmediate);
-			running--;
-			return "x".repeat(1000);
-		},
-	});
+	const status = async () => {
+		most = Math.max(most, ++running);
+		await new Promise(setImmediate);
+		running--;
+		return "x".repeat(1000);
+	};
+	const { socket } = await agent(t, { status }, { rate: Infinity });
 	const client = await dial(t, socket);
 	const request = '{"id":1,"method":"status"}\n';
 	client.write(request.repeat(3000));
@@ -322,6 +351,7 @@ t.test(
 		const server = await startIpc({
 			socket,
 			handlers: {
+				...handlers,
 				status: () => new Promise(() => undefined),
 				doctor: async () => "x".repeat(200_000),
 			},
@@ -363,4 +393,79 @@ t.test("close ends open connections", async (t) => {
 	await Promise.all([server.close(), once(client, "close")]);
 	await server.close();
 	t.ok(client.closed);
+});
+
+t.test("a client over its rate waits, and nobody else", async (t) => {
+	// One, and the next in an hour.
+	const { socket } = await agent(t, {}, { rate: 1 / 3600 });
+	const client = await dial(t, socket);
+	let heard = "";
+	client.on("data", (part) => {
+		heard += part;
+	});
+	client.write('{"id":1,"method":"status"}\n'.repeat(5));
+	for (let i = 0; i < 20; i++) {
+		const other = callIpc(socket, "status", 5000);
+		t.same(await other, { all: "well" });
+	}
+	t.equal(heard.split("\n").length - 1, 1);
+});
+
+t.test("silent clients go, and those who speak by drops", async (t) => {
+	const { socket, registry } = await agent(t, {}, { silence: 100 });
+	const silentOne = await dial(t, socket);
+	const slow = await dial(t, socket);
+	const drip = setInterval(() => slow.write("x"), 10);
+	const busy = await dial(t, socket);
+	const gone = Promise.all([untilClosed(silentOne), untilClosed(slow)]);
+	let over = false;
+	void gone.then(() => {
+		over = true;
+	});
+	while (!over) {
+		busy.write('{"id":1,"method":"status"}\n');
+		t.match(await oneLine(busy), { ok: true });
+		await new Promise((resolve) => setTimeout(resolve, 10));
+	}
+	clearInterval(drip);
+	t.same(await gone, ["", ""]);
+	t.notOk(busy.closed);
+	t.match(
+		await registry.metrics(),
+		'larder_ipc_refusals_total{reason="silent"} 2',
+	);
+});
+
+t.test("the socket and a new folder are the group's", async (t) => {
+	const { gid } = await stat(tmpdir());
+	const [own = gid] = process.getgroups?.() ?? [];
+	const named = (await readFile("/etc/group", "utf8"))
+		.split("\n")
+		.find((line) => line.split(":")[2] === `${own}`)
+		?.split(":")[0];
+	for (const group of [`${own}`, named ?? `${own}`]) {
+		const { socket } = await agent(t, {}, { group });
+		t.equal((await stat(socket)).gid, own);
+		t.equal((await stat(join(socket, ".."))).gid, own);
+		t.equal((await stat(socket)).mode & 0o777, 0o660);
+		t.same(await callIpc(socket, "status", 5000), { all: "well" });
+	}
+	const socket = await place(t);
+	const group = "no-such-group";
+	await t.rejects(startIpc({ socket, group, handlers, log: silent }), {
+		code: "CONFIG_INVALID",
+		message: /no group no-such-group/,
+	});
+	await t.rejects(lstat(socket), { code: "ENOENT" }, "nobody listens");
+});
+
+t.test("a socket has its rights from the first moment", async (t) => {
+	const before = process.umask(0);
+	t.teardown(() => process.umask(before));
+	const socket = await place(t);
+	await mkdir(join(socket, ".."));
+	const server = await startIpc({ socket, handlers, log: silent });
+	t.equal(process.umask(), 0, "the process has its own again");
+	t.equal((await stat(socket)).mode & 0o777, 0o660);
+	await server.close();
 });

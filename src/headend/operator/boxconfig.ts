@@ -24,10 +24,15 @@ export interface BoxSettings {
 	readonly takeover?: string;
 	readonly gatewayHost?: string;
 	readonly gatewayPort?: number;
+	/** Whether players need a token. */
+	readonly playerToken?: boolean;
+	/** Origins of pages that may play, besides the box's own. */
+	readonly playerOrigins?: readonly string[];
 	readonly socket?: string;
+	readonly socketGroup?: string;
 }
 
-type Value = string | number | boolean;
+type Value = string | number | boolean | readonly string[];
 
 /** A larder.toml with every key that a box knows and what it means. */
 export function boxConfig(
@@ -83,10 +88,15 @@ ${key("takeover", settings.takeover, "10 s")}
 # Where players find titles; loopback only.
 ${key("host", settings.gatewayHost, "127.0.0.1")}
 ${key("port", settings.gatewayPort, 8090)}
+# With it, players need what \`larder player-token\` prints, new at each start, and there are no player page and no /metrics.
+${key("token", settings.playerToken, true)}
+# Pages of other origins that may play ("https://tv.example"; "null" for pages from files). The box's own always may.
+${key("origins", settings.playerOrigins, [])}
 
 [ipc]
-# Where the box's user interface and the larder command reach the agent.
+# Where the box's user interface and the larder command reach the agent, and the group of those who may.
 ${key("socket", settings.socket, "/run/larder/agent.sock")}
+${settings.socketGroup === undefined ? '# group = "larder"' : key("group", settings.socketGroup, "")}
 `;
 }
 

@@ -1,0 +1,47 @@
+import type * as z from "zod/mini";
+import { LarderError } from "../base/errors.ts";
+import { SECOND } from "../base/time.ts";
+import { callIpc } from "../ipc/client.ts";
+import { type IpcMethod, metrics, playerToken } from "../wire/ipc.ts";
+import { parseValue } from "../wire/json.ts";
+import { print, printJson } from "./output.ts";
+
+const PATIENCE = 5 * SECOND;
+
+/** An agent's answer: as it came, for programs, and as this version of Larder reads it. */
+export interface Answer<T> {
+	readonly raw: unknown;
+	readonly value: T;
+}
+
+/** Asks the running agent. Throws IPC_UNREACHABLE when none answers, COMMAND_FAILED when it is of another mind about the answer. */
+export async function ask<T extends z.ZodMiniType>(
+	socket: string,
+	method: IpcMethod,
+	schema: T,
+	patience = PATIENCE,
+): Promise<Answer<z.output<T>>> {
+	const raw = await callIpc(socket, method, patience);
+	const read = parseValue(schema, raw);
+	if (read.ok) return { raw, value: read.value };
+	throw new LarderError(
+		"COMMAND_FAILED",
+		`the agent's answer to ${method} does not fit this version of larder: ${read.detail}`,
+	);
+}
+
+/** Prints the agent's figures as Prometheus reads them. */
+export async function metricsCommand(socket: string): Promise<void> {
+	const { value } = await ask(socket, "metrics", metrics);
+	print(value.text.trimEnd());
+}
+
+/** Prints what a player's addresses start with, the token in it. */
+export async function playerTokenCommand(options: {
+	readonly socket: string;
+	readonly json: boolean;
+}): Promise<void> {
+	const { raw, value } = await ask(options.socket, "player-token", playerToken);
+	if (options.json) printJson(raw);
+	else print(value.base);
+}

@@ -1,0 +1,11 @@
+import type { IpcHandlers } from "../../src/ipc/session.ts";
+
+const nothing = async () => "";
+
+/** What an agent answers that has nothing to say. */
+export const silentAgent: IpcHandlers = {
+	status: nothing,
+	doctor: nothing,
+	metrics: nothing,
+	"player-token": nothing,
+};
