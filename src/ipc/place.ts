@@ -1,7 +1,9 @@
-import { chmod, lstat, mkdir, unlink } from "node:fs/promises";
+import { chmod, constants, lstat, mkdir, stat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { LarderError, systemCode } from "../base/errors.ts";
+
+const STICKY = 0o1000;
 
 /**
  * Makes the folder of a socket (0750 if it is new) and clears away what a dead agent left there. Gives whether it is new.
@@ -22,6 +24,12 @@ export async function preparePlace(socket: string): Promise<boolean> {
 		);
 	}
 	const isNew = made !== undefined;
+	if (!isNew && isOpenToAll((await stat(folder)).mode)) {
+		throw new LarderError(
+			"CONFIG_INVALID",
+			`ipc.socket: anybody may write to the folder ${folder}, and put another socket there`,
+		);
+	}
 	if (!(await exists(socket))) return isNew;
 	if (await answers(socket)) {
 		throw new LarderError(
@@ -31,6 +39,11 @@ export async function preparePlace(socket: string): Promise<boolean> {
 	}
 	await unlink(socket);
 	return isNew;
+}
+
+/** Whether anybody may remove what is not theirs; in a folder like /tmp they may not. */
+function isOpenToAll(mode: number): boolean {
+	return (mode & constants.S_IWOTH) !== 0 && (mode & STICKY) === 0;
 }
 
 async function exists(socket: string): Promise<boolean> {

@@ -112,6 +112,20 @@ t.test("leaves the mode of a folder that was there", async (t) => {
 	await server.close();
 });
 
+t.test("refuses a folder where others could replace the socket", async (t) => {
+	const socket = await place(t);
+	await mkdir(join(socket, ".."));
+	await chmod(join(socket, ".."), 0o777);
+	await t.rejects(startIpc({ socket, handlers, log: silent }), {
+		code: "CONFIG_INVALID",
+		message: /anybody may write/,
+	});
+	// As /tmp is: each may remove only what is theirs.
+	await chmod(join(socket, ".."), 0o1777);
+	const server = await startIpc({ socket, handlers, log: silent });
+	await server.close();
+});
+
 t.test("takes over a stale socket, never a live one", async (t) => {
 	const { socket, server } = await agent(t);
 	await t.rejects(startIpc({ socket, handlers, log: silent }), {
@@ -463,7 +477,7 @@ t.test("a socket has its rights from the first moment", async (t) => {
 	const before = process.umask(0);
 	t.teardown(() => process.umask(before));
 	const socket = await place(t);
-	await mkdir(join(socket, ".."));
+	await mkdir(join(socket, ".."), { mode: 0o700 });
 	const server = await startIpc({ socket, handlers, log: silent });
 	t.equal(process.umask(), 0, "the process has its own again");
 	t.equal((await stat(socket)).mode & 0o777, 0o660);
