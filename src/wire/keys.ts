@@ -43,6 +43,18 @@ export function secretKey(pair: KeyPair): Buffer {
 	return Buffer.concat([pair.seed, pair.publicKey]);
 }
 
+/** The key as TLS takes it: PKCS #8 in PEM. A secret. */
+export function privateKeyPem(pair: KeyPair): string {
+	return privateKey(pair.seed)
+		.export({ format: "pem", type: "pkcs8" })
+		.toString();
+}
+
+/** The DER that X.509 has for a public key of 32 bytes: SubjectPublicKeyInfo. */
+export function publicKeyInfo(publicKey: Uint8Array): Buffer {
+	return Buffer.concat([PUBLIC_HEADER, publicKey]);
+}
+
 /** A 64-byte Ed25519 signature over `domain`, a zero byte and `message`: nothing signed for one use passes for another. */
 export function signBytes(
 	domain: string,
@@ -60,7 +72,7 @@ export function verifyBytes(
 ): boolean {
 	if (publicKey.byteLength !== 32 || signature.byteLength !== 64) return false;
 	const key = createPublicKey({
-		key: Buffer.concat([PUBLIC_HEADER, publicKey]),
+		key: publicKeyInfo(publicKey),
 		format: "der",
 		type: "spki",
 	});

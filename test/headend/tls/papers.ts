@@ -1,0 +1,48 @@
+import { DAY } from "../../../src/base/time.ts";
+import {
+	type Authority,
+	certifyIssuer,
+	certifyRoot,
+	certifyServer,
+	type IssuerPapers,
+} from "../../../src/headend/tls/authority.ts";
+import type { Dates } from "../../../src/headend/tls/x509.ts";
+import {
+	generateKeyPair,
+	type KeyPair,
+	privateKeyPem,
+} from "../../../src/wire/keys.ts";
+
+/** A network's authority for TLS, made for one test. */
+export interface Papers extends IssuerPapers {
+	readonly root: KeyPair;
+	readonly ca: string;
+	readonly authority: Authority;
+}
+
+export async function newPapers(): Promise<Papers> {
+	const root = generateKeyPair();
+	const pair = generateKeyPair();
+	const papers = await certifyIssuer(root, pair.publicKey, Date.now());
+	const { intermediate } = papers;
+	const ca = await certifyRoot(root, Date.now());
+	return { ...papers, root, ca, authority: { pair, intermediate } };
+}
+
+/** Valid from so many days from now until so many days from now. */
+export function days(from: number, to: number): Dates {
+	const now = Date.now();
+	return { notBefore: now + from * DAY, notAfter: now + to * DAY };
+}
+
+/** A server's certificate and key, in PEM. */
+export async function newServer(
+	authority: Authority,
+	dates = days(-1, 1),
+	hosts: [string, ...string[]] = ["127.0.0.1"],
+): Promise<{ cert: string; key: string }> {
+	const pair = generateKeyPair();
+	const { publicKey } = pair;
+	const cert = await certifyServer(authority, { hosts, publicKey, ...dates });
+	return { cert, key: privateKeyPem(pair) };
+}
