@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { LarderError } from "../base/errors.ts";
 import type { BrokerAccess } from "./connection.ts";
+import type { TlsAccess } from "./tls.ts";
 
 /** How a configuration says to get to the broker, with absolute paths. Secrets stay in their files. */
 export interface BrokerSettings {
@@ -10,6 +11,16 @@ export interface BrokerSettings {
 	readonly passwordFile?: string | undefined;
 	/** PEM of the authority that vouches for the broker; those that the system trusts unless set. */
 	readonly ca?: string | undefined;
+}
+
+/** The certificates of one that shows its own to a broker of the operator's. */
+export interface OwnTls extends Pick<TlsAccess, "time"> {
+	/** PEM of the operator's root, which is pinned unless the settings name another authority. */
+	readonly ca: string;
+	/** Makes or reads certificate and key, in PEM, for a connection with this client id. */
+	readonly show: (
+		clientId: string,
+	) => Promise<Required<Pick<TlsAccess, "cert" | "key">>>;
 }
 
 /** What a broker's address has to be and is not; undefined when nothing is wrong. Never repeats the address. */
@@ -24,9 +35,13 @@ export function faultOfBrokerUrl(url: string): string | undefined {
 		: "must have no user name and password in it: set broker.username and broker.password_file";
 }
 
-/** Reads what the settings name. Throws CONFIG_INVALID naming the key. */
+/**
+ * Reads what the settings name. Throws CONFIG_INVALID naming the key.
+ * @param own shown to an mqtts:// broker for which no user name is set
+ */
 export async function brokerAccess(
 	settings: BrokerSettings,
+	own?: OwnTls,
 ): Promise<BrokerAccess> {
 	const { url, username, passwordFile, ca } = settings;
 	const password =
@@ -38,7 +53,13 @@ export async function brokerAccess(
 		url,
 		...(username !== undefined && { username }),
 		...(password !== undefined && { password }),
-		...(authority !== undefined && { tls: { ca: authority } }),
+		...(url.startsWith("mqtts:") && {
+			tls: async (clientId) => ({
+				ca: authority ?? (username === undefined ? own?.ca : undefined),
+				time: own?.time,
+				...(username === undefined && (await own?.show(clientId))),
+			}),
+		}),
 	};
 }
 

@@ -12,6 +12,7 @@ import {
 	PACKET_ROOM,
 	type Will,
 } from "./connection.ts";
+import type { TlsAccess } from "./tls.ts";
 
 export interface Timing {
 	/** The first reconnect is drawn from [0, base), later ones from up to `cap`. */
@@ -55,6 +56,7 @@ export interface PublishOptions {
 
 type Phase =
 	| { readonly is: "waiting"; readonly retry?: NodeJS.Timeout }
+	| { readonly is: "preparing" }
 	| { readonly is: "connecting"; readonly client: MqttClient }
 	| {
 			readonly is: "up";
@@ -107,17 +109,13 @@ export class MqttSession {
 		return this.connected ? undefined : this.lastTrouble;
 	}
 
-	/** Connects, and from then on always connects again until closed. Throws BROKER_FAILED for a wrong address or PEM. */
+	/** Connects, and from then on always connects again until closed. Throws BROKER_FAILED for a wrong address. */
 	start(): void {
 		const { url } = this.options;
 		const fault = faultOfBrokerUrl(url);
 		if (fault !== undefined)
 			throw new LarderError("BROKER_FAILED", `the broker's address ${fault}`);
-		try {
-			this.attempt();
-		} catch (cause) {
-			throw new LarderError("BROKER_FAILED", `cannot use ${url}`, { cause });
-		}
+		void this.attempt();
 	}
 
 	/** The box woke or the network came back: does not wait out a long pause. */
@@ -125,7 +123,7 @@ export class MqttSession {
 		if (this.phase.is !== "waiting" || this.phase.retry === undefined) return;
 		clearTimeout(this.phase.retry);
 		this.attempts = 0;
-		this.attempt();
+		void this.attempt();
 	}
 
 	/** QoS 1; resolves when the broker has it. Rejects with BROKER_FAILED when it is away, goes away or refuses. */
@@ -196,11 +194,25 @@ export class MqttSession {
 		return within(500, said, false);
 	}
 
-	private attempt(): void {
+	private async attempt(): Promise<void> {
+		const phase = { is: "preparing" } as const;
+		this.phase = phase;
 		this.refusedVersion = false;
 		this.lastWill = this.options.will?.();
+		try {
+			const tls = await this.options.tls?.(this.options.clientId);
+			if (this.phase === phase) this.connect(tls);
+		} catch (error) {
+			this.lastTrouble = describe(error);
+			if (this.phase === phase) this.fall();
+		}
+	}
+
+	/** Throws for what is not PEM. */
+	private connect(tls: TlsAccess | undefined): void {
 		const client = connect({
 			...this.options,
+			tls,
 			protocol: this.protocol,
 			will: this.lastWill,
 			willDelay: this.timing.willDelay,
@@ -216,7 +228,9 @@ export class MqttSession {
 		client.on("disconnect", ({ reasonCode }) => {
 			this.lastTrouble = `the broker ended the session, reason ${reasonCode}`;
 		});
-		client.once("close", () => this.fall(client));
+		client.once("close", () => {
+			if ("client" in this.phase && this.phase.client === client) this.fall();
+		});
 	}
 
 	private async handle(topic: string, payload: Buffer): Promise<void> {
@@ -250,9 +264,8 @@ export class MqttSession {
 		this.options.onUp?.();
 	}
 
-	private fall(client: MqttClient): void {
+	private fall(): void {
 		const { phase, lastTrouble: trouble } = this;
-		if (!("client" in phase) || phase.client !== client) return;
 		if (phase.is === "up") {
 			clearTimeout(phase.steady);
 			this.turned = Date.now();
@@ -272,7 +285,7 @@ export class MqttSession {
 			: fullJitter(this.attempts++, this.timing.base, this.timing.cap);
 		this.phase = {
 			is: "waiting",
-			retry: setTimeout(() => this.attempt(), pause),
+			retry: setTimeout(() => void this.attempt(), pause),
 		};
 		this.giveUp("the connection to the broker was lost");
 	}

@@ -1,12 +1,9 @@
-import { Socket } from "node:net";
-import {
-	connect as connectMqtt,
-	type IClientOptions,
-	type MqttClient,
-} from "mqtt";
+import { connect as connectTcp, type Socket } from "node:net";
+import { type IClientOptions, MqttClient } from "mqtt";
 import { HOUR, SECOND } from "../base/time.ts";
 import { type Bytes, KiB, type Millis } from "../base/units.ts";
 import { MAX_MESSAGE } from "../wire/json.ts";
+import { openTls, type TlsAccess } from "./tls.ts";
 
 /** Where the broker is and how to get in. */
 export interface BrokerAccess {
@@ -14,8 +11,11 @@ export interface BrokerAccess {
 	readonly url: string;
 	readonly username?: string;
 	readonly password?: string;
-	/** PEM: the operator's CA, and the box's certificate where the broker asks for one. */
-	readonly tls?: Pick<IClientOptions, "ca" | "cert" | "key">;
+	/**
+	 * For `mqtts:`, asked anew before every attempt: certificates are renewed while connections live. Without it the authorities that the
+	 * system trusts are believed, and no certificate is shown.
+	 */
+	readonly tls?: (clientId: string) => Promise<TlsAccess> | TlsAccess;
 }
 
 /** Retained, QoS 1. */
@@ -25,7 +25,8 @@ export interface Will {
 }
 
 /** One attempt to be connected. */
-export interface ConnectionOptions extends BrokerAccess {
+export interface ConnectionOptions extends Omit<BrokerAccess, "tls"> {
+	readonly tls: TlsAccess | undefined;
 	readonly clientId: string;
 	/** MQTT 3.1.1 or 5. */
 	readonly protocol: 4 | 5;
@@ -37,13 +38,25 @@ export interface ConnectionOptions extends BrokerAccess {
 /** Topic and properties of a packet, beside its payload. */
 export const PACKET_ROOM: Bytes = KiB;
 
-/** Begins to connect, once: MQTT.js is kept from reconnecting by itself, since it knows no jitter. */
+/** Begins to connect, once: MQTT.js is kept from reconnecting by itself, since it knows no jitter. Throws for what is not PEM. */
 export function connect(options: ConnectionOptions): MqttClient {
-	const client = connectMqtt(options.url, clientOptions(options));
+	const { url, tls } = options;
+	const client = new MqttClient(
+		() => openStream(new URL(url), tls),
+		clientOptions(options),
+	);
 	limitPackets(client);
-	// Held back for the sake of fuller packets, a question for a title key would cost the viewer 40 ms.
-	if (client.stream instanceof Socket) client.stream.setNoDelay(true);
 	return client;
+}
+
+function openStream(url: URL, tls: TlsAccess = {}): Socket {
+	const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+	const stream =
+		url.protocol === "mqtts:"
+			? openTls(host, Number(url.port || 8883), tls)
+			: connectTcp({ host, port: Number(url.port || 1883) });
+	// Held back for the sake of fuller packets, a question for a title key would cost the viewer 40 ms.
+	return stream.setNoDelay(true);
 }
 
 /** Whether the broker refused because it does not speak this version of MQTT. */
@@ -56,7 +69,6 @@ function clientOptions({
 	clientId,
 	username,
 	password,
-	tls,
 	protocol,
 	will,
 	willDelay,
@@ -74,7 +86,6 @@ function clientOptions({
 		writeCache: false,
 		...(username !== undefined && { username }),
 		...(password !== undefined && { password }),
-		...tls,
 		...(five && {
 			properties: {
 				sessionExpiryInterval: HOUR / SECOND,

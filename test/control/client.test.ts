@@ -104,10 +104,24 @@ t.test("a server that hangs up on everybody is tried again", async (t) => {
 t.test("an address that is none", async (t) => {
 	for (const url of ["", "larder.example", "gopher://larder.example"])
 		t.throws(() => session(t, url), { code: "BROKER_FAILED" }, url);
-	const tls = { cert: "no PEM", key: "no PEM" };
-	t.throws(() => session(t, "mqtts://127.0.0.1:9", { tls }), {
-		code: "BROKER_FAILED",
+});
+
+t.test("a certificate that is none is told, and read again", async (t) => {
+	const asked = new Happenings<string>();
+	const clientId = newBox();
+	const { session: one, lines } = session(t, "mqtts://127.0.0.1:9", {
+		clientId,
+		tls: (name) => {
+			asked.add(name);
+			if (asked.all.length === 1) throw new Error("not there yet");
+			return { cert: "no PEM", key: "no PEM" };
+		},
 	});
+	await lines.until((line) => line.includes("not there yet"));
+	await lines.until((line) => line.includes("PEM"));
+	await asked.until(() => asked.all.length === 4);
+	t.equal(asked.all[3], clientId);
+	t.equal(one.connected, false);
 });
 
 for (const [name, make] of Object.entries(BROKERS))

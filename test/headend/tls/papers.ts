@@ -20,12 +20,13 @@ export interface Papers extends IssuerPapers {
 	readonly authority: Authority;
 }
 
-export async function newPapers(): Promise<Papers> {
+/** @param at when it was made */
+export async function newPapers(at = Date.now()): Promise<Papers> {
 	const root = generateKeyPair();
 	const pair = generateKeyPair();
-	const papers = await certifyIssuer(root, pair.publicKey, Date.now());
+	const papers = await certifyIssuer(root, pair.publicKey, at);
 	const { intermediate } = papers;
-	const ca = await certifyRoot(root, Date.now());
+	const ca = await certifyRoot(root, at);
 	return { ...papers, root, ca, authority: { pair, intermediate } };
 }
 
