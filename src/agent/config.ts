@@ -48,6 +48,8 @@ export interface Config {
 		readonly url: string;
 		readonly username: string | undefined;
 		readonly passwordFile: string | undefined;
+		/** PEM of the authority that vouches for the broker. */
+		readonly ca: string | undefined;
 	};
 	readonly origin: { readonly url: string };
 	readonly store: {
@@ -112,6 +114,7 @@ const KEYS = {
 	"broker.url": must(url("mqtt", "mqtts")),
 	"broker.username": free(text),
 	"broker.password_file": free(text),
+	"broker.ca": free(text),
 	"origin.url": must(url("http", "https")),
 	"store.quota": may(quota, { kind: "share", share: 0.5 }),
 	"store.streaming_share": may(figure(0, 1), 0.1),
@@ -195,6 +198,7 @@ function refusal(faults: readonly Fault[], { entries }: Entries): LarderError {
 function assemble(get: Get, folder: string): Config {
 	const place = (path: string) => resolve(folder, path);
 	const passwordFile = get("broker.password_file");
+	const ca = get("broker.ca");
 	return {
 		data: place(get("data")),
 		logLevel: get("log_level"),
@@ -213,6 +217,7 @@ function assemble(get: Get, folder: string): Config {
 			url: get("broker.url"),
 			username: get("broker.username"),
 			passwordFile: passwordFile && place(passwordFile),
+			ca: ca && place(ca),
 		},
 		origin: { url: get("origin.url") },
 		store: {

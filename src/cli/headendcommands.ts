@@ -3,7 +3,6 @@ import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import { backup, restore } from "../headend/backup/backup.ts";
-import { startBroker } from "../headend/control/broker.ts";
 import { startHeadend } from "../headend/headend.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, openOperator } from "../headend/operator/operator.ts";
@@ -12,6 +11,7 @@ import { isRegion, short } from "../wire/ids.ts";
 import { MAX_RANK } from "../wire/placement.ts";
 import { addAccessCommands } from "./accesscommands.ts";
 import { whole } from "./argument.ts";
+import { addBrokerCommands } from "./brokercommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
 import { print } from "./output.ts";
@@ -22,6 +22,7 @@ import { addTitleCommands } from "./titlecommands.ts";
 export function addHeadendCommands(program: Command): void {
 	addFolderCommands(program);
 	addServiceCommands(program);
+	addBrokerCommands(program);
 	addTitleCommands(program);
 	addFleetCommands(program);
 	addAccessCommands(program);
@@ -139,19 +140,6 @@ function addServiceCommands(program: Command): void {
 						log.info({ bytesSent: origin.bytesSent }, "closed");
 					},
 				};
-			});
-		});
-	program
-		.command("broker")
-		.description("run the small MQTT broker for the desk (loopback only)")
-		.option("--host <address>", "a loopback address", "127.0.0.1")
-		.option("--port <port>", "TCP port", whole(0, 65_535), 1883)
-		.action(async ({ host, port }: { host: string; port: number }) => {
-			const log = createLog("broker", "info");
-			await runService(log, async () => {
-				const broker = await startBroker({ host, port, log });
-				log.info({ port: broker.port }, "ready");
-				return broker;
 			});
 		});
 }

@@ -33,6 +33,8 @@ export interface ConnectionOptions extends Omit<BrokerAccess, "tls"> {
 	readonly will: Will | undefined;
 	/** How long an MQTT 5 broker waits for the box before it publishes the will. */
 	readonly willDelay: Millis;
+	/** Ends what session there is under this client id, and leaves none. */
+	readonly fleeting?: boolean;
 }
 
 /** Topic and properties of a packet, beside its payload. */
@@ -72,12 +74,13 @@ function clientOptions({
 	protocol,
 	will,
 	willDelay,
+	fleeting = false,
 }: ConnectionOptions): IClientOptions {
 	const five = protocol === 5;
 	return {
 		protocolVersion: protocol,
 		clientId,
-		clean: false,
+		clean: fleeting,
 		keepalive: 30,
 		connectTimeout: 10 * SECOND,
 		reconnectPeriod: 0,
@@ -88,7 +91,7 @@ function clientOptions({
 		...(password !== undefined && { password }),
 		...(five && {
 			properties: {
-				sessionExpiryInterval: HOUR / SECOND,
+				sessionExpiryInterval: fleeting ? 0 : HOUR / SECOND,
 				maximumPacketSize: MAX_MESSAGE + PACKET_ROOM,
 			},
 		}),

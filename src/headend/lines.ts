@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
-import { brokerAccess } from "../control/access.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
@@ -10,10 +9,10 @@ import { answerRequest } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
 import { openNode } from "./node.ts";
-import { brokerOf } from "./operator/config.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { entryOf } from "./publish/titles.ts";
 import type { Stores } from "./stores.ts";
+import { headendAccess } from "./tls/access.ts";
 
 /** The headend's lines to its region: the broker, the swarm, and what goes over both. */
 export interface Lines {
@@ -32,7 +31,7 @@ export async function openLines(
 ): Promise<Lines> {
 	const { operator, fleet, heads, catalog, shelf } = stores;
 	const { dir, region, config } = operator;
-	const access = await brokerAccess(brokerOf(dir, config));
+	const access = await headendAccess(operator);
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
 	const isRevoked = (box: BoxId) => announcer.isRevoked(box);
 	const commands: Commands = new Commands(operator, (box, envelope, expiry) =>

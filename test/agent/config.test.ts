@@ -54,6 +54,7 @@ t.test("the least a box needs, and the defaults", async (t) => {
 			url: "mqtts://broker.example",
 			username: undefined,
 			passwordFile: undefined,
+			ca: undefined,
 		},
 		origin: { url: "http://origin.example/titles" },
 		store: { quota: { kind: "share", share: 0.5 }, streamingShare: 0.1 },
@@ -102,11 +103,12 @@ t.test("values with units, and paths", async (t) => {
 			is,
 		);
 	const { at, config } = await read(
-		'data = "/var/lib/larder"\nidentity = "keys/box.json"\n[broker]\npassword_file = "secret"\n[ipc]\nsocket = "run/s"',
+		'data = "/var/lib/larder"\nidentity = "keys/box.json"\n[broker]\npassword_file = "secret"\nca = "ca.pem"\n[ipc]\nsocket = "run/s"',
 	);
 	t.equal(config.data, "/var/lib/larder");
 	t.equal(config.identity, join(at, "keys/box.json"));
 	t.equal(config.broker.passwordFile, join(at, "secret"));
+	t.equal(config.broker.ca, join(at, "ca.pem"));
 	t.equal(config.ipc.socket, join(at, "run/s"));
 });
 

@@ -52,8 +52,8 @@ t.test(
 		t.same(
 			keys.sort(),
 			[
-				"network-secret",
-				"root.json",
+				...["network-secret", "root.json"],
+				...["ca.pem", "ca-crl.pem", "issuer.pem"],
 				...PURPOSES.map((p) => `${p}.json`),
 			].sort(),
 		);

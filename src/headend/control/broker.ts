@@ -1,19 +1,39 @@
 import { once } from "node:events";
-import { BlockList, createServer, isIPv6, type Socket } from "node:net";
+import {
+	BlockList,
+	createServer as createTcpServer,
+	isIPv6,
+	type Server,
+	type Socket,
+} from "node:net";
+import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { Aedes, type AuthenticateError, type Client } from "aedes";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import { SECOND } from "../../base/time.ts";
 import { type Bytes, KiB } from "../../base/units.ts";
 import { isBoxId } from "../../wire/ids.ts";
 import { MAX_MESSAGE } from "../../wire/json.ts";
 import { parseTopic } from "../../wire/topics.ts";
 
 export interface BrokerOptions {
-	/** A loopback address: without TLS a client's name is only its word. */
+	/** A loopback address unless there is TLS: without it a client's name is only its word. */
 	readonly host: string;
 	/** 0 takes a free one. */
 	readonly port: number;
+	/** With it, clients come in by certificates of the operator's, each under the certificate's name only. */
+	readonly tls?: BrokerTls;
 	readonly log: Log;
+}
+
+/** All in PEM. */
+export interface BrokerTls {
+	readonly ca: string;
+	/** The server's certificate, the issuer's behind it. */
+	readonly cert: string;
+	readonly key: string;
+	/** A revocation list of each authority that there is, `ca` too. */
+	readonly crl: string[];
 }
 
 export interface Broker {
@@ -29,24 +49,31 @@ const UNREAD: Bytes = MAX_MESSAGE + 128 * KiB;
 /** "Identifier rejected" in MQTT 3.1.1. */
 const IDENTIFIER_REJECTED = 2;
 
+const HANDSHAKE = {
+	requestCert: true,
+	rejectUnauthorized: true,
+	minVersion: "TLSv1.2",
+	handshakeTimeout: 10 * SECOND,
+} as const;
+
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
 LOOPBACK.addAddress("::1", "ipv6");
 
 /**
- * A small MQTT 3.1.1 broker for the desk, where nothing else runs: it forgets everything when it stops.
+ * A small MQTT 3.1.1 broker for the desk and small networks: it forgets everything when it stops.
  * Throws CONFIG_INVALID for a host that others could reach, PORT_TAKEN.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
-	const { host, port, log } = options;
-	if (!isLoopback(host))
+	const { host, port, tls, log } = options;
+	if (tls === undefined && !isLoopback(host))
 		throw new LarderError(
 			"CONFIG_INVALID",
-			`the embedded broker listens on loopback only, not on ${host}: use Mosquitto or EMQX with TLS`,
+			`without TLS the embedded broker listens on loopback only, not on ${host}`,
 		);
 	const aedes = await Aedes.createBroker({
 		authenticate: (client, _name, _password, done) =>
-			mayConnect(client.id) ? done(null, true) : done(rejected(client), false),
+			mayConnect(client) ? done(null, true) : done(rejected(client), false),
 		authorizePublish: (client, { topic, payload }, done) => {
 			const fits = payload.length <= MAX_MESSAGE;
 			const allowed = client !== null && fits && mayPublish(client.id, topic);
@@ -70,12 +97,15 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 	aedes.on("connectionError", (_client, error) => log.debug({}, error.message));
 	const guard = guardPackets(aedes);
 	const sockets = new Set<Socket>();
-	const server = createServer({ noDelay: true }, (socket) => {
-		sockets.add(socket);
-		socket.on("close", () => sockets.delete(socket));
+	const server = openServer(tls, (socket) => {
 		guard(socket);
 		aedes.handle(socket);
 	});
+	server.on("connection", (socket) => {
+		sockets.add(socket);
+		socket.on("close", () => sockets.delete(socket));
+	});
+	server.on("tlsClientError", (error: Error) => log.debug({}, error.message));
 	server.listen(port, host);
 	try {
 		await once(server, "listening");
@@ -106,8 +136,20 @@ function isLoopback(host: string): boolean {
 	return LOOPBACK.check(host, isIPv6(host) ? "ipv6" : "ipv4");
 }
 
-function mayConnect(client: string): boolean {
-	return isBoxId(client) || client.startsWith(HEADEND);
+function openServer(
+	tls: BrokerTls | undefined,
+	onClient: (socket: Socket) => void,
+): Server {
+	if (tls === undefined) return createTcpServer({ noDelay: true }, onClient);
+	return createTlsServer({ ...tls, ...HANDSHAKE, noDelay: true }, onClient);
+}
+
+/** By a name that is a box's or a headend's, and that the certificate bears where there is one. */
+function mayConnect({ id, conn }: Client): boolean {
+	if (!isBoxId(id) && !id.startsWith(HEADEND)) return false;
+	return (
+		!(conn instanceof TLSSocket) || conn.getPeerCertificate().subject.CN === id
+	);
 }
 
 /** A box writes what goes up from it; the headend writes what is Larder's. */
@@ -129,7 +171,9 @@ function maySubscribe(client: string, filter: string): boolean {
 }
 
 function rejected(client: Client): AuthenticateError {
-	const error = new Error(`${client.id} is neither a box nor a headend`);
+	const error = new Error(
+		`${client.id} is neither a box nor a headend, or somebody else's name`,
+	);
 	return Object.assign(error, { returnCode: IDENTIFIER_REJECTED });
 }
 

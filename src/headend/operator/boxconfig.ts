@@ -62,6 +62,8 @@ ${key("tcp_port", settings.tcpPort, 0)}
 
 [broker]
 url = ${JSON.stringify(broker.url)}
+# Who vouches for an mqtts:// broker (PEM), if it is not the operator; and a login, for a broker that wants one of boxes.
+# ca = "broker-ca.pem"
 # username = "box"
 # password_file = "broker-password"
 

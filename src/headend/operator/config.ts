@@ -42,6 +42,7 @@ const schema = z.strictObject({
 		username: z.optional(text),
 		password_file: z.optional(text),
 		ca: z.optional(text),
+		reload: z.optional(z.array(text)),
 	}),
 	origin: z.strictObject({ host, port, url }),
 	api: z.strictObject({ host, port }),
@@ -134,12 +135,16 @@ port = ${settings.swarmPort ?? SWARM_PORT}
 [broker]
 # The MQTT broker, as boxes and headend reach it: mqtt:// or mqtts://
 url = ${quoted(settings.brokerUrl ?? `mqtt://${host}:1883`)}
-# How the headend itself logs in, where the broker asks for that; boxes are never told. The password stands alone in
-# its file, and ca is the authority (PEM) that vouches for an mqtts:// broker, if it is not one that the system trusts.
-# Paths start at this file's folder; what lies in keys/ is only the operator's and goes into backups.
+# An mqtts:// broker is held to the operator's own authority, keys/ca.pem, and headend and boxes show it certificates: larder
+# broker config writes what Mosquitto needs for that. ca names another authority (PEM) that vouches for the broker, for the headend;
+# reload what makes the broker read its revocation list again.
+# ca = "keys/broker-ca.pem"
+# reload = ["systemctl", "reload", "mosquitto"]
+# Or how the headend logs in by name, to a broker that asks for that; boxes are never told. Then an mqtts:// broker is held to ca, or
+# to what the system trusts. The password stands alone in its file. Paths start at this file's folder; what lies in keys/ is
+# only the operator's and goes into backups.
 # username = "headend"
 # password_file = "keys/broker-password"
-# ca = "keys/broker-ca.pem"
 
 [origin]
 # The built-in static server for origin/. Any other HTTP server may serve that folder instead.

@@ -24,6 +24,7 @@ import {
 } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import { generateKeyPair, keyPairFromSeed } from "../../wire/keys.ts";
+import { writeIssuer, writeRoot } from "../tls/keys.ts";
 import {
 	configText,
 	type OperatorConfig,
@@ -117,8 +118,11 @@ async function fillFolder(
 	const root = generateKeyPair();
 	const keys = join(dir, "keys");
 	await mkdir(keys, { mode: 0o700 });
+	await writeRoot(keys, root, createdAt);
 	for (const [serial, purpose] of PURPOSES.entries()) {
 		const pair = generateKeyPair();
+		if (purpose === "issuer")
+			await writeIssuer(keys, root, pair.publicKey, createdAt);
 		const grant = grantKey(root, {
 			purpose,
 			key: pair.publicKey.toString("hex"),

@@ -13,6 +13,7 @@ import {
 	SubjectAlternativeNameExtension,
 	SubjectKeyIdentifierExtension,
 	X509CertificateGenerator,
+	X509Crl,
 	X509CrlGenerator,
 } from "@peculiar/x509";
 import type { Millis } from "../../base/units.ts";
@@ -122,6 +123,31 @@ export async function listRevoked(
 	});
 	// The library's own word for it is one that OpenSSL does not know.
 	return pem("X509 CRL", list.rawData);
+}
+
+/**
+ * Of the revocation lists in one PEM text, those of issuers that another text has no list of.
+ * @param since older ones are left out, in Unix milliseconds
+ */
+export function listsOfOthers(
+	text: string,
+	own: string,
+	since: Millis,
+): string {
+	const ours = new Set(splitLists(own).map((it) => new X509Crl(it).issuer));
+	return splitLists(text)
+		.filter((block) => {
+			const { issuer, thisUpdate } = new X509Crl(block);
+			return !ours.has(issuer) && thisUpdate.getTime() >= since;
+		})
+		.join("");
+}
+
+/** The revocation lists in one PEM text, each for itself. */
+export function splitLists(text: string): string[] {
+	return (
+		text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----\n/g) ?? []
+	);
 }
 
 /**

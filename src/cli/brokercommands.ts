@@ -1,0 +1,97 @@
+import type { Command } from "commander";
+import { createLog } from "../base/log.ts";
+import { startBroker } from "../headend/control/broker.ts";
+import { openOperator } from "../headend/operator/operator.ts";
+import { embeddedTls, writeBroker } from "../headend/tls/broker.ts";
+import { whole } from "./argument.ts";
+import { DIR } from "./folder.ts";
+import { print } from "./output.ts";
+import { runService } from "./program.ts";
+
+const port = whole(1, 65_535);
+
+/** The MQTT broker: a small one of our own, and what another needs to know of the operator. */
+export function addBrokerCommands(program: Command): void {
+	const broker = program
+		.command("broker")
+		// Its subcommand has options of the same names.
+		.enablePositionalOptions()
+		.description("run a small MQTT broker: on loopback, or anywhere with --tls")
+		.option("--host <address>", "where to listen", "127.0.0.1")
+		.option("--port <port>", "1883, or 8883 with --tls", whole(0, 65_535))
+		.option(
+			"--tls",
+			"let in boxes and headend by the operator's certificates, and nobody else",
+		)
+		.option(...DIR)
+		.action(
+			async (options: {
+				host: string;
+				port?: number;
+				tls?: true;
+				dir: string;
+			}) => {
+				const { host, dir, port = options.tls ? 8883 : 1883 } = options;
+				const log = createLog("broker", "info");
+				await runService(log, async () => {
+					const tls =
+						options.tls && (await embeddedTls(await openOperator(dir), host));
+					const broker = await startBroker({
+						...{ host, port, log },
+						...(tls && { tls }),
+					});
+					log.info({ port: broker.port }, "ready");
+					return broker;
+				});
+			},
+		);
+	addConfigCommand(broker);
+}
+
+function addConfigCommand(broker: Command): void {
+	broker
+		.command("config")
+		.description(
+			"write what Mosquitto needs to serve this operator; again, to renew its certificate",
+		)
+		.option(...DIR)
+		.option(
+			"--host <name>",
+			"a name or address by which boxes reach the broker, besides the one in operator.toml; may be repeated",
+			(host: string, hosts: string[]) => [...hosts, host],
+			[],
+		)
+		.option(
+			"--out <folder>",
+			"elsewhere than broker/ in the operator's folder, where alone crl.pem is kept up to date",
+		)
+		.option("--user <name>", "whom Mosquitto runs as", "mosquitto")
+		.option("--port <port>", "for boxes and headend", port, 8883)
+		.option("--enrol-port <port>", "for boxes that enrol", port, 8884)
+		.option("--enrol-headend-port <port>", "for the headend there", port, 8885)
+		.action(
+			async (options: {
+				dir: string;
+				host: string[];
+				out?: string;
+				user: string;
+				port: number;
+				enrolPort: number;
+				enrolHeadendPort: number;
+			}) => {
+				const { dir: operatorDir, host: hosts, ...settings } = options;
+				const operator = await openOperator(operatorDir);
+				const { dir, ...made } = await writeBroker(operator, {
+					...settings,
+					hosts,
+				});
+				const until = new Date(made.notAfter).toISOString().slice(0, 10);
+				print(`certificate for ${made.hosts.join(", ")} until ${until}`);
+				print(`run: mosquitto -c ${dir}/mosquitto.conf`);
+				print(
+					`and, where boxes enrol: mosquitto -c ${dir}/mosquitto-enrol.conf`,
+				);
+				print("if they run already: send both a SIGHUP");
+			},
+		);
+}
