@@ -12,9 +12,10 @@ const port = whole(1, 65_535);
 
 /** The MQTT broker: a small one of our own, and what another needs to know of the operator. */
 export function addBrokerCommands(program: Command): void {
+	// `broker config` has options of the same names as `broker`.
 	const broker = program
+		.enablePositionalOptions()
 		.command("broker")
-		// Its subcommand has options of the same names.
 		.enablePositionalOptions()
 		.description("run a small MQTT broker: on loopback, or anywhere with --tls")
 		.option("--host <address>", "where to listen", "127.0.0.1")
@@ -58,28 +59,31 @@ function addConfigCommand(broker: Command): void {
 		.option(
 			"--host <name>",
 			"a name or address by which boxes reach the broker, besides the one in operator.toml; may be repeated",
-			(host: string, hosts: string[]) => [...hosts, host],
-			[],
+			(host: string, hosts: string[] = []) => [...hosts, host],
 		)
 		.option(
 			"--out <folder>",
 			"elsewhere than broker/ in the operator's folder, where alone crl.pem is kept up to date",
 		)
 		.option("--user <name>", "whom Mosquitto runs as", "mosquitto")
-		.option("--port <port>", "for boxes and headend", port, 8883)
+		.option(
+			"--port <port>",
+			"for boxes and headend; the one in operator.toml unless given",
+			port,
+		)
 		.option("--enrol-port <port>", "for boxes that enrol", port, 8884)
 		.option("--enrol-headend-port <port>", "for the headend there", port, 8885)
 		.action(
 			async (options: {
 				dir: string;
-				host: string[];
+				host?: string[];
 				out?: string;
 				user: string;
-				port: number;
+				port?: number;
 				enrolPort: number;
 				enrolHeadendPort: number;
 			}) => {
-				const { dir: operatorDir, host: hosts, ...settings } = options;
+				const { dir: operatorDir, host: hosts = [], ...settings } = options;
 				const operator = await openOperator(operatorDir);
 				const { dir, ...made } = await writeBroker(operator, {
 					...settings,

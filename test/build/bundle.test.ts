@@ -52,6 +52,13 @@ t.test("the player page is in the bundle, and all that it loads", async (t) => {
 	}
 });
 
+t.test("what makes certificates stays at the headend", async (t) => {
+	const folder = await bundle(t, TARGET);
+	const used = await readFile(join(folder, "licenses.txt"), "utf8");
+	t.match(used, /^== mqtt 5/m);
+	t.notMatch(used, /@peculiar|reflect-metadata|tsyringe|asn1js/);
+});
+
 t.test("an unknown target is refused", async (t) => {
 	await t.rejects(bundle(t, "linux-mips"), /No such target: linux-mips/);
 });

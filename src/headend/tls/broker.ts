@@ -24,7 +24,9 @@ const SERVER_LIFE = 365 * DAY;
 const LEASE = 30 * DAY;
 
 export interface BrokerSettings
-	extends Omit<MosquittoSettings, "dir" | "network"> {
+	extends Omit<MosquittoSettings, "dir" | "network" | "port"> {
+	/** Where boxes and headend connect; as in operator.toml unless set. */
+	readonly port?: number | undefined;
 	/** Where to put it; broker/ in the operator's folder unless set. */
 	readonly out?: string | undefined;
 	/** By which names and addresses boxes reach it; those of last time, or the one in operator.toml, unless given. */
@@ -66,7 +68,8 @@ export async function writeBroker(
 	if ((await readIfThere(lists)) === undefined)
 		await writeLists(papers, lists, [], now());
 	const { network } = operator;
-	const files = mosquittoFiles({ ...settings, dir, network });
+	const port = settings.port ?? portOf(operator);
+	const files = mosquittoFiles({ ...settings, port, dir, network });
 	for (const [name, text] of Object.entries(files)) {
 		const path = join(dir, name);
 		if ((await readIfThere(path)) === undefined)
@@ -152,6 +155,11 @@ function hostsOf(
 	const { hostname } = new URL(config.broker.url);
 	const named = hostname.replace(/^\[(.*)\]$/, "$1");
 	return [named, ...others.filter((it) => it !== named)];
+}
+
+function portOf({ config }: Operator): number {
+	const { protocol, port } = new URL(config.broker.url);
+	return (protocol === "mqtts:" && Number(port)) || 8883;
 }
 
 /** What a server's certificate was made for, if there is one. */

@@ -42,8 +42,8 @@ export function headendNames(network: NetworkId): [up: string, down: string] {
 
 function mainConfig({ dir, user, port }: MosquittoSettings): string {
 	return `# Larder's broker: mosquitto -c ${dir}/mosquitto.conf
-# Change what you like: "larder broker config" leaves this file as it is and renews server.pem and crl.pem beside it. Mosquitto
-# takes both up on SIGHUP, which also ends nobody's connection.
+# Change what you like: "larder broker config" leaves this file as it is and renews server.pem beside it, and the headend writes
+# crl.pem when a box is revoked. Mosquitto takes both up on SIGHUP, which ends nobody's connection.
 
 # Only where root starts it. Files that Mosquitto reads have to be that user's.
 user ${user}
@@ -79,6 +79,7 @@ use_username_as_clientid true
 allow_anonymous false
 allow_zero_length_clientid false
 acl_file ${dir}/acl
+# As many files must Mosquitto be allowed to open: LimitNOFILE= in its unit.
 max_connections 20000
 `;
 }
