@@ -3,9 +3,11 @@ import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { IClientOptions } from "mqtt";
 import t, { type Test } from "tap";
+import { brokerAccess } from "../../../src/control/access.ts";
 import { MqttSession } from "../../../src/control/client.ts";
 import { endSession } from "../../../src/headend/control/ending.ts";
 import { headendAccess } from "../../../src/headend/tls/access.ts";
+import { certifyBox } from "../../../src/headend/tls/authority.ts";
 import { refuseRevoked, writeBroker } from "../../../src/headend/tls/broker.ts";
 import { headendNames } from "../../../src/headend/tls/mosquitto.ts";
 import { downTopic, headTopic, upTopic } from "../../../src/wire/topics.ts";
@@ -206,6 +208,35 @@ t.test("the headend comes in by certificates of its own", async (t) => {
 	}
 	const isUp = (line: string) => line.startsWith("broker connected");
 	await lines.until(() => lines.all.filter(isUp).length === 2);
+});
+
+t.test("a box shows its newest certificate at every attempt", async (t) => {
+	const scene = await newScene(t);
+	await startMosquitto(t, scene);
+	const { papers, operator } = scene;
+	const { box, cert, key } = await newClient(papers, days(-31, -1));
+	const lease = { cert, key };
+	const { url } = operator.config.broker;
+	const access = await brokerAccess(
+		{ url },
+		{
+			ca: papers.ca,
+			show: async () => lease,
+			time: () => ({ earliest: 0, latest: Number.POSITIVE_INFINITY }),
+		},
+	);
+	const lines = new Happenings<string>();
+	const session = new MqttSession({
+		...{ ...access, clientId: box, log: heard(lines) },
+		subscriptions: [downTopic(box, "command")],
+		timing: { base: 20, cap: 100 },
+	});
+	t.teardown(() => session.close());
+	session.start();
+	await lines.until((line) => line.includes("certificate expired"));
+	lease.cert = await certifyBox(papers.authority, box, days(-1, 30));
+	await lines.until((line) => line.startsWith("broker connected"));
+	await session.publish(upTopic(box, "fill"), Buffer.from("x"));
 });
 
 t.test("written again, only certificates are new", async (t) => {
