@@ -1,6 +1,11 @@
 import type { Command } from "commander";
-import { createLog } from "../base/log.ts";
-import { startBroker } from "../headend/control/broker.ts";
+import { describe } from "../base/errors.ts";
+import { createLog, type Log } from "../base/log.ts";
+import {
+	type Broker,
+	type BrokerTls,
+	startBroker,
+} from "../headend/control/broker.ts";
 import { openOperator } from "../headend/operator/operator.ts";
 import { embeddedTls, writeBroker } from "../headend/tls/broker.ts";
 import { whole } from "./argument.ts";
@@ -34,19 +39,34 @@ export function addBrokerCommands(program: Command): void {
 			}) => {
 				const { host, dir, port = options.tls ? 8883 : 1883 } = options;
 				const log = createLog("broker", "info");
+				const papers = async () => embeddedTls(await openOperator(dir), host);
 				await runService(log, async () => {
-					const tls =
-						options.tls && (await embeddedTls(await openOperator(dir), host));
+					const tls = options.tls && (await papers());
 					const broker = await startBroker({
 						...{ host, port, log },
 						...(tls && { tls }),
 					});
+					if (tls) process.on("SIGHUP", () => void renew(broker, papers, log));
 					log.info({ port: broker.port }, "ready");
 					return broker;
 				});
 			},
 		);
 	addConfigCommand(broker);
+}
+
+/** As Mosquitto does on SIGHUP: certificate and revocation list are new for whoever comes. */
+async function renew(
+	broker: Broker,
+	papers: () => Promise<BrokerTls>,
+	log: Log,
+): Promise<void> {
+	try {
+		broker.renew(await papers());
+		log.info({}, "certificate and revocation list are renewed");
+	} catch (error) {
+		log.error({}, `not renewed: ${describe(error)}`);
+	}
 }
 
 function addConfigCommand(broker: Command): void {
@@ -96,6 +116,8 @@ function addConfigCommand(broker: Command): void {
 					`and, where boxes enrol: mosquitto -c ${dir}/mosquitto-enrol.conf`,
 				);
 				print("if they run already: send both a SIGHUP");
+				if (!operator.config.broker.url.startsWith("mqtts:"))
+					print("next: have broker.url in operator.toml begin with mqtts://");
 			},
 		);
 }

@@ -17,6 +17,7 @@ t.test("from nothing to a broker's folder", async (t) => {
 	const { stdout } = await larder(...config, ...hosts, "--port", "9883");
 	t.match(stdout, "certificate for 10.1.2.3, broker.example, localhost until");
 	t.match(stdout, `mosquitto -c ${dir}/broker/mosquitto.conf`);
+	t.match(stdout, "next: have broker.url in operator.toml begin with mqtts://");
 	const read = (name: string) => readFile(join(dir, "broker", name), "utf8");
 	t.match(await read("mosquitto.conf"), /^listener 9883$/m);
 	t.match(await read("mosquitto-enrol.conf"), /^listener 8884$/m);

@@ -6,7 +6,11 @@ import {
 	type Server,
 	type Socket,
 } from "node:net";
-import { createServer as createTlsServer, TLSSocket } from "node:tls";
+import {
+	createServer as createTlsServer,
+	TLSSocket,
+	Server as TlsServer,
+} from "node:tls";
 import { Aedes, type AuthenticateError, type Client } from "aedes";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
@@ -38,6 +42,8 @@ export interface BrokerTls {
 
 export interface Broker {
 	readonly port: number;
+	/** With TLS: has new connections judged by these; those that live are left. */
+	renew(tls: BrokerTls): void;
 	close(): Promise<void>;
 }
 
@@ -121,6 +127,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 	const address = server.address();
 	return {
 		port: address !== null && typeof address === "object" ? address.port : port,
+		renew(tls) {
+			if (server instanceof TlsServer) server.setSecureContext(tls);
+		},
 		async close() {
 			const closed = once(server, "close");
 			server.close();

@@ -8,6 +8,7 @@ import {
 	ExtendedKeyUsage,
 	ExtendedKeyUsageExtension,
 	type Extension,
+	type JsonName,
 	KeyUsageFlags,
 	KeyUsagesExtension,
 	SubjectAlternativeNameExtension,
@@ -34,7 +35,7 @@ export interface Issuer {
 }
 
 export interface CertificateRequest extends Dates {
-	/** The common name: letters, digits, spaces and hyphens. */
+	/** The common name. */
 	readonly name: string;
 	/** 32 bytes of the key that is certified. */
 	readonly publicKey: Uint8Array;
@@ -164,8 +165,8 @@ function serialOf(publicKey: Uint8Array): string {
 	return digest.subarray(0, 16).toString("hex");
 }
 
-function nameOf(commonName: string): string {
-	return `CN=${commonName}`;
+function nameOf(commonName: string): JsonName {
+	return [{ CN: [commonName] }];
 }
 
 function signingKey(pair: KeyPair): webcrypto.CryptoKey {

@@ -30,6 +30,7 @@ t.test("the embedded broker asks for certificates, too", async (t) => {
 	const four = { protocolVersion: 4 } as const;
 	const [a, b] = [await newClient(papers), await newClient(papers)];
 	const one = await enter(t, scene, a, four);
+	await enter(t, scene, b, four);
 	const access = await headendAccess(operator);
 	const [, clientId] = headendNames(operator.network);
 	const { cert = "", key = "" } = (await access.tls?.(clientId)) ?? {};
@@ -61,6 +62,9 @@ t.test("the embedded broker asks for certificates, too", async (t) => {
 			{ message: /^(?!Connection refused)/ },
 			name,
 		);
+	await refuseRevoked(operator, [gone.box, b.box]);
+	broker.renew(await embeddedTls(operator, "0.0.0.0"));
+	await t.rejects(enter(t, scene, b, four), "revoked while it runs");
 	t.ok(one.connected);
 	const closed = new Promise<void>((resolve) => {
 		one.once("close", () => resolve());

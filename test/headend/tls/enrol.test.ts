@@ -2,8 +2,7 @@
 import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { headendAccess } from "../../../src/headend/tls/access.ts";
-import { headendNames } from "../../../src/headend/tls/mosquitto.ts";
+import { enrolAccess } from "../../../src/headend/tls/access.ts";
 import { upTopic } from "../../../src/wire/topics.ts";
 import { newBox } from "../../control/operator.ts";
 import {
@@ -21,10 +20,10 @@ const answers = (box: string) => `larder/v1/enrol/${box}/down/answer`;
 
 /** The headend on the enrolment's own listener, under a client id that it chose. */
 async function headend(t: Test, scene: Scene, clientId: string) {
-	const [name] = headendNames(scene.operator.network);
-	const access = await headendAccess(scene.operator);
-	const { cert = "", key = "" } = (await access.tls?.(name)) ?? {};
 	const { enrolHeadendPort } = scene.ports;
+	const url = `mqtts://127.0.0.1:${enrolHeadendPort}`;
+	const access = await enrolAccess(scene.operator, url);
+	const { cert = "", key = "" } = (await access.tls?.(clientId)) ?? {};
 	const options = { cert, key, clientId };
 	return await enter(t, scene, undefined, options, enrolHeadendPort);
 }
