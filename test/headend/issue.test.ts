@@ -88,7 +88,10 @@ t.test(
 		t.equal(optional.length, 5, "what has no default");
 		await writeFile(
 			path,
-			said.replace(/^(tcp_host|username|password_file|group|ca) = /gm, "# $1 = "),
+			said.replace(
+				/^(tcp_host|username|password_file|group|ca) = /gm,
+				"# $1 = ",
+			),
 		);
 		t.same(await loadConfig(path), silent, "said or not, they mean the same");
 		await writeFile(path, said);
