@@ -5,9 +5,8 @@ import type { Millis } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import type { KeyPair } from "../wire/keys.ts";
 import type { Hello } from "../wire/membership.ts";
-import type { GuardedStream } from "./guard.ts";
 import type { Neighbour } from "./neighbour.ts";
-import { dialTcp, listenTcp, type TcpListener } from "./tcp.ts";
+import { dialTcp, listenTcp, type TcpListener, type TcpPorts } from "./tcp.ts";
 
 /** A lost TCP connection is dialled again after this and a jitter that grows with each try. */
 const AGAIN: Millis = SECOND;
@@ -24,7 +23,9 @@ export interface BulkOptions {
 	/** Address to listen on. */
 	readonly host: string;
 	/** Connections in and out; they still have to be admitted. */
-	readonly onStream: (stream: GuardedStream) => void;
+	readonly onStream: TcpPorts["onStream"];
+	readonly onSocket: TcpPorts["onSocket"];
+	readonly onStranger: TcpPorts["onStranger"];
 	readonly log: Log;
 }
 
@@ -52,9 +53,9 @@ export class Bulk {
 
 	/** Throws PORT_TAKEN or CONFIG_INVALID. */
 	async listen(): Promise<void> {
-		const { tcp, host, keyPair, onStream, log } = this.options;
+		const { tcp, host, keyPair } = this.options;
 		if (tcp === undefined) return;
-		this.listener = await listenTcp(host, tcp.port, keyPair, onStream, log);
+		this.listener = await listenTcp(host, tcp.port, keyPair, this.options);
 	}
 
 	get port(): number | undefined {

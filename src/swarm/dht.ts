@@ -1,4 +1,4 @@
-import HyperDHT, { type ConnectOptions } from "hyperdht";
+import HyperDHT, { type ConnectOptions, type RawStream } from "hyperdht";
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { within } from "../base/time.ts";
@@ -24,8 +24,28 @@ function createSecretStream(
 	return new GuardedStream(...args);
 }
 
-/** A DHT all of whose connections, in and out, are guarded until they are admitted. */
+/** A UDX stream takes 66 KiB and, behind NAT, a socket. */
+const MAX_PENDING = 128;
+
+/**
+ * A DHT all of whose connections, in and out, are guarded until they are admitted.
+ * Invariant: at most MAX_PENDING handshakes wait for the other side's first packet. One packet from anybody begins one that would
+ * wait for 10 s; it says itself what its address is, so that nothing is laid at that address's door: the oldest makes room.
+ */
 export class PrivateDht extends HyperDHT<GuardedStream> {
+	private readonly pending = new Set<RawStream>();
+
+	override createRawStream(options: object): RawStream {
+		const raw = super.createRawStream(options);
+		this.pending.add(raw);
+		const settled = () => this.pending.delete(raw);
+		raw.once("connect", settled);
+		raw.once("close", settled);
+		const [oldest] = this.pending;
+		if (this.pending.size > MAX_PENDING) oldest?.destroy();
+		return raw;
+	}
+
 	override connect(
 		key: Uint8Array,
 		options: ConnectOptions<GuardedStream> = {},

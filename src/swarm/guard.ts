@@ -1,44 +1,56 @@
 import type { Duplex } from "node:stream";
 import SecretStream, { type NoiseOptions } from "@hyperswarm/secret-stream";
-import { type Bytes, KiB } from "../base/units.ts";
+import { type Bytes, KiB, MiB } from "../base/units.ts";
+
+export type Transport = "udx" | "tcp";
 
 /** Noise and the membership hello are small. */
 const MAX_EARLY_FRAME: Bytes = 96 * KiB;
+/** Both together, and the opening of a channel or two: who is not known to be a member has no more to say. */
+const MAX_EARLY: Bytes = 128 * KiB;
+/** The longest that a member sends is a head, of 4 MiB at most. Each connection may make this side set so much aside. */
+const MAX_FRAME: Bytes = 5 * MiB;
 
 /**
- * A Noise stream, over UDX or TCP, on which only small frames may come until the other side is known to be a member:
+ * A Noise stream, over UDX or TCP, on which only a few small frames may come until the other side is known to be a member:
  * four bytes from anybody would make the stream set 16 MiB aside.
  */
 export class GuardedStream extends SecretStream {
 	// Set while the constructor of SecretStream runs, which calls `start`.
-	declare private unguard: (() => void) | undefined;
+	declare private isMember: boolean;
 
 	override start(raw: Duplex, options: NoiseOptions): void {
+		this.isMember = false;
+		let early = 0;
 		// First among the listeners: it sees each length before the stream makes room for the frame.
-		this.unguard = followFrames(raw, (length) => {
-			if (length <= MAX_EARLY_FRAME) return;
-			this.release();
-			this.destroy(new Error(`a frame of ${length} bytes before admission`));
+		followFrames(raw, (length) => {
+			const longest = this.isMember ? MAX_FRAME : MAX_EARLY_FRAME;
+			if (length > longest) this.refuse(`a frame of ${length} bytes`);
+		});
+		raw.on("data", (data: Buffer) => {
+			if (this.isMember) return;
+			early += data.length;
+			if (early > MAX_EARLY) this.refuse(`${early} bytes before admission`);
 		});
 		super.start(raw, options);
 	}
 
 	/** The other side is a member: its frames may be large from now on. */
 	release(): void {
-		this.unguard?.();
-		this.unguard = undefined;
+		this.isMember = true;
+	}
+
+	private refuse(what: string): void {
+		if (!this.destroying) this.destroy(new Error(what));
 	}
 }
 
-/** Tells the length of each frame, which its first three bytes say (little-endian). The function given back ends it. */
-function followFrames(
-	raw: Duplex,
-	onLength: (length: Bytes) => void,
-): () => void {
+/** Tells the length of each frame, which its first three bytes say (little-endian). */
+function followFrames(raw: Duplex, onLength: (length: Bytes) => void): void {
 	let header = 0;
 	let length = 0;
 	let left = 0;
-	const onData = (data: Buffer) => {
+	raw.on("data", (data: Buffer) => {
 		for (let at = 0; at < data.length; ) {
 			if (left > 0) {
 				const step = Math.min(left, data.length - at);
@@ -53,7 +65,5 @@ function followFrames(
 			header = 0;
 			length = 0;
 		}
-	};
-	raw.on("data", onData);
-	return () => raw.off("data", onData);
+	});
 }

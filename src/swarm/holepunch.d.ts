@@ -16,6 +16,9 @@ declare module "hyperdht" {
 			options: NoiseOptions,
 		) => Stream;
 	}
+	export interface RawStream extends Duplex {
+		readonly connected: boolean;
+	}
 	export interface ConnectOptions<Stream> extends StreamFactory<Stream> {
 		keyPair?: { publicKey: Buffer; secretKey: Buffer };
 	}
@@ -56,6 +59,8 @@ declare module "hyperdht" {
 		/** Asks four times, a second apart. `to` is this node's address as the other sees it. */
 		ping(address: Address): Promise<{ readonly to: Address }>;
 		connect(key: Uint8Array, options?: ConnectOptions<Stream>): Stream;
+		/** The UDX stream that a handshake prepares, on this side or the other's wish; it has a socket once it is connected. */
+		createRawStream(options: object): RawStream;
 		createServer(
 			options: StreamFactory<Stream>,
 			onConnection?: (stream: Stream) => void,
@@ -113,7 +118,10 @@ declare module "@hyperswarm/secret-stream" {
 		readonly destroyed: boolean;
 		readonly destroying: boolean;
 		/** UDX knows its `remoteHost`, a socket its `remoteAddress`. */
-		readonly rawStream: Duplex & { readonly remoteHost?: string };
+		readonly rawStream: Duplex & {
+			readonly remoteHost?: string;
+			readonly remoteAddress?: string;
+		};
 		start(raw: Duplex, options: NoiseOptions): void;
 		userData: unknown;
 		setKeepAlive(ms: number): void;
@@ -137,7 +145,7 @@ declare module "@hyperswarm/secret-stream" {
 
 declare module "protomux" {
 	import type { NoiseStream } from "@hyperswarm/secret-stream";
-	import type { Encoding } from "compact-encoding";
+	import type { Encoding, State } from "compact-encoding";
 	export interface Message<T> {
 		/** False when the stream's buffer is full; the message is queued all the same. */
 		send(message: T): boolean;
@@ -154,6 +162,10 @@ declare module "protomux" {
 	}
 	export default class Protomux {
 		constructor(stream: NoiseStream);
+		/** What frames come to. None of the three is documented: `mux.ts` and its test hold them to this version. */
+		protected _onopensession(frame: State): Promise<void> | null;
+		protected _onbatch(frame: State): void;
+		protected _safeDestroy(error: Error): void;
 		static from(stream: NoiseStream): Protomux;
 		readonly stream: NoiseStream;
 		readonly drained: boolean;

@@ -3,9 +3,8 @@ import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
 import type { Bytes } from "../base/units.ts";
 import { cancel, chunk, EXCHANGE, refuse, request } from "../wire/exchange.ts";
-import type { Transport } from "./admission.ts";
 import { Download } from "./download.ts";
-import type { GuardedStream } from "./guard.ts";
+import type { GuardedStream, Transport } from "./guard.ts";
 import { type Shelf, Upload } from "./upload.ts";
 
 export interface LinkPorts {

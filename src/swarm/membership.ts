@@ -2,10 +2,9 @@ import type { NoiseStream } from "@hyperswarm/secret-stream";
 import c from "compact-encoding";
 import type Protomux from "protomux";
 import type { Message } from "protomux";
-import { bad, good, type Result } from "../base/result.ts";
+import { good, type Result } from "../base/result.ts";
 import { SECOND } from "../base/time.ts";
 import {
-	checkDates,
 	type Envelope,
 	type EnvelopeReason,
 	type Trust,
@@ -21,6 +20,8 @@ import {
 	hello,
 	news,
 } from "../wire/membership.ts";
+import { checkCertificate, type Denial } from "./credentials.ts";
+import type { Transport } from "./guard.ts";
 
 const PROTOCOL = "larder/membership/1";
 const PATIENCE = 3 * SECOND;
@@ -31,12 +32,16 @@ const MAX_NEWS = 4 * 1024 * 1024;
 export type AdmissionReason =
 	| EnvelopeReason
 	| ParseReason
-	| "key-mismatch"
-	| "wrong-region"
-	| "revoked"
+	| Denial
+	/** It shook no hands on TCP, or not in time. */
+	| "handshake"
+	/** It showed nothing in time. */
 	| "silent"
 	| "gone"
+	/** It made room for a newcomer, see `porch.ts`. */
+	| "crowded"
 	| "exiled"
+	/** There are as many members as there may be, in all or of its address. */
 	| "full";
 
 /** What this side shows, and what it asks of the other. */
@@ -63,8 +68,8 @@ export interface Member {
 
 /** How an admission goes. All run in the turn of the frame that decides, before any later frame of the other side is read. */
 export interface Admitting {
-	/** The other side's certificate passed. What it sends from now on comes from a member. */
-	readonly onProven: () => void;
+	/** The other side's certificate passed. What it sends from now on comes from a member, unless there is a reason against it. */
+	readonly onProven: () => AdmissionReason | undefined;
 	/** Ours passed there too: other channels may be opened. */
 	readonly onMember: (member: Member) => void;
 	readonly onRefused: (reason: AdmissionReason, detail: string) => void;
@@ -73,6 +78,7 @@ export interface Admitting {
 /** Opens the first channel on a connection, and nothing else until both sides have passed. */
 export function admit(
 	mux: Protomux,
+	transport: Transport,
 	me: Membership,
 	{ onProven, onMember, onRefused }: Admitting,
 ): void {
@@ -104,12 +110,16 @@ export function admit(
 		encoding: c.raw,
 		onmessage(bytes) {
 			if (state !== "asking" || member !== undefined) return;
-			const checked = check(bytes, mux.stream, me);
+			const checked = check(bytes, mux.stream, transport, me);
 			if (!checked.ok) {
 				refuse(checked.reason, checked.detail);
 				return;
 			}
-			onProven();
+			const reason = onProven();
+			if (reason !== undefined) {
+				refuse(reason, "its certificate is good");
+				return;
+			}
 			member = {
 				...checked.value,
 				tell: (head) => newsMessage.send(encodeMessage({ head })),
@@ -152,14 +162,16 @@ export function admit(
 	);
 }
 
-/** The guards, one after the other; the first that does not pass is the reason. */
+/** Reads what the other side shows: first whether the operator signed it, then whether it is good for this connection. */
 function check(
 	bytes: Uint8Array,
 	stream: NoiseStream,
+	transport: Transport,
 	me: Membership,
 ): Result<Omit<Member, "tell">, AdmissionReason> {
 	const read = parseMessage(hello, bytes, MAX_HELLO);
 	if (!read.ok) return read;
+	const { tcp } = read.value;
 	const opened = unsealParsed(
 		read.value.certificate,
 		"issuer",
@@ -167,14 +179,12 @@ function check(
 		me.trust,
 	);
 	if (!opened.ok) return opened;
-	const { box, network, region } = opened.value;
-	if (network !== me.trust.network) return bad("wrong-network", network);
-	if (stream.remotePublicKey.toString("hex") !== box) {
-		return bad("key-mismatch", "the certificate is for another key");
-	}
-	if (region !== me.region) return bad("wrong-region", region);
-	const dated = checkDates(opened.value, me.trust);
-	if (!dated.ok) return dated;
-	if (me.isRevoked(box)) return bad("revoked", box);
-	return good({ box, certificate: opened.value, tcp: read.value.tcp });
+	const checked = checkCertificate(opened.value, {
+		...{ transport, tcp, region: me.region, isRevoked: me.isRevoked },
+		key: stream.remotePublicKey.toString("hex") as BoxId,
+		network: me.trust.network,
+		time: me.trust,
+	});
+	if (!checked.ok) return checked;
+	return good({ box: opened.value.box, certificate: opened.value, tcp });
 }

@@ -6,11 +6,11 @@ import { MINUTE, SECOND, within } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import { type KeyPair, secretKey } from "../wire/keys.ts";
-import { Admission, type Transport } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import { Bulk } from "./bulk.ts";
 import { type DhtSettings, openDht, type PrivateDht } from "./dht.ts";
 import { Dialler, MAX_DIALLED } from "./dialler.ts";
-import type { GuardedStream } from "./guard.ts";
+import type { GuardedStream, Transport } from "./guard.ts";
 import type { Holdings } from "./inventory.ts";
 import { KnownNodes } from "./known.ts";
 import type { Member, Membership } from "./membership.ts";
@@ -102,6 +102,8 @@ export class Swarm implements Neighbours {
 			tcp: options.tcp,
 			host: options.dht.host,
 			onStream: enter("tcp"),
+			onSocket: (socket) => this.admission.knock(socket),
+			onStranger: (cause) => this.admission.strayed(cause),
 			log,
 		});
 		const mine = keyPair.publicKey.toString("hex");

@@ -7,9 +7,16 @@ import { GuardedStream } from "./guard.ts";
 import { portError } from "./port.ts";
 
 const HANDSHAKE_TIMEOUT: Millis = 3 * SECOND;
-const MAX_SOCKETS = 256;
-const MAX_SOCKETS_PER_ADDRESS = 128;
 const KEEP_ALIVE: Millis = 5 * SECOND;
+
+export interface TcpPorts {
+	/** Somebody dialled; nothing of it was read yet. */
+	readonly onSocket: (socket: Socket) => void;
+	/** It did not shake hands, or not in time. */
+	readonly onStranger: (cause: unknown) => void;
+	readonly onStream: (stream: GuardedStream) => void;
+	readonly log: Log;
+}
 
 export interface TcpListener {
 	readonly port: number;
@@ -17,31 +24,21 @@ export interface TcpListener {
 }
 
 /**
- * Takes bulk connections: Noise, pattern IK, so that only who knows this box's key gets through.
- * Throws PORT_TAKEN or CONFIG_INVALID.
+ * Takes bulk connections: Noise, pattern IK, so that only who knows this box's key gets through. How many may be open is for
+ * `onSocket` to say. Throws PORT_TAKEN or CONFIG_INVALID.
  */
 export async function listenTcp(
 	host: string,
 	port: number,
 	keyPair: KeyPair,
-	onStream: (stream: GuardedStream) => void,
-	log: Log,
+	{ onSocket, onStranger, onStream, log }: TcpPorts,
 ): Promise<TcpListener> {
 	const sockets = new Set<Socket>();
 	const server = createServer({ noDelay: true }, (socket) => {
-		let sameAddress = 0;
-		for (const { remoteAddress } of sockets) {
-			if (remoteAddress === socket.remoteAddress) sameAddress++;
-		}
-		if (sockets.size >= MAX_SOCKETS || sameAddress >= MAX_SOCKETS_PER_ADDRESS) {
-			socket.destroy();
-			return;
-		}
 		sockets.add(socket);
 		socket.on("close", () => sockets.delete(socket));
-		secure(socket, false, keyPair).then(onStream, (err: unknown) => {
-			log.debug({ err }, "a stranger's TCP connection ended");
-		});
+		onSocket(socket);
+		secure(socket, false, keyPair).then(onStream, onStranger);
 	});
 	await listening(server, host, port);
 	// Running out of descriptors shows here; those connected stay.

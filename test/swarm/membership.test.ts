@@ -45,6 +45,7 @@ const FALSE: Record<string, (region: TestRegion, key: KeyPair) => Envelope> = {
 	"bad-schema": ({ operator }, key) =>
 		operator.certify(key, { role: "guest" as "box" }),
 	revoked: ({ operator }, key) => operator.certify(key),
+	role: ({ operator }, key) => operator.certify(key, { role: "headend" }),
 };
 
 /** A head that revokes so many boxes. */
@@ -93,9 +94,13 @@ for (const transport of ["udx", "tcp"] as const) {
 			const key = generateKeyPair();
 			if (slug === "revoked") revoked.add(key.publicKey.toString("hex"));
 			const stranger = await knock(region, a, key, transport);
-			const me = membershipOf(region, certificate(region, key));
+			const me = {
+				...membershipOf(region, certificate(region, key)),
+				// A headend has no such port, nor does it come over TCP.
+				...(slug === "role" && { tcp: () => ({ port: 1 }) }),
+			};
 			let admitted = false;
-			admit(stranger.mux, me, {
+			admit(stranger.mux, transport, me, {
 				onProven: () => undefined,
 				onMember: () => {
 					admitted = true;
@@ -166,8 +171,11 @@ t.test("membership is asked of both sides", async (t) => {
 	const stranger = await knock(region, b, generateKeyPair(), "udx");
 	const me = membershipOf(region, region.operator.certify(key));
 	await new Promise<void>((resolve) => {
-		admit(stranger.mux, me, {
-			onProven: () => t.fail("a foreign box passed"),
+		admit(stranger.mux, "udx", me, {
+			onProven: () => {
+				t.fail("a foreign box passed");
+				return undefined;
+			},
 			onMember: () => t.fail("a foreign box let us in"),
 			onRefused: (slug) => {
 				t.equal(slug, "bad-signature");

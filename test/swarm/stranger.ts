@@ -42,18 +42,22 @@ export interface Stranger {
 	end(): Promise<void>;
 }
 
-/** Connects to a box as far as anybody can: keys are agreed on, nobody is admitted. Rejects when the box hangs up at once. */
+/**
+ * Connects to a box as far as anybody can: keys are agreed on, nobody is admitted. Rejects when the box hangs up at once.
+ * @param host the loopback address that UDX comes from
+ */
 export async function knock(
 	region: TestRegion,
 	box: TestBox,
 	key: KeyPair,
 	transport: "udx" | "tcp",
+	host = "127.0.0.1",
 ): Promise<Stranger> {
 	const boxKey = Buffer.from(box.id, "hex");
 	const dht = new HyperDHT({
 		bootstrap: [region.address],
 		firewalled: false,
-		host: "127.0.0.1",
+		host,
 		port: 0,
 		anyPort: true,
 	});
@@ -126,12 +130,13 @@ export interface Rogue extends Stranger {
 export async function sneakIn(
 	region: TestRegion,
 	box: TestBox,
+	host?: string,
 ): Promise<Rogue> {
 	const key = generateKeyPair();
-	const stranger = await knock(region, box, key, "udx");
+	const stranger = await knock(region, box, key, "udx", host);
 	const me = membershipOf(region, region.operator.certify(key));
 	return await new Promise((resolve, reject) => {
-		admit(stranger.mux, me, {
+		admit(stranger.mux, "udx", me, {
 			onProven: () => undefined,
 			onMember: () => resolve(rogue(stranger, key)),
 			onRefused: (slug) =>

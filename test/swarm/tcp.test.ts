@@ -3,13 +3,18 @@ import { connect, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
 import type { GuardedStream } from "../../src/swarm/guard.ts";
-import { dialTcp, listenTcp } from "../../src/swarm/tcp.ts";
+import { dialTcp, listenTcp, type TcpPorts } from "../../src/swarm/tcp.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 
 t.setTimeout(60_000);
 
 const mine = generateKeyPair();
 const theirs = generateKeyPair();
+
+function ports(onStream: (stream: GuardedStream) => void): TcpPorts {
+	const onSocket = () => undefined;
+	return { onSocket, onStranger: () => undefined, onStream, log: silent };
+}
 
 /** A listener with the key `theirs`, and the streams that got through to it. */
 async function listen(t: Test) {
@@ -19,7 +24,7 @@ async function listen(t: Test) {
 		streams.push(stream);
 	};
 	const host = "127.0.0.1";
-	const listener = await listenTcp(host, 0, theirs, taken, silent);
+	const listener = await listenTcp(host, 0, theirs, ports(taken));
 	t.teardown(() => listener.close());
 	return { port: listener.port, streams };
 }
@@ -104,29 +109,15 @@ t.test("a long frame before the handshake ends the socket", async (t) => {
 	t.equal(streams.length, 0);
 });
 
-t.test("one address takes up half of the places at most", async (t) => {
-	const { port } = await listen(t);
-	const sockets = await Promise.all(
-		Array.from({ length: 128 }, () => raw(port)),
-	);
-	const late = await raw(port);
-	await once(late, "close");
-	t.ok(sockets.every((socket) => !socket.destroyed));
-	sockets[0]!.destroy();
-	await once(sockets[0]!, "close");
-	// The place is free when the listener has noticed too.
-	for (let stream: GuardedStream | undefined; stream === undefined; ) {
-		const key = theirs.publicKey;
-		stream = await dialTcp("127.0.0.1", port, mine, key).catch(() => undefined);
-		stream?.destroy();
-	}
-	for (const socket of sockets) socket.destroy();
-});
-
 t.test("a port that is taken, an address that is not ours", async (t) => {
 	const { port } = await listen(t);
 	const again = (host: string) =>
-		listenTcp(host, port, mine, () => undefined, silent);
+		listenTcp(
+			host,
+			port,
+			mine,
+			ports(() => undefined),
+		);
 	await t.rejects(again("127.0.0.1"), { code: "PORT_TAKEN" });
 	await t.rejects(again("192.0.2.1"), { code: "CONFIG_INVALID" });
 });
