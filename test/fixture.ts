@@ -221,6 +221,7 @@ export interface BoxSettings {
 	/** What this box gives instead of what it would: for other liars. */
 	readonly shelf?: (honest: Shelf) => Partial<Shelf>;
 	readonly membership?: Partial<SwarmOptions["membership"]>;
+	readonly onMember?: SwarmOptions["onMember"];
 	readonly holders?: HolderBook;
 	readonly takeover?: number;
 	readonly patience?: ViewerPatience;
@@ -293,7 +294,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		up: settings.up ?? 0,
 		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),
-		onMember: () => undefined,
+		onMember: settings.onMember ?? (() => undefined),
 		onTraffic: (direction, bytes) => {
 			traffic[direction] += bytes;
 		},

@@ -1,7 +1,8 @@
 import HyperDHT, { type ConnectOptions, type RawStream } from "hyperdht";
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { within } from "../base/time.ts";
+import { SECOND, within } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import { type KeyPair, secretKey } from "../wire/keys.ts";
 import { GuardedStream } from "./guard.ts";
 import { readKnown } from "./known.ts";
@@ -24,6 +25,8 @@ function createSecretStream(
 	return new GuardedStream(...args);
 }
 
+/** What was prepared for a handshake is kept for so long, its closed connection with it: until its packet is not sent again. */
+const REMEMBERED: Millis = 3 * SECOND;
 /** A UDX stream takes 66 KiB and, behind NAT, a socket. */
 const MAX_PENDING = 128;
 
@@ -57,7 +60,10 @@ export class PrivateDht extends HyperDHT<GuardedStream> {
 		options: ConnectOptions<GuardedStream>,
 		onConnection?: (stream: GuardedStream) => void,
 	) {
-		return super.createServer({ ...options, createSecretStream }, onConnection);
+		return super.createServer(
+			{ ...options, createSecretStream, handshakeClearWait: REMEMBERED },
+			onConnection,
+		);
 	}
 }
 

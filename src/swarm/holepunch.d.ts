@@ -62,7 +62,10 @@ declare module "hyperdht" {
 		/** The UDX stream that a handshake prepares, on this side or the other's wish; it has a socket once it is connected. */
 		createRawStream(options: object): RawStream;
 		createServer(
-			options: StreamFactory<Stream>,
+			options: StreamFactory<Stream> & {
+				/** Milliseconds for which what a handshake left is kept. */
+				handshakeClearWait?: number;
+			},
 			onConnection?: (stream: Stream) => void,
 		): EventEmitter;
 		destroy(options?: { force?: boolean }): Promise<void>;

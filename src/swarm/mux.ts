@@ -12,7 +12,7 @@ const MAX_OPENED = 256;
  */
 export class Mux extends Protomux {
 	private readonly onFault: (fault: Error) => void;
-	private opened = 0;
+	private openings = 0;
 	private inBatch = false;
 
 	/** Whoever asks for the Protomux of this stream from now on gets this one. `onFault` hears of errors that are faults of this program. */
@@ -22,7 +22,7 @@ export class Mux extends Protomux {
 	}
 
 	override _onopensession(...frame: Parameters<Protomux["_onopensession"]>) {
-		if (++this.opened > MAX_OPENED) throw new Error("too many channels");
+		if (++this.openings > MAX_OPENED) throw new Error("too many channels");
 		return super._onopensession(...frame);
 	}
 

@@ -7,10 +7,9 @@ import {
 	type Signer,
 	seal,
 } from "../../src/wire/envelope.ts";
-import { chunk, EXCHANGE, request } from "../../src/wire/exchange.ts";
 import type { Head } from "../../src/wire/head.ts";
-import { type BoxId, networkOf, type Region } from "../../src/wire/ids.ts";
-import { generateKeyPair, type KeyPair } from "../../src/wire/keys.ts";
+import type { BoxId } from "../../src/wire/ids.ts";
+import { generateKeyPair } from "../../src/wire/keys.ts";
 import {
 	hold,
 	makeOperator,
@@ -18,35 +17,13 @@ import {
 	type TestBox,
 	until,
 } from "../fixture.ts";
+import { FORGERIES } from "./forgeries.ts";
 import { makeRegion, type TestRegion } from "./region.ts";
-import { knock, membershipOf, type Stranger } from "./stranger.ts";
+import { grab, knock, membershipOf } from "./stranger.ts";
 
 t.setTimeout(120_000);
 
 const title = makeTitle(100_000, 4096, 8);
-const DAY = 86_400_000;
-
-/** What somebody shows who is to be refused, by the reason. */
-const FALSE: Record<string, (region: TestRegion, key: KeyPair) => Envelope> = {
-	expired: ({ operator }, key) =>
-		operator.certify(key, { notAfter: Date.now() - 1 }),
-	"not-yet-valid": ({ operator }, key) =>
-		operator.certify(key, { notBefore: Date.now() + DAY }),
-	"wrong-network": ({ operator }, key) =>
-		operator.certify(key, {
-			network: networkOf(makeOperator().root.publicKey),
-		}),
-	"wrong-region": ({ operator }, key) =>
-		operator.certify(key, { region: "south-2" as Region }),
-	"key-mismatch": ({ operator }) => operator.certify(generateKeyPair()),
-	"wrong-purpose": ({ operator }, key) =>
-		operator.certify(key, {}, operator.signer("catalog")),
-	"bad-signature": (_, key) => makeOperator().certify(key),
-	"bad-schema": ({ operator }, key) =>
-		operator.certify(key, { role: "guest" as "box" }),
-	revoked: ({ operator }, key) => operator.certify(key),
-	role: ({ operator }, key) => operator.certify(key, { role: "headend" }),
-};
 
 /** A head that revokes so many boxes. */
 function makeHead(signer: Signer, revoked: number): Head {
@@ -57,20 +34,6 @@ function makeHead(signer: Signer, revoked: number): Head {
 	const read = parseEnvelope(JSON.parse(bytes.toString()));
 	if (!read.ok) throw new Error(read.detail);
 	return { bans: read.value };
-}
-
-/** Asks for a block without waiting to be let in; counts what comes. */
-function grab({ mux }: Stranger): { chunks: number } {
-	const got = { chunks: 0 };
-	const channel = mux.createChannel({ protocol: EXCHANGE })!;
-	const requests = channel.addMessage({ encoding: request });
-	channel.addMessage({ encoding: chunk, onmessage: () => got.chunks++ });
-	channel.open();
-	requests.send({
-		...{ id: 1, wanted: "blocks", title: title.id, urgent: true },
-		...{ shard: 0, first: 0, count: 1 },
-	});
-	return got;
 }
 
 /** A box that holds a title and counts no byte given. */
@@ -90,7 +53,7 @@ for (const transport of ["udx", "tcp"] as const) {
 		const region = await makeRegion(t);
 		const revoked = new Set<string>();
 		const a = await holder(region, revoked);
-		for (const [slug, certificate] of Object.entries(FALSE)) {
+		for (const [slug, certificate] of Object.entries(FORGERIES)) {
 			const key = generateKeyPair();
 			if (slug === "revoked") revoked.add(key.publicKey.toString("hex"));
 			const stranger = await knock(region, a, key, transport);
@@ -107,14 +70,14 @@ for (const transport of ["udx", "tcp"] as const) {
 				},
 				onRefused: () => undefined,
 			});
-			const got = grab(stranger);
+			const got = grab(stranger, title.id);
 			await stranger.closed;
 			t.notOk(admitted, slug);
 			t.equal(got.chunks, 0, slug);
 			await until(() => a.swarm.refusals.get(slug) === 1);
 			await stranger.end();
 		}
-		t.same(new Set(a.swarm.refusals.keys()), new Set(Object.keys(FALSE)));
+		t.same(new Set(a.swarm.refusals.keys()), new Set(Object.keys(FORGERIES)));
 		t.equal(a.swarm.neighbours.size, 0);
 		t.equal(a.traffic.to, 0);
 	});
@@ -136,7 +99,7 @@ for (const transport of ["udx", "tcp"] as const) {
 			const greeting = channel.addMessage({ encoding: c.raw });
 			channel.open();
 			if (bytes !== undefined) greeting.send(bytes);
-			const got = grab(stranger);
+			const got = grab(stranger, title.id);
 			await stranger.closed;
 			t.equal(got.chunks, 0, slug);
 			await until(() => a.swarm.refusals.get(slug) === 1);

@@ -31,8 +31,22 @@ import {
 	type KeyPair,
 	secretKey,
 } from "../../src/wire/keys.ts";
-import type { TestBox } from "../fixture.ts";
-import type { TestRegion } from "./region.ts";
+import type { TestOperator } from "../fixture.ts";
+
+/** What strangers know of a region, and what its operator signs for the test. */
+export interface Ground {
+	/** Of a DHT node, `host:port`. */
+	readonly address: string;
+	readonly operator: Pick<TestOperator, "region" | "certify" | "signer"> & {
+		readonly root: Pick<KeyPair, "publicKey">;
+	};
+}
+
+/** A box that can be come to. */
+export interface Door {
+	readonly id: BoxId;
+	readonly swarm: { readonly tcpPort: number | undefined };
+}
 
 export interface Stranger {
 	readonly stream: NoiseStream;
@@ -42,25 +56,31 @@ export interface Stranger {
 	end(): Promise<void>;
 }
 
-/**
- * Connects to a box as far as anybody can: keys are agreed on, nobody is admitted. Rejects when the box hangs up at once.
- * @param host the loopback address that UDX comes from
- */
-export async function knock(
-	region: TestRegion,
-	box: TestBox,
-	key: KeyPair,
-	transport: "udx" | "tcp",
-	host = "127.0.0.1",
-): Promise<Stranger> {
-	const boxKey = Buffer.from(box.id, "hex");
-	const dht = new HyperDHT({
+/** Where strangers come from over UDX. */
+export function openDht(region: Ground, host = "127.0.0.1"): HyperDHT {
+	return new HyperDHT({
 		bootstrap: [region.address],
 		firewalled: false,
 		host,
 		port: 0,
 		anyPort: true,
 	});
+}
+
+/**
+ * Connects to a box as far as anybody can: keys are agreed on, nobody is admitted. Rejects when the box hangs up at once.
+ * @param host the loopback address that UDX comes from
+ */
+export async function knock(
+	region: Ground,
+	box: Door,
+	key: KeyPair,
+	transport: "udx" | "tcp",
+	host = "127.0.0.1",
+	given?: HyperDHT,
+): Promise<Stranger> {
+	const dht = given ?? openDht(region, host);
+	const boxKey = Buffer.from(box.id, "hex");
 	const keyPair = { publicKey: key.publicKey, secretKey: secretKey(key) };
 	const stream: NoiseStream =
 		transport === "udx"
@@ -84,14 +104,14 @@ export async function knock(
 		closed,
 		async end() {
 			stream.destroy();
-			await dht.destroy({ force: true });
+			if (given === undefined) await dht.destroy({ force: true });
 		},
 	};
 }
 
 /** Membership as an honest box of the region would show it, but with this certificate. */
 export function membershipOf(
-	{ operator }: TestRegion,
+	{ operator }: Ground,
 	certificate: Envelope,
 ): Membership {
 	return {
@@ -103,6 +123,20 @@ export function membershipOf(
 		currentHead: () => undefined,
 		offerHead: () => undefined,
 	};
+}
+
+/** Asks for a block of a title without waiting to be let in; counts what comes. */
+export function grab({ mux }: Stranger, id: TitleId): { chunks: number } {
+	const got = { chunks: 0 };
+	const channel = mux.createChannel({ protocol: EXCHANGE })!;
+	const requests = channel.addMessage({ encoding: request });
+	channel.addMessage({ encoding: chunk, onmessage: () => got.chunks++ });
+	channel.open();
+	requests.send({
+		...{ id: 1, wanted: "blocks", title: id, urgent: true },
+		...{ shard: 0, first: 0, count: 1 },
+	});
+	return got;
 }
 
 /** A member that keeps to no rule. Bytes go as they are. */
@@ -128,12 +162,13 @@ export interface Rogue extends Stranger {
 
 /** A member of the region, admitted over UDX, that does as it likes. Rejects when it is not let in. */
 export async function sneakIn(
-	region: TestRegion,
-	box: TestBox,
+	region: Ground,
+	box: Door,
 	host?: string,
+	dht?: HyperDHT,
 ): Promise<Rogue> {
 	const key = generateKeyPair();
-	const stranger = await knock(region, box, key, "udx", host);
+	const stranger = await knock(region, box, key, "udx", host, dht);
 	const me = membershipOf(region, region.operator.certify(key));
 	return await new Promise((resolve, reject) => {
 		admit(stranger.mux, "udx", me, {
