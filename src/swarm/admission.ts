@@ -43,6 +43,8 @@ export class Admission {
 	private readonly guests = new Map<GuardedStream, Guest>();
 	private readonly exiles = new Map<BoxId, Millis>();
 	private readonly seldom = new Seldom();
+	/** Those who made room before they shook hands. */
+	private readonly dropped = new WeakSet<Socket>();
 	private closed = false;
 
 	constructor(options: AdmissionOptions) {
@@ -53,14 +55,17 @@ export class Admission {
 	knock(socket: Socket): void {
 		const { remoteAddress: address = "" } = socket;
 		this.porch.enter(socket, address, () => {
+			this.dropped.add(socket);
 			this.refused("crowded", { transport: "tcp", address });
 			socket.destroy();
 		});
 	}
 
 	/** It never did. */
-	strayed(err: unknown): void {
-		this.refused("handshake", { transport: "tcp", err });
+	strayed(socket: Socket, err: unknown): void {
+		if (this.closed || this.dropped.has(socket)) return;
+		const { remoteAddress: address } = socket;
+		this.refused("handshake", { transport: "tcp", address, err });
 	}
 
 	/** Runs membership on a new connection; ends the connection when it does not pass. */

@@ -103,7 +103,7 @@ export class Swarm implements Neighbours {
 			host: options.dht.host,
 			onStream: enter("tcp"),
 			onSocket: (socket) => this.admission.knock(socket),
-			onStranger: (cause) => this.admission.strayed(cause),
+			onStranger: (socket, cause) => this.admission.strayed(socket, cause),
 			log,
 		});
 		const mine = keyPair.publicKey.toString("hex");

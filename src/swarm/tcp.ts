@@ -13,7 +13,7 @@ export interface TcpPorts {
 	/** Somebody dialled; nothing of it was read yet. */
 	readonly onSocket: (socket: Socket) => void;
 	/** It did not shake hands, or not in time. */
-	readonly onStranger: (cause: unknown) => void;
+	readonly onStranger: (socket: Socket, cause: unknown) => void;
 	readonly onStream: (stream: GuardedStream) => void;
 	readonly log: Log;
 }
@@ -38,7 +38,9 @@ export async function listenTcp(
 		sockets.add(socket);
 		socket.on("close", () => sockets.delete(socket));
 		onSocket(socket);
-		secure(socket, false, keyPair).then(onStream, onStranger);
+		secure(socket, false, keyPair).then(onStream, (cause: unknown) =>
+			onStranger(socket, cause),
+		);
 	});
 	await listening(server, host, port);
 	// Running out of descriptors shows here; those connected stay.

@@ -1,14 +1,12 @@
-import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import t from "tap";
+import { readIdentity } from "../../../src/agent/identity.ts";
 import { silent } from "../../../src/base/log.ts";
-import { issuedPath } from "../../../src/headend/operator/issue.ts";
-import { admit } from "../../../src/swarm/membership.ts";
+import { admit, type Member } from "../../../src/swarm/membership.ts";
 import { listenTcp } from "../../../src/swarm/tcp.ts";
-import type { BoxId } from "../../../src/wire/ids.ts";
 import { generateKeyPair, type KeyPair } from "../../../src/wire/keys.ts";
 import { FORGERIES } from "../../swarm/forgeries.ts";
-import { grab, knock, membershipOf, sneakIn } from "../../swarm/stranger.ts";
+import { grab, knock, membershipOf } from "../../swarm/stranger.ts";
 import {
 	counters,
 	filled,
@@ -25,70 +23,109 @@ const SIZE = 1024 * 1024;
 t.setTimeout(240_000);
 
 t.test("a box that runs and holds a film", async (t) => {
-	const desk = await openDesk(t, { copies: 1 });
+	const desk = await openDesk(t, { copies: 2 });
 	const film = await publishFilm(desk, SIZE);
 	const box = await desk.addBox();
-	await filled(desk, film.shards);
+	const stolen = await desk.addBox();
+	await filled(desk, film.shards * 2);
+	await stolen.process?.stop();
+	const path = join(stolen.dir, "identity.json");
+	const { keyPair: stolenKey } = await readIdentity(path, Date.now);
+	const { dir } = desk.operator;
+	const { code, said } = await larder("revoke", stolen.name, "-d", dir);
+	t.equal(code, 0, said);
 	const ground = groundOf(desk);
 	const door = await doorOf(ground, box);
 	const refusals = () => refusalsOf(desk, box);
+	const traffic = async () => {
+		const { toNeighbours, fromNeighbours } = await counters(desk, box);
+		return { toNeighbours, fromNeighbours };
+	};
+	const before = await traffic();
 
-	for (const [slug, forge] of Object.entries(FORGERIES)) {
-		for (const transport of ["udx", "tcp"] as const) {
+	/** Comes with a certificate, and asks for a block at once; `chunks` are those that it got, `isMember` whether it was let in. */
+	async function come(
+		slug: string,
+		forge: (typeof FORGERIES)[string],
+		transport: "udx" | "tcp",
+	) {
+		const key = slug === "revoked" ? stolenKey : generateKeyPair();
+		const stranger = await knock(ground, door, key, transport);
+		const me = {
+			...membershipOf(ground, forge(ground, key)),
+			// A headend has no such port, nor does it come over TCP.
+			...(slug === "role" && { tcp: () => ({ port: 1 }) }),
+		};
+		let isMember = false;
+		admit(stranger.mux, transport, me, {
+			onProven: () => undefined,
+			onMember: () => {
+				isMember = true;
+			},
+			onRefused: () => undefined,
+		});
+		const got = grab(stranger, film.id);
+		await stranger.closed;
+		await stranger.end();
+		return { chunks: got.chunks, isMember };
+	}
+
+	for (const [slug, forge] of Object.entries(FORGERIES))
+		for (const transport of ["udx", "tcp"] as const)
 			await t.test(`gives nothing for ${slug} over ${transport}`, async (t) => {
-				const key = generateKeyPair();
-				if (slug === "revoked") await revoke(key);
-				const before = (await refusals()).get(slug) ?? 0;
-				const stranger = await knock(ground, door, key, transport);
-				let admitted = false;
+				const counted = (await refusals()).get(slug) ?? 0;
+				const got = await come(slug, forge, transport);
+				t.same(got, { chunks: 0, isMember: false });
+				await poll("it is counted", async () => {
+					return (await refusals()).get(slug) === counted + 1;
+				});
+			});
+
+	t.same(await traffic(), before, "no block went either way");
+	const lines = box.process ? await logOf(box.process) : [];
+	const refused = lines.filter(({ msg }) => msg === "connection refused");
+	const slugs = new Set(refused.map((line) => line["slug"]));
+	for (const slug of Object.keys(FORGERIES))
+		t.ok(slugs.has(slug), `${slug} is in the log`);
+
+	await t.test(
+		"takes no impostor for the neighbour that it dials",
+		async (t) => {
+			const came: string[] = [];
+			const strayed = Promise.withResolvers<void>();
+			const impostor = await listenTcp("127.0.0.1", 0, generateKeyPair(), {
+				onSocket: () => came.push("a call"),
+				onStranger: () => strayed.resolve(),
+				onStream: () => came.push("a connection"),
+				log: silent,
+			});
+			t.teardown(() => impostor.close());
+			const key = lowerThan(box.id);
+			const friend = await knock(ground, door, key, "udx");
+			t.teardown(() => friend.end());
+			const me = membershipOf(ground, ground.operator.certify(key));
+			await new Promise<Member>((resolve, reject) => {
 				admit(
-					stranger.mux,
-					transport,
-					{
-						...membershipOf(ground, forge(ground, key)),
-						...(slug === "role" && { tcp: () => ({ port: 1 }) }),
-					},
+					friend.mux,
+					"udx",
+					{ ...me, tcp: () => ({ host: "127.0.0.1", port: impostor.port }) },
 					{
 						onProven: () => undefined,
-						onMember: () => {
-							admitted = true;
-						},
-						onRefused: () => undefined,
+						onMember: resolve,
+						onRefused: (slug) => reject(new Error(slug)),
 					},
 				);
-				const got = grab(stranger, film.id);
-				await stranger.closed;
-				await stranger.end();
-				t.notOk(admitted);
-				t.equal(got.chunks, 0, "no block came");
-				await poll("it is counted", async () => {
-					return (await refusals()).get(slug) === before + 1;
-				});
-				const said = box.process ? await logOf(box.process) : [];
-				t.ok(
-					said.some(
-						(line) =>
-							line["slug"] === slug && line.msg === "connection refused",
-					),
-					"and logged",
-				);
 			});
-		}
-	}
-
-	const { toNeighbours, fromNeighbours } = await counters(desk, box);
-	t.same(
-		{ toNeighbours, fromNeighbours },
-		{ toNeighbours: 0, fromNeighbours: 0 },
+			await strayed.promise;
+			t.same(came, ["a call"]);
+		},
 	);
-
-	/** The operator shuts out a box that it issued, and the box that runs hears of it. */
-	async function revoke({ publicKey }: KeyPair): Promise<void> {
-		const id = publicKey.toString("hex") as BoxId;
-		const { dir, region } = desk.operator;
-		const issued = { box: id, serial: id.slice(0, 8), region, issuedAt: 0 };
-		await writeFile(issuedPath(dir, id), JSON.stringify(issued));
-		const { code, said } = await larder("revoke", id, "-d", dir);
-		if (code !== 0) throw new Error(said);
-	}
 });
+
+/** Of two neighbours the one with the higher key dials. */
+function lowerThan(box: string): KeyPair {
+	for (;;) {
+		const key = generateKeyPair();
+		if (key.publicKey.toString("hex") < box) return key;
+	}
+}
