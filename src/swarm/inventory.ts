@@ -25,6 +25,8 @@ export interface Holdings {
 }
 
 export interface InventoryPorts {
+	/** Whether the neighbour is one that holds titles. */
+	readonly holds: boolean;
 	readonly holdings: Holdings;
 	/** The neighbour told something of this title. */
 	readonly onNews: (id: TitleId) => void;
@@ -157,7 +159,8 @@ export class Inventory {
 	private onTold(id: TitleId, take: (told: Told) => boolean): void {
 		const told = this.told.get(id);
 		if (told === undefined) return;
-		if (take(told)) this.ports.onNews(id);
-		else this.ports.onOffence("bad-inventory");
+		if (!take(told)) this.ports.onOffence("bad-inventory");
+		else if (told.isAny && !this.ports.holds) this.ports.onOffence("role");
+		else this.ports.onNews(id);
 	}
 }

@@ -10,6 +10,8 @@ import { type Shelf, Upload } from "./upload.ts";
 export interface LinkPorts {
 	readonly shelf: Shelf;
 	readonly pacer: Pacer;
+	/** Whether the neighbour is one that holds titles, and so may ask for them. */
+	readonly holds: boolean;
 	readonly onReceived: (bytes: Bytes) => void;
 	readonly onSent: (bytes: Bytes) => void;
 	/** The neighbour does what no honest one does. */

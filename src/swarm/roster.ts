@@ -78,11 +78,12 @@ export class Roster {
 		const neighbour = this.neighbours.get(box) ?? new Neighbour(box);
 		const inventory = new Inventory(Protomux.from(stream), {
 			holdings,
+			holds: holds(member),
 			onNews: (id) => this.interest.tell(id),
 			onOffence: (slug) => this.ports.onOffence(box, slug),
 		});
 		const wire = {
-			link: this.link("udx", stream, neighbour),
+			link: this.link("udx", stream, neighbour, member),
 			member,
 			inventory,
 		};
@@ -117,7 +118,7 @@ export class Roster {
 			stream.destroy();
 			return;
 		}
-		const link = this.link("tcp", stream, neighbour);
+		const link = this.link("tcp", stream, neighbour, member);
 		const older = neighbour.bulk;
 		neighbour.bulk = link;
 		older?.stream.destroy();
@@ -132,12 +133,11 @@ export class Roster {
 		transport: Transport,
 		stream: GuardedStream,
 		neighbour: Neighbour,
+		member: Member,
 	): Link {
 		const { shelf, pacer, log, onTraffic, onOffence } = this.ports;
 		return new Link(transport, stream, {
-			shelf,
-			pacer,
-			log,
+			...{ shelf, pacer, log, holds: holds(member) },
 			onReceived: (bytes) => {
 				neighbour.received += bytes;
 				neighbour.lastUsed = Date.now();
@@ -151,4 +151,9 @@ export class Roster {
 			onOffence: (slug) => onOffence(neighbour.box, slug),
 		});
 	}
+}
+
+/** A headend's node is there for the catalog and the head. Whoever has stolen its key gets and gives no titles with it. */
+function holds({ certificate }: Member): boolean {
+	return certificate.role === "box";
 }

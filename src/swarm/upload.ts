@@ -29,6 +29,8 @@ export interface Shelf {
 export interface UploadPorts {
 	readonly shelf: Shelf;
 	readonly pacer: Pacer;
+	/** Whether the neighbour is one that holds titles, and so may ask for them. */
+	readonly holds: boolean;
 	readonly onSent: (bytes: Bytes) => void;
 	readonly onOffence: (slug: string) => void;
 	readonly log: Log;
@@ -70,7 +72,9 @@ export class Upload {
 	accept(request: ExchangeRequest): void {
 		if (this.closed) return;
 		const { id } = request;
-		if (this.urgent.size + this.fill.size >= MAX_WAITING) {
+		if (!this.ports.holds) {
+			this.ports.onOffence("role");
+		} else if (this.urgent.size + this.fill.size >= MAX_WAITING) {
 			this.ports.onOffence("flood");
 		} else if (this.urgent.has(id) || this.fill.has(id)) {
 			this.ports.onOffence("reused-id");

@@ -1,7 +1,12 @@
 import t, { type Test } from "tap";
 import { Bitfield } from "../../src/content/bitfield.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
-import { MAX_PARTIALS, MAX_SHARDS } from "../../src/wire/inventory.ts";
+import {
+	MAX_INTERESTS,
+	MAX_PARTIALS,
+	MAX_SHARDS,
+} from "../../src/wire/inventory.ts";
+import type { Certificate } from "../../src/wire/membership.ts";
 import { hold, makeTitle, type TestBox, until } from "../fixture.ts";
 import { fill, has, makeRegion, meet, type TestRegion } from "./region.ts";
 import { type Rogue, sneakIn } from "./stranger.ts";
@@ -13,6 +18,10 @@ const { id, manifest } = title;
 const NOTHING = new Uint8Array(0);
 const ask = { wanted: "blocks", title: id, urgent: false, count: 1 } as const;
 
+function title32(n: number): TitleId {
+	return n.toString(16).padStart(64, "0") as TitleId;
+}
+
 interface Scene {
 	readonly region: TestRegion;
 	/** Holds the title and wants news of it. */
@@ -20,12 +29,12 @@ interface Scene {
 	readonly rogue: Rogue;
 }
 
-async function scene(t: Test): Promise<Scene> {
+async function scene(t: Test, changes?: Partial<Certificate>): Promise<Scene> {
 	const region = await makeRegion(t);
 	const box = await region.box("box");
 	await hold(box, title);
 	box.swarm.watch(id);
-	const rogue = await sneakIn(region, box);
+	const rogue = await sneakIn(region, box, undefined, undefined, changes);
 	t.teardown(() => rogue.end());
 	await until(() => rogue.heard.wanted.includes(id));
 	return { region, box, rogue };
@@ -82,6 +91,55 @@ for (const [offence, commit] of Object.entries(OFFENCES)) {
 		await cutsOff(t, at);
 	});
 }
+
+/** What a headend's node never does. */
+const PRESUMPTIONS: Record<string, (rogue: Rogue) => void> = {
+	"tells of titles": ({ answers }) =>
+		answers.send({ title: id, shards: new Uint8Array([1]), partial: [] }),
+	"asks for titles": ({ requests }) =>
+		requests.send({ ...ask, id: 1, shard: 0, first: 0 }),
+};
+
+for (const [what, presume] of Object.entries(PRESUMPTIONS)) {
+	t.test(`who came as a headend and ${what} is cut off`, async (t) => {
+		const at = await scene(t, { role: "headend" });
+		const { rogue } = at;
+		rogue.answers.send({ title: id, shards: NOTHING, partial: [] });
+		presume(rogue);
+		await cutsOff(t, at);
+		t.equal(rogue.heard.chunks.length, 0);
+	});
+}
+
+t.test("who asks about thousands of titles hears of some", async (t) => {
+	const { box, rogue } = await scene(t);
+	const titles = Array.from({ length: 20_000 }, (_, n) => title32(n));
+	for (const each of titles) rogue.wants.send(each);
+	rogue.requests.send({ ...ask, id: 1, shard: 0, first: 0 });
+	await until(() => rogue.heard.chunks.length === 1);
+	t.equal(rogue.heard.told, MAX_INTERESTS);
+	for (const each of titles) rogue.unwants.send(each);
+	rogue.wants.send(id);
+	await until(() => rogue.heard.told > MAX_INTERESTS);
+	t.ok(box.swarm.neighbours.has(rogue.id), "and may ask about others later");
+});
+
+t.test(
+	"who asks and takes back without end costs one read at a time",
+	async (t) => {
+		const { region, box, rogue } = await scene(t);
+		for (let n = 0; n < 50_000; n++) {
+			rogue.requests.send({ ...ask, id: n, shard: 0, first: 0, count: 4 });
+			rogue.cancels.send(n);
+		}
+		const honest = await region.box("honest");
+		await meet(honest, box);
+		await fill(honest, title);
+		t.ok(await has(honest, title), "others are served meanwhile");
+		t.ok(box.swarm.neighbours.has(rogue.id));
+		t.ok(rogue.heard.chunks.length < 5000, `${rogue.heard.chunks.length} came`);
+	},
+);
 
 /** Frames that do not even decode. What decoding throws must not be what Protomux takes for a fault of this program. */
 const FRAMES: Record<string, (rogue: Rogue) => void> = {

@@ -31,6 +31,7 @@ import {
 	type KeyPair,
 	secretKey,
 } from "../../src/wire/keys.ts";
+import type { Certificate } from "../../src/wire/membership.ts";
 import type { TestOperator } from "../fixture.ts";
 
 /** What strangers know of a region, and what its operator signs for the test. */
@@ -143,6 +144,7 @@ export function grab({ mux }: Stranger, id: TitleId): { chunks: number } {
 export interface Rogue extends Stranger {
 	readonly id: BoxId;
 	readonly wants: Message<TitleId>;
+	readonly unwants: Message<TitleId>;
 	readonly answers: Message<Holding>;
 	readonly deltas: Message<HoldingDelta>;
 	readonly requests: Message<ExchangeRequest | Uint8Array>;
@@ -152,6 +154,8 @@ export interface Rogue extends Stranger {
 	/** What the box said, oldest first. */
 	readonly heard: {
 		readonly wanted: TitleId[];
+		/** How many answers it gave to what it was asked about. */
+		told: number;
 		readonly requests: ExchangeRequest[];
 		readonly refusals: ExchangeRefusal[];
 		readonly chunks: ExchangeChunk[];
@@ -166,10 +170,11 @@ export async function sneakIn(
 	box: Door,
 	host?: string,
 	dht?: HyperDHT,
+	changes?: Partial<Certificate>,
 ): Promise<Rogue> {
 	const key = generateKeyPair();
 	const stranger = await knock(region, box, key, "udx", host, dht);
-	const me = membershipOf(region, region.operator.certify(key));
+	const me = membershipOf(region, region.operator.certify(key, changes));
 	return await new Promise((resolve, reject) => {
 		admit(stranger.mux, "udx", me, {
 			onProven: () => undefined,
@@ -200,13 +205,17 @@ function rogue(stranger: Stranger, key: KeyPair): Rogue {
 	const requests: ExchangeRequest[] = [];
 	const refusals: ExchangeRefusal[] = [];
 	const chunks: ExchangeChunk[] = [];
+	const heard = { wanted, requests, refusals, chunks, told: 0 };
 	const inventory = stranger.mux.createChannel({ protocol: INVENTORY })!;
 	const wants = inventory.addMessage({
 		encoding: title,
 		onmessage: (id) => wanted.push(id),
 	});
-	inventory.addMessage({ encoding: title });
-	const answers = inventory.addMessage({ encoding: holding });
+	const unwants = inventory.addMessage({ encoding: title });
+	const answers = inventory.addMessage({
+		encoding: holding,
+		onmessage: () => heard.told++,
+	});
 	const deltas = inventory.addMessage({ encoding: delta });
 	inventory.open();
 	const exchange = stranger.mux.createChannel({ protocol: EXCHANGE })!;
@@ -236,6 +245,7 @@ function rogue(stranger: Stranger, key: KeyPair): Rogue {
 		id: key.publicKey.toString("hex") as BoxId,
 		...{
 			wants,
+			unwants,
 			answers,
 			deltas,
 			requests: asks,
@@ -243,7 +253,7 @@ function rogue(stranger: Stranger, key: KeyPair): Rogue {
 			refusals: refuses,
 			cancels,
 		},
-		heard: { wanted, requests, refusals, chunks },
+		heard,
 		onRequest: () => undefined,
 	};
 	return made;
