@@ -118,8 +118,10 @@ export class Swarm implements Neighbours {
 			onStream: enter("udx"),
 			log,
 		});
-		this.transfers = new Transfers(this.neighbours, (box, slug) =>
-			this.expel(box, slug),
+		this.transfers = new Transfers(
+			this.neighbours,
+			membership.trust,
+			(box, slug) => this.expel(box, slug),
 		);
 		this.hyperswarm = new Hyperswarm({
 			dht,

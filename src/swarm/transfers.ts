@@ -3,7 +3,9 @@ import { SECOND, within } from "../base/time.ts";
 import { type Bytes, MiB, type Millis } from "../base/units.ts";
 import { titleIdOf } from "../content/hash.ts";
 import { MAX_MANIFEST } from "../content/manifest.ts";
+import { type Trust, unseal } from "../wire/envelope.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
+import { holderTable } from "../wire/placement.ts";
 import type { Ask } from "./download.ts";
 import type { Link } from "./link.ts";
 import type { Neighbour } from "./neighbour.ts";
@@ -17,13 +19,16 @@ type Get = (box: BoxId, signal: AbortSignal) => Promise<Buffer>;
 /** What is asked of neighbours. Each request belongs to the connection on which it is made; nothing is kept here. */
 export class Transfers {
 	private readonly neighbours: ReadonlyMap<BoxId, Neighbour>;
+	private readonly trust: Trust;
 	private readonly onLie: (box: BoxId, slug: string) => void;
 
 	constructor(
 		neighbours: ReadonlyMap<BoxId, Neighbour>,
+		trust: Trust,
 		onLie: (box: BoxId, slug: string) => void,
 	) {
 		this.neighbours = neighbours;
+		this.trust = trust;
 		this.onLie = onLie;
 	}
 
@@ -38,10 +43,17 @@ export class Transfers {
 		return this.fromAny(id, get, signal);
 	}
 
-	/** As somebody keeps it, unchecked. Rejects with NeighbourFailed when nobody has it. */
+	/**
+	 * The first table that the operator signed for this title: a liar in front hides no other. Who sends none may only be behind with the keys.
+	 * Rejects with NeighbourFailed when nobody has it.
+	 */
 	holders(id: TitleId, signal: AbortSignal): Promise<Buffer> {
-		const get: Get = (box, signal) =>
-			this.file(box, "holders", id, MAX_HOLDERS, signal);
+		const get: Get = async (box, signal) => {
+			const bytes = await this.file(box, "holders", id, MAX_HOLDERS, signal);
+			const read = unseal(bytes, "placement", holderTable, this.trust);
+			if (read.ok && read.value.title === id) return bytes;
+			throw new NeighbourFailed("wrong-holders");
+		};
 		return this.fromAny(id, get, signal);
 	}
 

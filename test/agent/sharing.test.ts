@@ -74,7 +74,13 @@ async function openPair(t: Test, policy: Policy | undefined) {
 			head: undefined,
 			offerHead: () => ({ news: false, refused: [] }),
 		},
-		holders: { bytes: async () => Buffer.from("a signed table") },
+		holders: {
+			bytes: async (title) =>
+				seal(operator.signer("placement"), {
+					...{ network: trust.network, region: operator.region, title },
+					...{ epoch: 1, version: 1, boxes: [], shards: [] },
+				}),
+		},
 		flow: new Flow(new Ledger().counters),
 		isPlaced: (title, shard) =>
 			placement.has(shard === undefined ? title : `${title}/${shard}`),

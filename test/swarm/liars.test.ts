@@ -1,8 +1,10 @@
 import t from "tap";
 import { MiB } from "../../src/base/units.ts";
 import type { Shelf } from "../../src/swarm/upload.ts";
+import { seal } from "../../src/wire/envelope.ts";
+import { networkOf } from "../../src/wire/ids.ts";
 import { encodeRanges } from "../../src/wire/ranges.ts";
-import { hold, makeTitle, put, until } from "../fixture.ts";
+import { hold, makeOperator, makeTitle, put, until } from "../fixture.ts";
 import { fill, has, makeRegion, meet, watch } from "./region.ts";
 
 t.setTimeout(120_000);
@@ -82,6 +84,43 @@ t.test("a wrong manifest is not taken, and the next is asked", async (t) => {
 	});
 	await until(() => !box.swarm.neighbours.has(liar.id));
 	t.equal(box.swarm.neighbours.size, 0);
+});
+
+t.test("a liar's holder table hides no other", async (t) => {
+	const region = await makeRegion(t);
+	const { operator } = region;
+	const table = (of: string, signer = operator.signer("placement")) =>
+		seal(signer, {
+			...{ network: networkOf(operator.root.publicKey), title: of },
+			...{ region: operator.region, epoch: 1, version: 1 },
+			...{ boxes: [], shards: [] },
+		});
+	const lies: Record<string, Buffer> = {
+		nonsense: Buffer.from("["),
+		"another title's": table("00".repeat(32)),
+		"another operator's": table(id, makeOperator().signer("placement")),
+		"another purpose's": table(id, operator.signer("catalog")),
+	};
+	const good = table(id);
+	const liars = await Promise.all(
+		Object.entries(lies).map(([name, lie]) =>
+			region.box(name, { shelf: () => ({ holders: async () => lie }) }),
+		),
+	);
+	const box = await region.box("box");
+	for (const liar of liars) await meet(box, liar);
+	const { signal } = new AbortController();
+	await t.rejects(box.swarm.holders(id, signal), { message: /not-held/ });
+	const honest = await region.box("honest", {
+		shelf: () => ({ holders: async () => good }),
+	});
+	await meet(box, honest);
+	t.ok((await box.swarm.holders(id, signal)).equals(good));
+	t.equal(
+		box.swarm.neighbours.size,
+		5,
+		"who is behind with the keys is no liar",
+	);
 });
 
 const WITHHOLDING: Record<string, Partial<Shelf>> = {
