@@ -6,7 +6,7 @@ import { joinRegion } from "../../src/agent/neighbours.ts";
 import { silent } from "../../src/base/log.ts";
 import { leavesBytes } from "../../src/content/geometry.ts";
 import { ShardStore } from "../../src/store/store.ts";
-import { trustIn } from "../../src/wire/envelope.ts";
+import { seal, trustIn } from "../../src/wire/envelope.ts";
 import type { Announcement } from "../../src/wire/head.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";

@@ -12,6 +12,7 @@ import { openCatalogWriter } from "../../src/logs/writer.ts";
 import { Mux } from "../../src/swarm/mux.ts";
 import { MAX_RUN } from "../../src/wire/exchange.ts";
 import { encodeMessage } from "../../src/wire/json.ts";
+import { generateKeyPair } from "../../src/wire/keys.ts";
 import { hold, makeTitle, type TestBox, until } from "../fixture.ts";
 import { entry } from "../logs/wires.ts";
 import { Mutator } from "../mutate.ts";
@@ -127,9 +128,10 @@ type Say = (rogue: Rogue, scene: Scene) => void | Promise<void>;
 
 const NOTHING = new Uint8Array(0);
 const CHANNELS: Record<string, Say> = {
-	// The hello came before. What a head is is not for the swarm to say.
-	membership: ({ stream }) => {
-		for (const head of [{}, { v: 1 }, { v: 1, purpose: "catalog" }]) {
+	// The hello came before; how others are taken is in membership.test.ts.
+	membership: ({ stream }, { region }) => {
+		const bans = region.operator.certify(generateKeyPair());
+		for (const head of [{ bans }, { bans, announcement: bans }]) {
 			const news = encodeMessage({ head });
 			stream.write(Buffer.concat([Buffer.from([1, 2]), news]));
 		}

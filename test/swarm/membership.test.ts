@@ -1,12 +1,7 @@
 import c from "compact-encoding";
 import t from "tap";
 import { admit } from "../../src/swarm/membership.ts";
-import {
-	type Envelope,
-	parseEnvelope,
-	type Signer,
-	seal,
-} from "../../src/wire/envelope.ts";
+import { parseEnvelope, type Signer, seal } from "../../src/wire/envelope.ts";
 import type { Head } from "../../src/wire/head.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
