@@ -18,7 +18,10 @@ import { type KeyAnswer, KeyRequests } from "./requests.ts";
 import type { Identity } from "./verify.ts";
 
 /** A command for the agent to carry out; answers to key requests are not among them. */
-export type Order = Exclude<CommandBody, { kind: "key" | "key-denied" }>;
+export type Order = Exclude<
+	CommandBody,
+	{ kind: "key" | "key-denied" | "issuance" }
+>;
 
 export interface ControlHandlers {
 	/** A newer placement is in force. */

@@ -46,8 +46,14 @@ export async function openLines(
 			onState: (box, state) => fleet.recordState(box, state),
 			onReported: (box, reported) => fleet.recordReported(box, reported),
 			onFill: (box, fill) => fleet.recordFill(box, fill),
-			onRequest: (box, request) =>
-				answerRequest({ operator, commands, isRevoked, log }, box, request),
+			onRequest: async (box, request) => {
+				if (request.kind === "key")
+					await answerRequest(
+						{ operator, commands, isRevoked, log },
+						box,
+						request,
+					);
+			},
 			onResponse: (box, response) => {
 				if (!commands.answered(box, response))
 					log.debug({ box: short(box) }, "an answer that nobody waits for");

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../base/log.ts";
+import { envelope } from "./envelope.ts";
 import { boxId, instant, networkId, titleId } from "./ids.ts";
 
 const requestId = z.string().check(z.regex(/^[0-9a-f]{32}$/));
@@ -25,6 +26,10 @@ export const command = z.object({
 			title: titleId,
 			reason: z.string().check(z.maxLength(64)),
 		}),
+		/** The answer to a renewal or a question for the time: src/wire/enrol.ts, signed by the issuer. */
+		z.object({ kind: z.literal("issuance"), statement: envelope }),
+		/** Renew the membership now: its issuer's key is about to be retired. */
+		z.object({ kind: z.literal("renew") }),
 		/** Report fill levels now. */
 		z.object({ kind: z.literal("report") }),
 		z.object({ kind: z.literal("log-level"), level: z.enum(LOG_LEVELS) }),

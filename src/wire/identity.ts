@@ -14,5 +14,11 @@ export const identityFile = z.object({
 	networkSecret: hex32,
 	/** The membership certificate (src/wire/membership.ts), signed by an issuer. */
 	certificate: envelope,
+	/** The root's own certificate, which vouches for brokers. */
+	ca: z.optional(z.string()),
+	/** The box's certificate for TLS and its issuer's. */
+	chain: z.optional(z.string()),
+	/** Where a box whose membership has ended asks for another: the enrolment listener. */
+	enrolUrl: z.optional(z.string()),
 });
 export type IdentityFile = z.output<typeof identityFile>;

@@ -74,14 +74,18 @@ export const fill = z.object({
 });
 export type Fill = z.output<typeof fill>;
 
+const asking = { id: z.string().check(z.regex(/^[0-9a-f]{32}$/)), session };
+
 /** `up/request`: the box asks for something; the answer is a command that carries the request's id. */
-export const request = z.object({
-	id: z.string().check(z.regex(/^[0-9a-f]{32}$/)),
-	session,
-	kind: z.literal("key"),
-	title: titleId,
-});
+export const request = z.discriminatedUnion("kind", [
+	z.object({ ...asking, kind: z.literal("key"), title: titleId }),
+	/** A new membership of the same box; the id is the nonce of the answer. */
+	z.object({ ...asking, kind: z.literal("renew") }),
+	/** What time it is; the id is the nonce of the answer. */
+	z.object({ ...asking, kind: z.literal("time") }),
+]);
 export type Request = z.output<typeof request>;
+export type KeyRequest = Extract<Request, { kind: "key" }>;
 
 /** `up/response`: what became of a command. */
 export const response = z.object({

@@ -20,7 +20,19 @@ export function headTopic(region: Region): string {
 	return `larder/v1/region/${region}/down/head`;
 }
 
+/** Where boxes without a certificate ask, and are answered; a listener of its own. */
+export const ALL_ENROLMENTS = "larder/v1/enrol/+/up/request";
+
+export function enrolTopic(box: BoxId, way: "request" | "answer"): string {
+	return `larder/v1/enrol/${box}/${way === "request" ? "up" : "down"}/${way}`;
+}
+
 export type Topic =
+	| {
+			readonly to: "enrolment";
+			readonly box: BoxId;
+			readonly kind: "request" | "answer";
+	  }
 	| { readonly to: "box"; readonly box: BoxId; readonly kind: Down }
 	| { readonly to: "headend"; readonly box: BoxId; readonly kind: Up }
 	| { readonly to: "region"; readonly region: Region; readonly kind: "head" };
@@ -38,6 +50,13 @@ export function parseTopic(topic: string): Topic | undefined {
 		isRegion(name)
 	) {
 		return { to: "region", region: name, kind };
+	}
+	if (scope === "enrol" && isBoxId(name)) {
+		const way = `${direction}/${kind}`;
+		if (way === "up/request")
+			return { to: "enrolment", box: name, kind: "request" };
+		if (way === "down/answer")
+			return { to: "enrolment", box: name, kind: "answer" };
 	}
 	if (scope !== "box" || !isBoxId(name)) return undefined;
 	if (direction === "down" && isOneOf(DOWN, kind))

@@ -236,7 +236,9 @@ const CASES: Readonly<
 	) {
 		const operator = new Operator();
 		const [given, denied, ignored] = [newTitle(), newTitle(), newTitle()];
-		const desk = await openDesk(t, url, async (box, { id, title }: Request) => {
+		const desk = await openDesk(t, url, async (box, asked: Request) => {
+			if (asked.kind !== "key") return;
+			const { id, title } = asked;
 			const answer = { request: id, title };
 			const body =
 				title === given

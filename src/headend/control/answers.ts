@@ -2,7 +2,7 @@ import { describe, LarderError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, short } from "../../wire/ids.ts";
-import type { Request } from "../../wire/reports.ts";
+import type { KeyRequest } from "../../wire/reports.ts";
 import { sealTo } from "../../wire/sealed.ts";
 import type { Operator } from "../operator/operator.ts";
 import { readTitle } from "../publish/titles.ts";
@@ -22,7 +22,7 @@ export interface AnswersOptions {
 export async function answerRequest(
 	{ operator, commands, isRevoked, log }: AnswersOptions,
 	box: BoxId,
-	request: Request,
+	request: KeyRequest,
 ): Promise<void> {
 	try {
 		const body = isRevoked(box)
@@ -39,7 +39,7 @@ export async function answerRequest(
 async function keyFor(
 	operator: Operator,
 	box: BoxId,
-	request: Request,
+	request: KeyRequest,
 ): Promise<CommandBody> {
 	const { id, title } = request;
 	try {
@@ -58,6 +58,6 @@ async function keyFor(
 	}
 }
 
-function denied({ id, title }: Request, reason: string): CommandBody {
+function denied({ id, title }: KeyRequest, reason: string): CommandBody {
 	return { kind: "key-denied", request: id, title, reason };
 }
