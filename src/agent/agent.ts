@@ -6,13 +6,16 @@ import { type Gateway, startGateway } from "../gateway/server.ts";
 import { freshToken } from "../gateway/token.ts";
 import { startIpc } from "../ipc/server.ts";
 import type { Metrics, PlayerToken } from "../wire/ipc.ts";
+import { BUILT } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
+import { BoxClock } from "./clock.ts";
 import { loadConfig } from "./config.ts";
+import { identityOf } from "./enrol.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { type Base, openFoundation } from "./foundation.ts";
-import { type Identity, readIdentity } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 import { createRegistry } from "./metrics.ts";
-import { createNotifier } from "./notify.ts";
+import { createNotifier, type Notifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
 import {
 	diagnose,
@@ -43,16 +46,21 @@ export async function startAgent(
 	const started = Date.now();
 	const config = await loadConfig(configPath);
 	log.level = config.logLevel;
-	const identity = await readIdentity(config.identity, Date.now);
-	warnOfExpiry(identity, log);
 	const parts = new ServiceGroup(PATIENCE, (name) =>
 		log.warn({ part: name }, "slow to close"),
 	);
 	try {
 		const notifier = createNotifier(onFatal);
 		parts.onClose("notifier", () => notifier.close());
-		const base = await openFoundation(config, identity, parts, log);
+		const clock = new BoxClock(BUILT);
+		const identity = await identityOf({
+			...{ config, clock, log },
+			onWait: (why) => void waiting(notifier, why).catch(onFatal),
+		});
+		clock.raise(identity.certificate.notBefore);
+		const base = await openFoundation(config, identity, clock, parts, log);
 		const exchange = await openExchange(base, notifier, parts);
+		warnOfExpiry(identity, log);
 		let latest: Settings = { config, restart: [] };
 		const gateway = await openDoors(
 			{ ...base, ...exchange, started, latest: () => latest },
@@ -142,7 +150,13 @@ function apply(
 	log.info({ live, restart }, "configuration changed");
 }
 
-function warnOfExpiry({ certificate }: Identity, log: Log): void {
-	const { level, finding, remedy } = checkExpiry(certificate, Date.now());
+/** A box that waits for its operator is up: it is not to be restarted for that. */
+async function waiting(notifier: Notifier, why: string): Promise<void> {
+	await notifier.ready();
+	notifier.status(why);
+}
+
+function warnOfExpiry({ certificate, trust }: Identity, log: Log): void {
+	const { level, finding, remedy } = checkExpiry(certificate, trust);
 	if (level !== "ok") log.warn({ remedy }, `membership ${finding}`);
 }

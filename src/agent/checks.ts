@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ERRORS, systemCode } from "../base/errors.ts";
 import { type Clock, DAY, MINUTE, monotonic, SECOND } from "../base/time.ts";
 import { formatBytes, KiB, MiB } from "../base/units.ts";
+import type { Time } from "../wire/envelope.ts";
 import type { Check } from "../wire/ipc.ts";
 import type { Certificate } from "../wire/membership.ts";
 import { type Asker, checkBootstrap } from "./bootstrap.ts";
@@ -15,7 +16,8 @@ import { readIdentity } from "./identity.ts";
 const PATIENCE = 5 * SECOND;
 const SLOW_SYNC = 500;
 const LITTLE_SPACE = 256 * MiB;
-const SOON = 30 * DAY;
+/** Leases are renewed when a third is left. */
+const SOON = 7 * DAY;
 const SKEW = 5 * MINUTE;
 
 /**
@@ -24,43 +26,45 @@ const SKEW = 5 * MINUTE;
  */
 export async function checkBox(
 	config: Config,
-	now: Clock,
+	time: Time,
 	asker?: Asker,
 ): Promise<Check[]> {
 	const checks = await Promise.all([
-		checkIdentity(config.identity, now),
+		checkIdentity(config.identity, time),
 		checkDisk(config.data),
 		checkSpace(config),
 		checkBootstrap(config, asker),
 		checkBroker(config.broker),
-		checkOrigin(config.origin.url, now),
+		checkOrigin(config.origin.url, Date.now),
 	]);
 	return checks.flat();
 }
 
-async function checkIdentity(path: string, now: Clock): Promise<Check[]> {
+async function checkIdentity(path: string, time: Time): Promise<Check[]> {
 	try {
-		const { certificate } = await readIdentity(path, now);
+		const { certificate } = await readIdentity(path, time);
 		return [
 			finding("identity", "ok", `${certificate.region}, ${certificate.serial}`),
-			checkExpiry(certificate, now()),
+			checkExpiry(certificate, time),
 		];
 	} catch (error) {
 		return [failure("identity", error)];
 	}
 }
 
-/** Whether the membership certificate is valid at `now`, and for how long yet. */
-export function checkExpiry(certificate: Certificate, now: number): Check {
+/** Whether the membership certificate is valid, and for how long yet. */
+export function checkExpiry(certificate: Certificate, time: Time): Check {
+	const now = time.now();
 	const name = "membership";
 	const end = new Date(certificate.notAfter).toISOString().slice(0, 10);
-	const renew = "Issue the box a new identity with `larder issue`.";
-	if (now < certificate.notBefore)
+	const renew =
+		"It is renewed by itself as soon as broker and headend answer; see what keeps the box from them.";
+	if (time.latest() < certificate.notBefore)
 		return finding(
 			name,
 			"fail",
-			`not valid before ${new Date(certificate.notBefore).toISOString()}, and the clock says ${new Date(now).toISOString()}`,
-			"Set the clock.",
+			`not valid before ${new Date(certificate.notBefore).toISOString()}, and it is ${new Date(now).toISOString()}`,
+			"The operator's clock was ahead when it was issued.",
 		);
 	if (now >= certificate.notAfter)
 		return finding(name, "fail", `expired on ${end}`, renew);

@@ -30,6 +30,8 @@ export interface Config {
 	readonly logLevel: LogLevel;
 	/** The identity file. */
 	readonly identity: string;
+	/** What the factory wrote for a box that has none yet. */
+	readonly enrol: string;
 	readonly swarm: {
 		readonly bootstrap: readonly Address[];
 		/** Address to bind. */
@@ -103,6 +105,7 @@ const KEYS = {
 	data: must(text),
 	log_level: may(oneOf(LOG_LEVELS), "info"),
 	identity: may(text, "identity.json"),
+	enrol: may(text, "enrol.json"),
 	"swarm.bootstrap": must(addresses),
 	"swarm.host": may(text, "0.0.0.0"),
 	"swarm.port": may(port, 49_740),
@@ -203,6 +206,7 @@ function assemble(get: Get, folder: string): Config {
 		data: place(get("data")),
 		logLevel: get("log_level"),
 		identity: place(get("identity")),
+		enrol: place(get("enrol")),
 		swarm: {
 			bootstrap: get("swarm.bootstrap"),
 			host: get("swarm.host"),

@@ -9,6 +9,7 @@ import { short } from "../wire/ids.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { TitleKeys } from "./keys.ts";
+import { Lease } from "./lease.ts";
 import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
 import { Reach } from "./reach.ts";
@@ -89,8 +90,14 @@ export async function openExchange(
 	});
 	parts.add("reconciler", reconciler);
 	parts.add("library", library);
+	const { clock } = base;
+	const lease = new Lease({
+		...{ identity, clock, control, log },
+		onRenewed: () => swarm.renewed(),
+	});
+	parts.add("lease", lease);
 	wishes.begin(
-		{ catalog, swarm, reporter, reconciler, library, keys, log },
+		{ catalog, swarm, reporter, reconciler, library, keys, lease, log },
 		control,
 	);
 	return { swarm, reach, reporter, library };

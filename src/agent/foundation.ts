@@ -3,18 +3,31 @@ import pkg from "../../package.json" with { type: "json" };
 import { Ledger } from "../act/ledger.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
-import { brokerAccess } from "../control/access.ts";
+import { brokerAccess, type OwnTls } from "../control/access.ts";
 import { Control } from "../control/control.ts";
 import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { lockFolder } from "../store/lock.ts";
 import { ShardStore } from "../store/store.ts";
+import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import { freeOn, resolveQuota, Space, sizeOf } from "./space.ts";
 import { Traffic } from "./traffic.ts";
 import { Wishes } from "./wishes.ts";
+
+/** What a box shows to a broker, and how it knows one; undefined for a box that was given nothing for that. */
+function ownTls(identity: Identity, clock: BoxClock): OwnTls | undefined {
+	const { ca, shown } = identity;
+	if (ca === undefined || shown === undefined) return undefined;
+	// Read at every attempt: a lease is renewed while the agent runs.
+	return {
+		ca,
+		time: clock.span,
+		show: async () => identity.shown ?? shown,
+	};
+}
 
 /** What a box has before it meets its neighbours. */
 export type Base = Awaited<ReturnType<typeof openFoundation>>;
@@ -26,6 +39,7 @@ export type Base = Awaited<ReturnType<typeof openFoundation>>;
 export async function openFoundation(
 	config: Config,
 	identity: Identity,
+	clock: BoxClock,
 	parts: ServiceGroup,
 	log: Log,
 ) {
@@ -50,8 +64,14 @@ export async function openFoundation(
 	const catalog = await openCatalogReader(join(config.data, "catalog"), log);
 	parts.add("catalog", catalog);
 	const wishes = new Wishes(trust.now);
+	await clock.begin(
+		join(config.data, "control", "time.json"),
+		{ box: boxId, region, trust },
+		log,
+	);
+	parts.add("clock", clock);
 	const control = await Control.start({
-		...(await brokerAccess(config.broker)),
+		...(await brokerAccess(config.broker, ownTls(identity, clock))),
 		box: boxId,
 		region,
 		trust,
@@ -66,7 +86,17 @@ export async function openFoundation(
 	parts.add("control", control);
 	const traffic = new Traffic(config.rates);
 	return {
-		...{ config, identity, ledger, flow, store, origin, catalog, control },
+		...{
+			config,
+			identity,
+			clock,
+			ledger,
+			flow,
+			store,
+			origin,
+			catalog,
+			control,
+		},
 		...{ wishes, traffic, log },
 	};
 }

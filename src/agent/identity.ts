@@ -1,11 +1,13 @@
 import { open } from "node:fs/promises";
 import * as z from "zod/mini";
 import { LarderError, systemCode } from "../base/errors.ts";
-import type { Clock } from "../base/time.ts";
 import { KiB } from "../base/units.ts";
+import type { Papers } from "../wire/enrol.ts";
+import type { Time } from "../wire/envelope.ts";
 import {
 	type Envelope,
 	type Trust,
+	trustAt,
 	trustIn,
 	unsealParsed,
 } from "../wire/envelope.ts";
@@ -18,13 +20,17 @@ import {
 	type Region,
 } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
-import { type KeyPair, keyPairFromSeed } from "../wire/keys.ts";
+import { type KeyPair, keyPairFromSeed, privateKeyPem } from "../wire/keys.ts";
 import { type Certificate, certificate } from "../wire/membership.ts";
+import { writePrivate } from "./private.ts";
 
 const LARGEST = 64 * KiB;
 
-/** Who this box is, and whom it trusts. */
-export interface Identity {
+/**
+ * Who this box is, and whom it trusts. The membership in it is a lease: `renew` replaces it, on the disk and for whoever
+ * asks from then on.
+ */
+export class Identity {
 	readonly keyPair: KeyPair;
 	readonly boxId: BoxId;
 	readonly network: NetworkId;
@@ -32,27 +38,110 @@ export interface Identity {
 	readonly trust: Trust;
 	/** 32 bytes. */
 	readonly networkSecret: Buffer;
-	readonly certificate: Certificate;
+	private readonly path: string;
+	private file: IdentityFile;
+	private issued: Certificate;
+
+	constructor(path: string, file: IdentityFile, trust: Trust) {
+		this.path = path;
+		this.file = file;
+		this.trust = trust;
+		this.keyPair = keyPairFromSeed(Buffer.from(file.seed, "hex"));
+		this.boxId = z.parse(boxId, this.keyPair.publicKey.toString("hex"));
+		this.network = file.network;
+		this.region = file.region;
+		this.networkSecret = Buffer.from(file.networkSecret, "hex");
+		this.issued = this.check(file);
+	}
+
+	get certificate(): Certificate {
+		return this.issued;
+	}
+
 	/** The certificate as it is shown to neighbours. */
-	readonly envelope: Envelope;
+	get envelope(): Envelope {
+		return this.file.certificate;
+	}
+
+	/** PEM of the root's certificate, by which brokers are known; undefined for a box whose broker needs none. */
+	get ca(): string | undefined {
+		return this.file.ca;
+	}
+
+	/** Where a box whose lease has ended asks for another. */
+	get enrolUrl(): string | undefined {
+		return this.file.enrolUrl;
+	}
+
+	/** What is shown to a broker, in PEM; undefined when nothing was issued for one. */
+	get shown(): { readonly cert: string; readonly key: string } | undefined {
+		const { chain } = this.file;
+		return chain === undefined
+			? undefined
+			: { cert: chain, key: privateKeyPem(this.keyPair) };
+	}
+
+	/** Takes a newer lease for this box. Throws IDENTITY_INVALID for any other, STORE_UNUSABLE when it cannot be written. */
+	async renew({ certificate, chain }: Papers): Promise<void> {
+		const file = { ...this.file, certificate, chain };
+		const issued = this.check(file);
+		await writeIdentity(this.path, file);
+		this.file = file;
+		this.issued = issued;
+	}
+
+	/** Dates are not judged: a receiver may start before it knows the time, and an expired box must be able to ask for renewal. */
+	private check(file: IdentityFile): Certificate {
+		const { path, trust } = this;
+		if (trust.network !== file.network)
+			throw invalid(
+				path,
+				"names a network that its root key does not stand for",
+			);
+		// Any moment of the grant will do, as long as the chain of signatures holds.
+		const asOf = trustAt(trust, grantedFrom(file.certificate));
+		const read = unsealParsed(file.certificate, "issuer", certificate, asOf);
+		if (!read.ok)
+			throw invalid(
+				path,
+				`has a certificate that does not hold: ${read.reason}, ${read.detail}`,
+			);
+		const { value } = read;
+		if (value.box !== this.boxId)
+			throw invalid(path, "has a certificate for another key");
+		if (value.network !== file.network)
+			throw invalid(path, "has a certificate for another network");
+		if (value.region !== file.region)
+			throw invalid(path, `has a certificate for region ${value.region}`);
+		if (value.role !== "box")
+			throw invalid(path, `has a certificate for a ${value.role}`);
+		return value;
+	}
 }
 
-/**
- * Reads and checks the identity file. Dates are not judged: a receiver may start before it knows the time, and an
- * expired box must still be able to ask for renewal. Throws IDENTITY_MISSING or IDENTITY_INVALID.
- */
+/** Reads and checks the identity file. Throws IDENTITY_MISSING or IDENTITY_INVALID. */
 export async function readIdentity(
 	path: string,
-	now: Clock,
+	time: Time,
 ): Promise<Identity> {
 	const parsed = parseMessage(identityFile, await readPrivate(path), LARGEST);
 	if (!parsed.ok)
 		throw invalid(path, `is no identity: ${parsed.reason}, ${parsed.detail}`);
-	return check(path, parsed.value, now);
+	const rootKey = Buffer.from(parsed.value.rootKey, "hex");
+	const trust = trustIn(rootKey, time.now, time.latest);
+	return new Identity(path, parsed.value, trust);
 }
 
-/** Mode and bytes are taken from the same open file. */
-async function readPrivate(path: string): Promise<Buffer> {
+/** Throws STORE_UNUSABLE. */
+export async function writeIdentity(
+	path: string,
+	file: IdentityFile,
+): Promise<void> {
+	await writePrivate(path, `${JSON.stringify(file, undefined, "\t")}\n`);
+}
+
+/** Mode and bytes are taken from the same open file. Throws IDENTITY_MISSING or IDENTITY_INVALID. */
+export async function readPrivate(path: string): Promise<Buffer> {
 	try {
 		await using file = await open(path);
 		const { mode } = await file.stat();
@@ -72,45 +161,6 @@ async function readPrivate(path: string): Promise<Buffer> {
 			cause,
 		});
 	}
-}
-
-function check(path: string, file: IdentityFile, now: Clock): Identity {
-	const keyPair = keyPairFromSeed(Buffer.from(file.seed, "hex"));
-	const own = z.parse(boxId, keyPair.publicKey.toString("hex"));
-	const trust = trustIn(Buffer.from(file.rootKey, "hex"), now);
-	if (trust.network !== file.network)
-		throw invalid(path, "names a network that its root key does not stand for");
-	const issued = unsealParsed(
-		file.certificate,
-		"issuer",
-		certificate,
-		// Any moment of the grant will do, as long as the chain of signatures holds.
-		trustIn(trust.rootKey, () => grantedFrom(file.certificate)),
-	);
-	if (!issued.ok)
-		throw invalid(
-			path,
-			`has a certificate that does not hold: ${issued.reason}, ${issued.detail}`,
-		);
-	const { value } = issued;
-	if (value.box !== own)
-		throw invalid(path, "has a certificate for another key");
-	if (value.network !== file.network)
-		throw invalid(path, "has a certificate for another network");
-	if (value.region !== file.region)
-		throw invalid(path, `has a certificate for region ${value.region}`);
-	if (value.role !== "box")
-		throw invalid(path, `has a certificate for a ${value.role}`);
-	return {
-		keyPair,
-		boxId: own,
-		network: file.network,
-		region: file.region,
-		trust,
-		networkSecret: Buffer.from(file.networkSecret, "hex"),
-		certificate: value,
-		envelope: file.certificate,
-	};
 }
 
 function grantedFrom({ grant }: Envelope): number {

@@ -85,7 +85,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 export async function diagnose(parts: StatusParts): Promise<Check[]> {
 	const { config, identity, swarm, control } = parts;
 	const [outside, reach] = await Promise.all([
-		checkBox(config, identity.trust.now, swarm),
+		checkBox(config, identity.trust, swarm),
 		parts.reach.look(),
 	]);
 	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
@@ -150,7 +150,7 @@ function problemsOf({
 	if (swarm.neighbours.size === 0) problems.push("no neighbour is connected");
 	const { reach: found, check } = reach.current;
 	if (found === "none") problems.push(`cannot be reached: ${check.finding}`);
-	const expiry = checkExpiry(identity.certificate, identity.trust.now());
+	const expiry = checkExpiry(identity.certificate, identity.trust);
 	if (expiry.level !== "ok") problems.push(`membership ${expiry.finding}`);
 	const { restart } = latest();
 	if (restart.length > 0) {

@@ -11,6 +11,7 @@ import type { Swarm } from "../swarm/swarm.ts";
 import type { Announcement } from "../wire/head.ts";
 import { short, type TitleId } from "../wire/ids.ts";
 import type { TitleKeys } from "./keys.ts";
+import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
 
 export interface WishParts {
@@ -20,6 +21,7 @@ export interface WishParts {
 	readonly reconciler: Pick<Reconciler, "place" | "purge">;
 	readonly library: Pick<TitleLibrary, "shut">;
 	readonly keys: Pick<TitleKeys, "forget">;
+	readonly lease: Pick<Lease, "look" | "renew">;
 	readonly log: Log;
 }
 
@@ -62,9 +64,14 @@ export class Wishes implements ControlHandlers {
 		void this.parts.promise.then((parts) => this.follow(parts, standing));
 	}
 
+	connected(): void {
+		void this.parts.promise.then(({ lease }) => lease.look());
+	}
+
 	async order(order: Order): Promise<void> {
-		const { log } = await this.parts.promise;
+		const { lease, log } = await this.parts.promise;
 		if (order.kind === "log-level") log.level = order.level;
+		if (order.kind === "renew") await lease.renew();
 	}
 
 	private place(parts: WishParts, desired: Desired): void {

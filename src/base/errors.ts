@@ -12,6 +12,8 @@ export const ERRORS = {
 		"Stop the other headend on this folder, or let it do the work.",
 	OPERATOR_INVALID:
 		"Mend or remove what is named, or restore the operator from a backup with `larder restore`.",
+	ENROL_INVALID:
+		"Write the box the enrol.json that `larder enrol claims` made for its serial.",
 	BOX_BUSY:
 		"Stop the other agent on this data folder, or give each agent its own.",
 	NO_BOOTSTRAP:

@@ -3,6 +3,7 @@ import { type Config, loadConfig } from "../agent/config.ts";
 import { failure, finding } from "../agent/finding.ts";
 import { describe, LarderError } from "../base/errors.ts";
 import { MINUTE } from "../base/time.ts";
+import { timeOf } from "../wire/envelope.ts";
 import { type Check, type Diagnosis, diagnosis } from "../wire/ipc.ts";
 import { ask } from "./ask.ts";
 import { print, printJson, type Tone, table, tint } from "./output.ts";
@@ -46,7 +47,7 @@ async function examine(path: string): Promise<Check[]> {
 		return [
 			valid,
 			finding("agent", "warn", describe(error), remedy),
-			...(await checkBox(config, Date.now)),
+			...(await checkBox(config, timeOf(Date.now))),
 		];
 	}
 }

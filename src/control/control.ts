@@ -2,6 +2,7 @@ import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Millis } from "../base/units.ts";
 import type { Command, CommandBody } from "../wire/command.ts";
+import type { Envelope } from "../wire/envelope.ts";
 import type { Head } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
 import type { State } from "../wire/reports.ts";
@@ -12,6 +13,7 @@ import type { Desired } from "./desired.ts";
 import { Fills, type FillTiming, type Levels } from "./fills.ts";
 import type { Standing, Taken } from "./heads.ts";
 import { Inbox, type Refusal } from "./inbox.ts";
+import { type Asked, type Fresh, Issuances } from "./issuances.ts";
 import { Mail } from "./mail.ts";
 import { newSession, Outbox, type Report } from "./outbox.ts";
 import { type KeyAnswer, KeyRequests } from "./requests.ts";
@@ -28,6 +30,8 @@ export interface ControlHandlers {
 	placement(desired: Desired): void;
 	/** A newer head is in force, whether the broker brought it or `offerHead`; told in the same turn. */
 	head(standing: Standing): void;
+	/** The broker is there, for the first time or again. */
+	connected?(): void;
 	/** Carries out a command. The headend hears how it ended; after `report` the fill levels are sent. */
 	order(order: Order): Promise<void>;
 }
@@ -59,6 +63,7 @@ export class Control {
 	private readonly outbox: Outbox;
 	private readonly fills: Fills;
 	private readonly keys: KeyRequests;
+	private readonly issuances: Issuances;
 	private readonly counts = new Map<string, number>();
 
 	private constructor(options: ControlOptions) {
@@ -95,6 +100,8 @@ export class Control {
 			(id, title, patience) => this.outbox.requestKey(id, title, patience),
 			timing?.keyPatience,
 		);
+		const { trust } = options;
+		this.issuances = new Issuances({ box, region, trust });
 	}
 
 	/** Takes up the last good placement and head from disk and begins to connect, without waiting for it. */
@@ -165,10 +172,23 @@ export class Control {
 		return this.keys.ask(title, signal);
 	}
 
+	/** Asks the issuer for another lease or for the time. Rejects with BROKER_FAILED. */
+	ask(kind: Asked): Promise<Fresh> {
+		return this.issuances.ask((id, patience) =>
+			this.outbox.ask(kind, id, patience),
+		);
+	}
+
+	/** Something changed that may let this box in: does not wait out a long pause before the next try. */
+	nudge(): void {
+		this.client.nudge();
+	}
+
 	/** Says goodbye; takes less than a second. */
 	async close(): Promise<void> {
 		this.fills.close();
 		this.keys.close();
+		this.issuances.close();
 		this.mail.close();
 		await this.client.close();
 		await this.inbox.close();
@@ -177,6 +197,7 @@ export class Control {
 	private begin(): void {
 		this.outbox.begin();
 		this.fills.flush();
+		this.handlers.connected?.();
 	}
 
 	private accepted(desired: Desired): void {
@@ -194,10 +215,26 @@ export class Control {
 		this.outbox.refused({ epoch, rev, code: slug, detail: said });
 	}
 
+	private issued(id: string, statement: Envelope): void {
+		const taken = this.issuances.take(statement);
+		if (!taken.ok)
+			this.refused({
+				kind: "command",
+				slug: taken.reason,
+				detail: taken.detail,
+			});
+		else if (!taken.value)
+			this.log.debug({ id }, "an answer that nobody waits for");
+	}
+
 	private command({ id, body }: Command): void {
 		if (body.kind === "key" || body.kind === "key-denied") {
 			if (!this.keys.settle(body))
 				this.log.debug({ id }, "an answer that nobody waits for");
+			return;
+		}
+		if (body.kind === "issuance") {
+			this.issued(id, body.statement);
 			return;
 		}
 		this.handlers.order(body).then(

@@ -98,6 +98,13 @@ export class Outbox {
 		this.mail.queue({ topic: this.topic("request"), payload }, patience);
 	}
 
+	/** Asks something about this box itself; the id marks the answer. */
+	ask(kind: "renew" | "time", id: string, patience: Millis): void {
+		const { session } = this.presence;
+		const payload = encodeMessage({ id, session, kind } satisfies Request);
+		this.mail.queue({ topic: this.topic("request"), payload }, patience);
+	}
+
 	respond(answer: Omit<Response, "session">): void {
 		const { session } = this.presence;
 		const response: Response = { session, ...answer };

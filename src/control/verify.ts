@@ -24,6 +24,10 @@ interface Addressed {
 	readonly region?: Region;
 }
 
+/** Who a statement may be for; a box that was not let in yet has no region. */
+export type Addressee = Omit<Identity, "region"> &
+	Partial<Pick<Identity, "region">>;
+
 /**
  * A statement of the operator that is meant for this box.
  * @param at instant as of which keys must be valid, when it is not now
@@ -32,7 +36,7 @@ export function verify<T extends z.ZodMiniType<Addressed>>(
 	outer: Envelope,
 	purpose: Purpose,
 	schema: T,
-	{ box, region, trust }: Identity,
+	{ box, region, trust }: Addressee,
 	at?: Millis,
 ): Result<z.output<T>> {
 	const asOf = at === undefined ? trust : trustAt(trust, at);

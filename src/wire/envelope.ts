@@ -69,6 +69,11 @@ export interface Time {
 	readonly latest: Clock;
 }
 
+/** The time by a clock that is right. */
+export function timeOf(now: Clock): Time {
+	return { now, latest: now };
+}
+
 /** Whom a reader trusts: the operator's root and nobody else. All of it may change while the reader lives. */
 export interface Trust extends Time {
 	readonly rootKey: Uint8Array;

@@ -3,7 +3,12 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { readIdentity } from "../../src/agent/identity.ts";
 import { DAY } from "../../src/base/time.ts";
-import { grantKey, type Purpose, seal } from "../../src/wire/envelope.ts";
+import {
+	grantKey,
+	type Purpose,
+	seal,
+	timeOf,
+} from "../../src/wire/envelope.ts";
 import { networkOf } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 
@@ -60,7 +65,10 @@ async function file(test: Test, content: unknown, mode = 0o600) {
 t.test("who the box is, even when the clock is wrong", async (t) => {
 	const path = await file(t, identity());
 	for (const now of [0, NOW, NOW + 1000 * DAY]) {
-		const read = await readIdentity(path, () => now);
+		const read = await readIdentity(
+			path,
+			timeOf(() => now),
+		);
 		t.equal(read.boxId, hex(box.publicKey));
 		t.same(read.keyPair, box);
 		t.equal(read.network, networkOf(root.publicKey));
@@ -77,7 +85,10 @@ t.test(
 		for (const mode of [0o640, 0o604, 0o620]) {
 			const path = await file(t, identity(), mode);
 			await t.rejects(
-				readIdentity(path, () => NOW),
+				readIdentity(
+					path,
+					timeOf(() => NOW),
+				),
 				{ code: "IDENTITY_INVALID", message: `chmod 600 ${path}` },
 			);
 		}
@@ -87,7 +98,10 @@ t.test(
 t.test("refuses what is missing, damaged or foreign", async (t) => {
 	const stranger = generateKeyPair();
 	await t.rejects(
-		readIdentity(join(t.testdir(), "none.json"), () => NOW),
+		readIdentity(
+			join(t.testdir(), "none.json"),
+			timeOf(() => NOW),
+		),
 		{ code: "IDENTITY_MISSING" },
 	);
 	const tampered = certificate();
@@ -123,7 +137,10 @@ t.test("refuses what is missing, damaged or foreign", async (t) => {
 	] as const) {
 		const path = await file(t, content);
 		await t.rejects(
-			readIdentity(path, () => NOW),
+			readIdentity(
+				path,
+				timeOf(() => NOW),
+			),
 			{ code: "IDENTITY_INVALID", message },
 			String(message),
 		);

@@ -39,6 +39,7 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			reconciler: { place: note("place"), purge: note("purge") },
 			library: { shut() {} },
 			keys: { forget: async () => undefined },
+			lease: { look() {}, async renew() {} },
 			log: silent,
 		},
 		{

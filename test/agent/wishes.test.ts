@@ -96,6 +96,7 @@ async function scene(t: Test) {
 	const log = { ...silent, level: "info" };
 	const parts: WishParts = {
 		...{ catalog, swarm, reporter, reconciler, library, keys, log },
+		lease: { look() {}, async renew() {} },
 	};
 	const keyFile = join(keyFolder, film.id);
 	return { box, neighbour, revoked, wishes, tell, time, parts, log, keyFile };

@@ -8,6 +8,7 @@ import { runBytes, shardBytes } from "../../src/content/geometry.ts";
 import type { Neighbourhood } from "../../src/desk/neighbourhood.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
 import { Swarm } from "../../src/swarm/swarm.ts";
+import { timeOf } from "../../src/wire/envelope.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
 import type { Film } from "./desk.ts";
 
@@ -45,7 +46,10 @@ export async function startLiar(
 ): Promise<Liar> {
 	const dir = join(desk.dir, serial);
 	await issueBox(desk.operator, { dir, serial });
-	const identity = await readIdentity(join(dir, "identity.json"), Date.now);
+	const identity = await readIdentity(
+		join(dir, "identity.json"),
+		timeOf(Date.now),
+	);
 	const { manifest } = film;
 	const { blockSize } = manifest;
 	const folder = join(desk.operator.dir, "origin", film.id);

@@ -1,5 +1,6 @@
 // One box in a process of its own: store, swarm, fetcher and reconciler of src, wired as the agent wires them, and nothing else.
 // Its argument says who it is (PeerSettings); its standard input says what to do (PeerOrder), one JSON object a line.
+
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { Session } from "node:inspector/promises";
 import { dirname, join } from "node:path";
@@ -17,6 +18,7 @@ import { SharedHoldings } from "../../../src/store/holdings.ts";
 import { SharedShelf } from "../../../src/store/shelf.ts";
 import { ShardStore } from "../../../src/store/store.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
+import { timeOf } from "../../../src/wire/envelope.ts";
 import { MAX_RUN } from "../../../src/wire/exchange.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
 import { encodeRanges } from "../../../src/wire/ranges.ts";
@@ -54,7 +56,7 @@ const say = (event: string, fields: object = {}) =>
 const log = createLog("peer", "warn");
 const identity = await readIdentity(
 	join(settings.box, "identity.json"),
-	Date.now,
+	timeOf(Date.now),
 );
 const { keyPair, region, trust } = identity;
 const store = await ShardStore.open({

@@ -43,6 +43,8 @@ export function boxConfig(
 data = ${JSON.stringify(settings.data ?? "data")}
 ${key("log_level", settings.logLevel, "info")}
 ${key("identity", undefined, "identity.json")}
+# What the factory wrote: how a box without an identity gets one.
+${key("enrol", undefined, "enrol.json")}
 
 [swarm]
 # The operator's DHT nodes.

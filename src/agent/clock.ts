@@ -1,0 +1,135 @@
+import { uptime } from "node:os";
+import * as z from "zod/mini";
+import { describe } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { type Clock, HOUR, SECOND } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
+import { type Fresh, readIssuance } from "../control/issuances.ts";
+import { loadRecord, saveRecord } from "../control/record.ts";
+import type { Span } from "../control/tls.ts";
+import type { Identity } from "../control/verify.ts";
+import {
+	type Envelope,
+	envelope,
+	grantOf,
+	type Trust,
+} from "../wire/envelope.ts";
+import { count } from "../wire/ids.ts";
+
+/** The last signed time, and how much of it this box has seen go by since. */
+const record = z.object({ statement: envelope, elapsed: count });
+
+/** How often the time that went by is written down; what a power cut may take from the floor. */
+const EVERY: Millis = HOUR;
+
+/** Milliseconds since the machine started, in its sleep too. */
+const ticks: Clock = () => uptime() * SECOND;
+
+/** A moment, and the tick at which it was. */
+interface Anchor {
+	readonly at: Millis;
+	readonly tick: Millis;
+	/** Of the key that said so; Infinity for what this box knows by itself. */
+	readonly serial: number;
+}
+
+/**
+ * The time, as far as this box knows it. The system's clock is not asked: receivers have no battery for one, and NTP is
+ * anybody's word. It is at least the floor (when the software was built, the lease began, or what the issuer said last, and
+ * since then what the machine has run), and known once the issuer has answered in this run.
+ */
+export class BoxClock {
+	private readonly tick: Clock;
+	private base: Anchor;
+	/** What the issuer said in an earlier run. */
+	private last: Anchor | undefined;
+	/** What the issuer said in this run, and by how much it may be later. */
+	private said: (Anchor & { readonly slack: Millis }) | undefined;
+	private statement: { envelope: Envelope; at: Millis } | undefined;
+	private minimum: Trust["minimum"] | undefined;
+	private timer: NodeJS.Timeout | undefined;
+	private save = () => {};
+	private writing: Promise<void> = Promise.resolve();
+
+	/** @param floor it is at least that late */
+	constructor(floor: Millis, tick = ticks) {
+		this.tick = tick;
+		this.base = { at: floor, tick: tick(), serial: Number.POSITIVE_INFINITY };
+	}
+
+	/** It is at least this late. */
+	readonly now: Clock = () =>
+		Math.max(
+			this.passed(this.base),
+			this.passed(this.last),
+			this.passed(this.said),
+		);
+
+	/** It is at most this late; Infinity until the issuer has answered. */
+	readonly latest: Clock = () =>
+		this.isKnown && this.said !== undefined
+			? Math.max(this.now(), this.passed(this.said) + this.said.slack)
+			: Number.POSITIVE_INFINITY;
+
+	readonly span = (): Span => ({ earliest: this.now(), latest: this.latest() });
+
+	get isKnown(): boolean {
+		return this.said !== undefined && this.counts(this.said);
+	}
+
+	/** Something this box knows by itself: it is later than that. */
+	raise(floor: Millis): void {
+		if (floor > this.passed(this.base))
+			this.base = { ...this.base, at: floor, tick: this.tick() };
+	}
+
+	/** Takes up what was said before the restart, and from now on writes down what goes by. */
+	async begin(path: string, identity: Identity, log: Log): Promise<void> {
+		this.minimum = identity.trust.minimum;
+		const kept = await loadRecord(path, record);
+		const read = kept?.ok ? readIssuance(kept.value.statement, identity) : kept;
+		if (kept?.ok && read?.ok) {
+			const { statement, elapsed } = kept.value;
+			this.statement = { envelope: statement, at: read.value.at };
+			this.last = this.anchor(read.value.at + elapsed, statement);
+		} else if (read?.ok === false)
+			log.warn({ slug: read.reason }, `${path}: ${read.detail}`);
+		this.save = () => {
+			if (this.statement === undefined) return;
+			const { envelope: statement, at } = this.statement;
+			const elapsed = Math.max(0, Math.floor(this.now() - at));
+			this.writing = this.writing
+				.then(() => saveRecord(path, { statement, elapsed }))
+				.catch((error: unknown) => log.error({}, describe(error)));
+		};
+		this.timer = setInterval(this.save, EVERY).unref();
+	}
+
+	/** The issuer has answered a question of this run. */
+	learn({ said, envelope, tookUpTo }: Fresh): void {
+		this.said = { ...this.anchor(said.at, envelope), slack: tookUpTo };
+		this.statement = { envelope, at: said.at };
+		this.save();
+	}
+
+	async close(): Promise<void> {
+		clearInterval(this.timer);
+		this.save();
+		await this.writing;
+	}
+
+	private anchor(at: Millis, { grant }: Envelope): Anchor {
+		const read = grantOf(grant);
+		return { at, tick: this.tick(), serial: read.ok ? read.value.serial : 0 };
+	}
+
+	/** Now, by one anchor; long ago when the key that set it was retired. */
+	private passed(anchor: Anchor | undefined): Millis {
+		if (anchor === undefined || !this.counts(anchor)) return 0;
+		return anchor.at + Math.max(0, this.tick() - anchor.tick);
+	}
+
+	private counts({ serial }: Anchor): boolean {
+		return serial >= (this.minimum?.get("issuer") ?? 0);
+	}
+}

@@ -1,0 +1,111 @@
+import { randomBytes } from "node:crypto";
+import type { Log } from "../base/log.ts";
+import { fullJitter, MINUTE, monotonic, SECOND } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
+import { encodeEnrolment } from "../wire/enrol.ts";
+import { envelope } from "../wire/envelope.ts";
+import { parseMessage } from "../wire/json.ts";
+import type { KeyPair } from "../wire/keys.ts";
+import { enrolTopic } from "../wire/topics.ts";
+import { MqttSession, type Timing } from "./client.ts";
+import type { BrokerAccess } from "./connection.ts";
+import { type Fresh, readIssuance } from "./issuances.ts";
+import type { Addressee } from "./verify.ts";
+
+/** How a box introduces itself. */
+export interface Introduction {
+	readonly keyPair: KeyPair;
+	readonly serial: string;
+	readonly batch?: string;
+	/** 32 bytes; none for a box that is known already. */
+	readonly claim?: Uint8Array;
+}
+
+export interface EnrollingOptions extends BrokerAccess {
+	/** The region is not known before the answer. */
+	readonly identity: Addressee;
+	readonly introduction: Introduction;
+	/** The operator's word, whatever it is; it is asked for again until `close`. */
+	readonly onAnswer: (fresh: Fresh) => void;
+	readonly log: Log;
+	readonly timing?: Partial<Timing & { readonly again: Millis }>;
+}
+
+/** How long to wait for an answer before asking again; doubled each time up to ten minutes, and drawn anew by each box. */
+const AGAIN: Millis = 10 * SECOND;
+const AGAIN_MOST: Millis = 10 * MINUTE;
+
+/** Asks at the enrolment listener to be let in, or to be let stay, until it is closed. */
+export class Enrolling {
+	private readonly options: EnrollingOptions;
+	private readonly session: MqttSession;
+	private nonce = "";
+	private askedAt: Millis = 0;
+	private attempts = 0;
+	private timer: NodeJS.Timeout | undefined;
+
+	constructor(options: EnrollingOptions) {
+		this.options = options;
+		const { box } = options.identity;
+		this.session = new MqttSession({
+			...options,
+			clientId: box,
+			subscriptions: [enrolTopic(box, "answer")],
+			onUp: () => this.ask(),
+			onMessage: async (_topic, payload) => this.hear(payload),
+		});
+	}
+
+	/** Throws BROKER_FAILED for a wrong address. */
+	start(): void {
+		this.session.start();
+	}
+
+	/** Why there is no connection, as far as it is known. */
+	get trouble(): string | undefined {
+		return this.session.trouble;
+	}
+
+	async close(): Promise<void> {
+		clearTimeout(this.timer);
+		await this.session.close();
+	}
+
+	private ask(): void {
+		clearTimeout(this.timer);
+		const { identity, introduction, log, timing } = this.options;
+		const { keyPair, claim, ...asked } = introduction;
+		this.nonce = randomBytes(16).toString("hex");
+		this.askedAt = monotonic();
+		const { network } = identity.trust;
+		const message = encodeEnrolment(
+			{ network, nonce: this.nonce, ...asked },
+			keyPair,
+			claim,
+		);
+		this.session
+			.publish(enrolTopic(identity.box, "request"), message)
+			.catch((error: unknown) => log.debug({ err: error }, "not asked"));
+		const base = timing?.again ?? AGAIN;
+		const pause = base + fullJitter(this.attempts++, base, AGAIN_MOST);
+		this.timer = setTimeout(() => this.ask(), pause);
+	}
+
+	private hear(payload: Buffer): void {
+		const { identity, onAnswer, log } = this.options;
+		const outer = parseMessage(envelope, payload);
+		const read = outer.ok ? readIssuance(outer.value, identity) : outer;
+		if (!outer.ok || !read.ok) {
+			if (!read.ok)
+				log.warn(
+					{ slug: read.reason, detail: read.detail },
+					"an answer to the enrolment was refused",
+				);
+			return;
+		}
+		// Of an earlier question: that it is true is sure, that it is new is not.
+		if (read.value.nonce !== this.nonce) return;
+		const tookUpTo = monotonic() - this.askedAt;
+		onAnswer({ said: read.value, envelope: outer.value, tookUpTo });
+	}
+}

@@ -1,0 +1,113 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import t from "tap";
+import { BoxClock } from "../../src/agent/clock.ts";
+import { silent } from "../../src/base/log.ts";
+import { DAY, HOUR } from "../../src/base/time.ts";
+import {
+	type Envelope,
+	envelope,
+	seal,
+	trustIn,
+} from "../../src/wire/envelope.ts";
+import { parseMessage } from "../../src/wire/json.ts";
+import { newBox, Operator, REGION } from "../control/operator.ts";
+
+const BUILT = Date.UTC(2026, 0, 1);
+const NOW = Date.UTC(2026, 6, 1);
+
+function scene(folder: string, operator = new Operator(), box = newBox()) {
+	const ticks = { now: 1e6 };
+	const clock = new BoxClock(BUILT, () => ticks.now);
+	const trust = trustIn(operator.root.publicKey, clock.now, clock.latest);
+	const identity = { box, region: REGION, trust };
+	const path = join(folder, "time.json");
+	const say = (at: number, serial = 1): Envelope => {
+		const signer = operator.signer("issuer", NOW + 1000 * DAY, serial);
+		const nonce = randomBytes(16).toString("hex");
+		const { network } = trust;
+		const bytes = seal(signer, { network, box, nonce, at });
+		const read = parseMessage(envelope, bytes);
+		if (!read.ok) throw new Error(read.detail);
+		return read.value;
+	};
+	const learn = (at: number, serial = 1, tookUpTo = 40) => {
+		const said = { network: trust.network, box, nonce: "", at };
+		clock.learn({ said, envelope: say(at, serial), tookUpTo });
+	};
+	return { ticks, clock, trust, identity, path, learn, operator, box };
+}
+
+t.test("time is an interval until the issuer has answered", async (t) => {
+	const { ticks, clock, identity, path, learn } = scene(t.testdir());
+	await clock.begin(path, identity, silent);
+	t.equal(clock.now(), BUILT);
+	t.equal(clock.latest(), Number.POSITIVE_INFINITY);
+	ticks.now += HOUR;
+	t.equal(clock.now(), BUILT + HOUR, "it goes on from the floor");
+	clock.raise(BUILT + DAY);
+	clock.raise(BUILT);
+	t.equal(clock.now(), BUILT + DAY, "and only ever up");
+	t.notOk(clock.isKnown);
+
+	learn(NOW);
+	t.ok(clock.isKnown);
+	t.equal(clock.now(), NOW);
+	t.equal(clock.latest(), NOW + 40, "the answer was under way");
+	ticks.now += 5;
+	t.equal(clock.now(), NOW + 5);
+	t.same(clock.span(), { earliest: NOW + 5, latest: NOW + 45 });
+	await clock.close();
+});
+
+t.test("what was said and what went by outlast a restart", async (t) => {
+	const folder = t.testdir();
+	const first = scene(folder);
+	await first.clock.begin(first.path, first.identity, silent);
+	first.learn(NOW);
+	first.ticks.now += 3 * HOUR;
+	await first.clock.close();
+
+	const next = scene(folder, first.operator, first.box);
+	await next.clock.begin(next.path, next.identity, silent);
+	t.equal(next.clock.now(), NOW + 3 * HOUR);
+	t.notOk(next.clock.isKnown, "how long it was off is not known");
+	next.ticks.now += HOUR;
+	await next.clock.close();
+	const last = scene(folder, first.operator, first.box);
+	await last.clock.begin(last.path, last.identity, silent);
+	t.equal(last.clock.now(), NOW + 4 * HOUR, "nor lost without an answer");
+
+	await t.test("another's is not believed", async (t) => {
+		const other = scene(folder);
+		await other.clock.begin(other.path, other.identity, silent);
+		t.equal(other.clock.now(), BUILT);
+	});
+});
+
+t.test(
+	"what a thief of the issuer's key said goes with that key",
+	async (t) => {
+		const folder = t.testdir();
+		const { clock, trust, identity, path, learn, operator, box } =
+			scene(folder);
+		await clock.begin(path, identity, silent);
+		learn(NOW + 900 * DAY, 1);
+		t.equal(clock.now(), NOW + 900 * DAY);
+		trust.minimum.set("issuer", 2);
+		t.equal(clock.now(), BUILT);
+		t.equal(clock.latest(), Number.POSITIVE_INFINITY);
+		learn(NOW, 2);
+		t.equal(clock.now(), NOW);
+		t.ok(clock.isKnown);
+		await clock.close();
+
+		learn(NOW + 900 * DAY, 1);
+		await clock.close();
+		const next = scene(folder, operator, box);
+		await next.clock.begin(next.path, next.identity, silent);
+		t.equal(next.clock.now(), NOW + 900 * DAY, "before the mandate is read");
+		next.trust.minimum.set("issuer", 2);
+		t.equal(next.clock.now(), BUILT);
+	},
+);
