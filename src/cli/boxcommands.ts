@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { startAgent } from "../agent/agent.ts";
 import { loadConfig } from "../agent/config.ts";
+import { resetBox } from "../agent/reset.ts";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { openBootstrapNode } from "../swarm/dht.ts";
@@ -61,6 +62,24 @@ export function addBoxCommands(program: Command): void {
 		.option("--json", "print the raw result")
 		.action(async ({ config, json }: { config: string; json?: true }) => {
 			process.exitCode = await doctorCommand({ config, json: json ?? false });
+		});
+	program
+		.command("factory-reset")
+		.description(
+			"remove shards, keys and history from this box; its identity stays",
+		)
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.requiredOption("--yes", "really: it cannot be undone")
+		.option("--json", "print the raw result")
+		.action(async ({ config, json }: { config: string; json?: true }) => {
+			const removed = await resetBox(await loadConfig(config));
+			console.log(
+				json
+					? JSON.stringify({ ok: true, removed })
+					: removed.length === 0
+						? "There was nothing to remove."
+						: `Removed: ${removed.join(", ")}. The box is who it was.`,
+			);
 		});
 	program
 		.command("bootstrap")
