@@ -267,13 +267,14 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		},
 	};
 	const traffic = { from: 0, to: 0, wrong: 0 };
+	const certificate = settings.certificate ?? operator.certify(key);
 	const swarm = await Swarm.open({
 		keyPair: key,
 		networkSecret: operator.networkSecret,
 		membership: {
 			region: operator.region,
 			trust: trustIn(operator.root.publicKey, Date.now),
-			certificate: settings.certificate ?? operator.certify(key),
+			certificate: () => certificate,
 			isRevoked: () => false,
 			currentHead: () => undefined,
 			offerHead: () => undefined,

@@ -46,7 +46,7 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 		membership: {
 			region: identity.region,
 			trust: identity.trust,
-			certificate: identity.envelope,
+			certificate: () => identity.envelope,
 			isRevoked: (box) => control.standing.revoked.has(box),
 			currentHead: () => control.head,
 			offerHead: (offered) => offer(control, offered, log),

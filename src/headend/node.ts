@@ -40,7 +40,7 @@ export async function openNode(options: NodeOptions): Promise<Swarm> {
 		membership: {
 			region: operator.region,
 			trust: operator.trust,
-			certificate: membership.value,
+			certificate: () => membership.value,
 			isRevoked,
 			currentHead,
 			// The headend makes heads; it takes none.

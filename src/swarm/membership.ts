@@ -48,7 +48,8 @@ export type AdmissionReason =
 export interface Membership {
 	readonly region: Region;
 	readonly trust: Trust;
-	readonly certificate: Envelope;
+	/** A lease: it is asked for whenever it is shown. */
+	readonly certificate: () => Envelope;
 	readonly tcp: () => Hello["tcp"];
 	readonly isRevoked: (box: BoxId) => boolean;
 	/** The newest head, for the other side to know before anything else opens; undefined where there is none, or none is told. */
@@ -60,10 +61,61 @@ export interface Membership {
 /** Somebody whose certificate passed, on a connection on which ours passed too. */
 export interface Member {
 	readonly box: BoxId;
+	/** The newest that it has shown. */
 	readonly certificate: Certificate;
 	readonly tcp: Hello["tcp"];
 	/** Passes a newer head on. */
 	readonly tell: (head: Head) => void;
+	/** Shows our certificate once more: it is another. */
+	readonly greet: () => void;
+	/** Whether it would be let in now, and if not, why. */
+	readonly check: () => AdmissionReason | undefined;
+}
+
+/** What the other side has shown, and what it says. */
+interface Shown {
+	readonly hello: Hello;
+	readonly certificate: Certificate;
+}
+
+interface GuestPorts extends Pick<Member, "tell" | "greet"> {
+	readonly check: (hello: Hello) => Result<unknown, AdmissionReason>;
+}
+
+/** A member, whose certificate may be followed by others on the same connection. */
+class Guest implements Member {
+	shown: Shown;
+	private readonly ports: GuestPorts;
+
+	constructor(shown: Shown, ports: GuestPorts) {
+		this.shown = shown;
+		this.ports = ports;
+	}
+
+	get box(): BoxId {
+		return this.shown.certificate.box;
+	}
+
+	get certificate(): Certificate {
+		return this.shown.certificate;
+	}
+
+	get tcp(): Hello["tcp"] {
+		return this.shown.hello.tcp;
+	}
+
+	tell(head: Head): void {
+		this.ports.tell(head);
+	}
+
+	greet(): void {
+		this.ports.greet();
+	}
+
+	check(): AdmissionReason | undefined {
+		const again = this.ports.check(this.shown.hello);
+		return again.ok ? undefined : again.reason;
+	}
 }
 
 /** How an admission goes. All run in the turn of the frame that decides, before any later frame of the other side is read. */
@@ -83,7 +135,7 @@ export function admit(
 	{ onProven, onMember, onRefused }: Admitting,
 ): void {
 	let state: "asking" | "admitted" | "refused" = "asking";
-	let member: Member | undefined;
+	let member: Guest | undefined;
 	const refuse = (reason: AdmissionReason, detail: string) => {
 		if (state !== "asking") return;
 		state = "refused";
@@ -109,8 +161,16 @@ export function admit(
 	const greeting: Message<Uint8Array> = channel.addMessage({
 		encoding: c.raw,
 		onmessage(bytes) {
-			if (state !== "asking" || member !== undefined) return;
-			const checked = check(bytes, mux.stream, transport, me);
+			if (state === "refused") return;
+			const read = parseMessage(hello, bytes, MAX_HELLO);
+			const checked = read.ok
+				? check(read.value, mux.stream, transport, me)
+				: read;
+			if (member !== undefined) {
+				// A lease that was renewed. One that is no good changes nothing.
+				if (checked.ok) member.shown = checked.value;
+				return;
+			}
 			if (!checked.ok) {
 				refuse(checked.reason, checked.detail);
 				return;
@@ -120,10 +180,11 @@ export function admit(
 				refuse(reason, "its certificate is good");
 				return;
 			}
-			member = {
-				...checked.value,
+			member = new Guest(checked.value, {
 				tell: (head) => newsMessage.send(encodeMessage({ head })),
-			};
+				greet,
+				check: (hello) => check(hello, mux.stream, transport, me),
+			});
 			// Before it serves us anything, it is to know what is taken back and who is shut out.
 			const head = me.currentHead();
 			if (head !== undefined) member.tell(head);
@@ -151,29 +212,30 @@ export function admit(
 			if (read.ok) me.offerHead(read.value.head);
 		},
 	});
+	const greet = () => {
+		const tcp = me.tcp();
+		greeting.send(
+			encodeMessage({
+				v: 1,
+				certificate: me.certificate(),
+				...(tcp && { tcp }),
+			} satisfies Hello),
+		);
+	};
 	channel.open();
-	const tcp = me.tcp();
-	greeting.send(
-		encodeMessage({
-			v: 1,
-			certificate: me.certificate,
-			...(tcp && { tcp }),
-		} satisfies Hello),
-	);
+	greet();
 }
 
-/** Reads what the other side shows: first whether the operator signed it, then whether it is good for this connection. */
+/** Judges what the other side shows: first whether the operator signed it, then whether it is good for this connection. */
 function check(
-	bytes: Uint8Array,
+	hello: Hello,
 	stream: NoiseStream,
 	transport: Transport,
 	me: Membership,
-): Result<Omit<Member, "tell">, AdmissionReason> {
-	const read = parseMessage(hello, bytes, MAX_HELLO);
-	if (!read.ok) return read;
-	const { tcp } = read.value;
+): Result<Shown, AdmissionReason> {
+	const { tcp } = hello;
 	const opened = unsealParsed(
-		read.value.certificate,
+		hello.certificate,
 		"issuer",
 		certificate,
 		me.trust,
@@ -186,5 +248,5 @@ function check(
 		time: me.trust,
 	});
 	if (!checked.ok) return checked;
-	return good({ box: opened.value.box, certificate: opened.value, tcp });
+	return good({ hello, certificate: opened.value });
 }

@@ -1,7 +1,7 @@
 import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
-import type { Bytes, Millis } from "../base/units.ts";
+import type { Bytes } from "../base/units.ts";
 import type { Head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
@@ -54,22 +54,26 @@ export class Roster {
 		neighbour.cut();
 	}
 
-	/** Cuts those whose certificate has run out while they were connected. */
-	cutExpired(now: Millis): void {
+	/** Cuts those who would not be let in now: revoked, expired, or certified by a key that was retired. */
+	review(): void {
 		for (const { box, member } of this.neighbours.values()) {
-			if (member && now >= member.certificate.notAfter) {
-				this.cut(box, "expired");
-			}
+			const reason = member?.check();
+			if (reason !== undefined) this.cut(box, reason);
 		}
 	}
 
-	/** A newer head is known: neighbours hear of it, and those that it revokes are cut. */
-	headChanged(isRevoked: (box: BoxId) => boolean): void {
+	/** A newer head is known: those that it shuts out are cut, and the others hear of it. */
+	headChanged(): void {
+		this.review();
 		const head = this.ports.currentHead();
-		for (const { box, member } of this.neighbours.values()) {
-			if (isRevoked(box)) this.cut(box, "revoked");
-			else if (head !== undefined) member?.tell(head);
-		}
+		if (head === undefined) return;
+		for (const { member } of this.neighbours.values()) member?.tell(head);
+	}
+
+	/** Our lease was renewed: all see the new one before the old one ends. */
+	renewed(): void {
+		for (const { wires } of this.neighbours.values())
+			for (const { member } of wires) member.greet();
 	}
 
 	private addWire(stream: GuardedStream, member: Member): void {

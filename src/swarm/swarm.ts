@@ -134,7 +134,7 @@ export class Swarm implements Neighbours {
 		this.hyperswarm.on("connection", enter("udx"));
 		this.sweeper = setInterval(() => {
 			this.dialler.sweep();
-			this.roster.cutExpired(membership.trust.now());
+			this.roster.review();
 		}, SWEEP);
 		this.sweeper.unref();
 	}
@@ -214,7 +214,12 @@ export class Swarm implements Neighbours {
 
 	/** A newer head is known: neighbours hear of it, and those that it revokes are cut. */
 	headChanged(): void {
-		this.roster.headChanged(this.options.membership.isRevoked);
+		this.roster.headChanged();
+	}
+
+	/** This box has another certificate: neighbours see it. */
+	renewed(): void {
+		this.roster.renewed();
 	}
 
 	candidates(id: TitleId, shard: number): readonly Candidate[] {

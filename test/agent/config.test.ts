@@ -40,6 +40,7 @@ t.test("the least a box needs, and the defaults", async (t) => {
 		data: join(at, "data"),
 		logLevel: "info",
 		identity: join(at, "identity.json"),
+		enrol: join(at, "enrol.json"),
 		swarm: {
 			bootstrap: [{ host: "10.0.0.1", port: 49737 }],
 			host: "0.0.0.0",

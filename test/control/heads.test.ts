@@ -21,6 +21,7 @@ function open(t: Test, operator = new Operator(), folder = t.testdir()) {
 	};
 	const identity = { box: newBox(), region: REGION, trust };
 	const heads = new Heads(join(folder, "head.json"), identity, silent);
+	t.teardown(() => heads.close());
 	const slugs = (head: Parameters<Heads["take"]>[0]) =>
 		heads.take(head).refused.map(({ slug }) => slug);
 	return { operator, time, heads, slugs, folder };

@@ -1,7 +1,12 @@
 import c from "compact-encoding";
 import t from "tap";
 import { admit } from "../../src/swarm/membership.ts";
-import { parseEnvelope, type Signer, seal } from "../../src/wire/envelope.ts";
+import {
+	parseEnvelope,
+	type Signer,
+	seal,
+	trustIn,
+} from "../../src/wire/envelope.ts";
 import type { Head } from "../../src/wire/head.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
@@ -157,6 +162,83 @@ t.test("who is revoked later is cut, and stays out", async (t) => {
 	await until(() => (a.swarm.refusals.get("revoked") ?? 0) > 0);
 	t.equal(a.swarm.neighbours.size, 0);
 });
+
+t.test("a lease is renewed while neighbours are connected", async (t) => {
+	const region = await makeRegion(t);
+	const { operator } = region;
+	const time = { now: Date.now() };
+	const trust = {
+		...trustIn(operator.root.publicKey, () => time.now),
+		latest: () => Number.POSITIVE_INFINITY,
+	};
+	const notAfter = time.now + 1e6;
+	const key = generateKeyPair();
+	const shown = { certificate: operator.certify(key, { notAfter }) };
+	const a = await region.box("a", {
+		key,
+		membership: { certificate: () => shown.certificate },
+	});
+	const b = await region.box("b", { membership: { trust } });
+	await until(() => b.swarm.neighbours.has(a.id));
+	const { member } = b.swarm.neighbours.get(a.id)!;
+	t.equal(member?.certificate.notAfter, notAfter);
+
+	shown.certificate = operator.certify(key, { notAfter: notAfter + 1e6 });
+	a.swarm.renewed();
+	await until(() => member?.certificate.notAfter === notAfter + 1e6);
+	shown.certificate = operator.certify(generateKeyPair());
+	a.swarm.renewed();
+	time.now = notAfter;
+	b.swarm.headChanged();
+	t.ok(b.swarm.neighbours.has(a.id), "by the new one, and no other");
+	t.equal(member?.certificate.notAfter, notAfter + 1e6);
+
+	shown.certificate = operator.certify(key);
+	time.now = notAfter + 1e6;
+	b.swarm.headChanged();
+	await until(() => !b.swarm.neighbours.has(a.id));
+	t.pass("cut when it ends, too");
+});
+
+t.test("a key that is retired takes its members along", async (t) => {
+	const region = await makeRegion(t);
+	const { operator } = region;
+	const trust = trustIn(operator.root.publicKey, Date.now);
+	const a = await region.box("a");
+	const b = await region.box("b", { membership: { trust } });
+	await until(() => b.swarm.neighbours.has(a.id));
+	trust.minimum.set("issuer", 2);
+	b.swarm.headChanged();
+	await until(() => (b.swarm.refusals.get("retired-key") ?? 0) > 0);
+	t.notOk(b.swarm.neighbours.has(a.id), "and keeps them out");
+});
+
+t.test(
+	"what a neighbour is told is in force before it is let in",
+	async (t) => {
+		const region = await makeRegion(t);
+		const head = makeHead(region.operator.signer("revoke"), 1);
+		const revoked = new Set<string>();
+		const order: string[] = [];
+		const key = generateKeyPair();
+		const a = await region.box("a", {
+			key,
+			membership: { currentHead: () => head },
+		});
+		const b = await region.box("b", {
+			membership: {
+				isRevoked: (box: BoxId) => revoked.has(box),
+				offerHead() {
+					order.push("head");
+					revoked.add(a.id);
+				},
+			},
+		});
+		await until(() => (b.swarm.refusals.get("revoked") ?? 0) > 0);
+		t.notOk(b.swarm.neighbours.has(a.id), "by the head that it brought");
+		t.ok(order.length > 0);
+	},
+);
 
 t.test("heads pass between neighbours, however long", async (t) => {
 	const region = await makeRegion(t);

@@ -118,7 +118,7 @@ export function membershipOf(
 	return {
 		region: operator.region,
 		trust: trustIn(operator.root.publicKey, Date.now),
-		certificate,
+		certificate: () => certificate,
 		tcp: () => undefined,
 		isRevoked: () => false,
 		currentHead: () => undefined,

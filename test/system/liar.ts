@@ -62,7 +62,7 @@ export async function startLiar(
 		membership: {
 			region: identity.region,
 			trust: identity.trust,
-			certificate: identity.envelope,
+			certificate: () => identity.envelope,
 			isRevoked: () => false,
 			currentHead: () => undefined,
 			offerHead: () => undefined,

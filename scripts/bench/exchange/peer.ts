@@ -72,7 +72,7 @@ const swarm = await Swarm.open({
 	membership: {
 		region,
 		trust,
-		certificate: identity.envelope,
+		certificate: () => identity.envelope,
 		isRevoked: () => false,
 		currentHead: () => undefined,
 		offerHead: () => undefined,

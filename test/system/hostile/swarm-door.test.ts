@@ -4,6 +4,7 @@ import { readIdentity } from "../../../src/agent/identity.ts";
 import { silent } from "../../../src/base/log.ts";
 import { admit, type Member } from "../../../src/swarm/membership.ts";
 import { listenTcp } from "../../../src/swarm/tcp.ts";
+import { timeOf } from "../../../src/wire/envelope.ts";
 import { generateKeyPair, type KeyPair } from "../../../src/wire/keys.ts";
 import { FORGERIES } from "../../swarm/forgeries.ts";
 import { grab, knock, membershipOf } from "../../swarm/stranger.ts";
@@ -30,9 +31,13 @@ t.test("a box that runs and holds a film", async (t) => {
 	await filled(desk, film.shards * 2);
 	await stolen.process?.stop();
 	const path = join(stolen.dir, "identity.json");
-	const { keyPair: stolenKey } = await readIdentity(path, Date.now);
+	const { keyPair: stolenKey } = await readIdentity(path, timeOf(Date.now));
 	const { dir } = desk.operator;
-	const { code, said } = await larder("revoke", stolen.name, "-d", dir);
+	const { code, said } = await larder(
+		"revoke",
+		stolen.name,
+		...["--why", "stolen", "-d", dir],
+	);
 	t.equal(code, 0, said);
 	const ground = groundOf(desk);
 	const door = await doorOf(ground, box);
