@@ -267,5 +267,10 @@ t.test("heads pass between neighbours, however long", async (t) => {
 	await box("c", () => undefined);
 	await until(() => (heads.get("c")?.length ?? 0) > 0);
 	t.same(heads.get("c")![0], current);
-	t.same([...a.swarm.refusals], []);
+	// Of two boxes that dial each other at once, one hangs up.
+	const slugs = [...a.swarm.refusals.keys()];
+	t.same(
+		slugs.filter((slug) => slug !== "gone"),
+		[],
+	);
 });
