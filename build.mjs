@@ -5,6 +5,7 @@
 //   dist/agent/<target>/vendor/                package files that pages load: what `import.meta.resolve` finds here
 //   dist/agent/<target>/licenses.txt           what the bundled packages ask to be shipped with them
 //   dist/agent/<target>.meta.json              esbuild's metafile: what is in the bundle, and why
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import {
 	cp,
@@ -16,11 +17,12 @@ import {
 	writeFile,
 } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { build } from "esbuild";
 import { ARM64_RUNTIME } from "./scripts/arm64.ts";
 import { formatBytes } from "./src/base/units.ts";
 
+const run = promisify(execFile);
 const ROOT = import.meta.dirname;
 const TARGETS = ["linux-x64", "linux-arm64"];
 const USAGE = `node build.mjs [--target ${TARGETS.join("|")}|all] [--entry FILE] [--out FOLDER] [--quiet]`;
@@ -131,6 +133,20 @@ async function sizeOf(folder, ending = "") {
 	return size;
 }
 
+/** When the sources were last changed, in Unix milliseconds: the same sources give the same bundle. */
+async function builtAt() {
+	const { SOURCE_DATE_EPOCH } = process.env;
+	if (SOURCE_DATE_EPOCH) return Number(SOURCE_DATE_EPOCH) * 1000;
+	try {
+		const args = ["log", "-1", "--format=%ct"];
+		const { stdout } = await run("git", args, { cwd: ROOT });
+		return Number(stdout) * 1000;
+	} catch {
+		// Not a checkout: a floor for the time that claims nothing.
+		return 0;
+	}
+}
+
 async function bundle(target, entry, out) {
 	const addons = new Map();
 	await rm(out, { recursive: true, force: true });
@@ -143,7 +159,7 @@ async function bundle(target, entry, out) {
 		target: "node24",
 		format: "esm",
 		banner: { js: BANNER },
-		define: DEFINE,
+		define: { ...DEFINE, LARDER_BUILT: String(await builtAt()) },
 		// Names stay, so that a stack trace from a box can be read; lines are short because Node prints the one that failed.
 		minifySyntax: true,
 		minifyWhitespace: true,

@@ -3,7 +3,7 @@ import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
 import { type Gateway, startGateway } from "../gateway/server.ts";
-import { freshToken } from "../gateway/token.ts";
+import { bootId, playerToken } from "../gateway/token.ts";
 import { startIpc } from "../ipc/server.ts";
 import type { Metrics, PlayerToken } from "../wire/ipc.ts";
 import { BUILT } from "./built.ts";
@@ -15,7 +15,7 @@ import { type Exchange, openExchange } from "./exchange.ts";
 import { type Base, openFoundation } from "./foundation.ts";
 import type { Identity } from "./identity.ts";
 import { createRegistry } from "./metrics.ts";
-import { createNotifier, type Notifier } from "./notify.ts";
+import { createNotifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
 import {
 	diagnose,
@@ -23,6 +23,7 @@ import {
 	type StatusParts,
 	statusOf,
 } from "./status.ts";
+import { WaitingRoom } from "./waiting.ts";
 import { type ConfigChange, watchConfig } from "./watch.ts";
 
 /** How long a part may take to close before it is named; the whole is to take less than 5 s. */
@@ -53,10 +54,12 @@ export async function startAgent(
 		const notifier = createNotifier(onFatal);
 		parts.onClose("notifier", () => notifier.close());
 		const clock = new BoxClock(BUILT);
+		const room = new WaitingRoom(config, notifier, onFatal, log);
 		const identity = await identityOf({
 			...{ config, clock, log },
-			onWait: (why) => void waiting(notifier, why).catch(onFatal),
+			onWait: (why) => room.wait(why),
 		});
+		await room.close();
 		clock.raise(identity.certificate.notBefore);
 		const base = await openFoundation(config, identity, clock, parts, log);
 		const exchange = await openExchange(base, notifier, parts);
@@ -101,10 +104,13 @@ async function openDoors(
 	box: Base & Exchange & Pick<StatusParts, "started" | "latest">,
 	parts: ServiceGroup,
 ): Promise<Gateway> {
-	const { config, control, catalog, ledger, store, swarm, library, log } = box;
+	const { config, identity, control, catalog, ledger, store, swarm } = box;
+	const { library, log } = box;
 	const { host, port, origins } = config.gateway;
 	const registry = createRegistry(ledger, store, () => swarm);
-	const token = config.gateway.token ? freshToken() : undefined;
+	const token = config.gateway.token
+		? playerToken(identity.keyPair.seed, await bootId())
+		: undefined;
 	const gateway = await startGateway({
 		host,
 		port,
@@ -148,12 +154,6 @@ function apply(
 	swarm.pacer.rate = config.rates.up;
 	traffic.change(config.rates);
 	log.info({ live, restart }, "configuration changed");
-}
-
-/** A box that waits for its operator is up: it is not to be restarted for that. */
-async function waiting(notifier: Notifier, why: string): Promise<void> {
-	await notifier.ready();
-	notifier.status(why);
 }
 
 function warnOfExpiry({ certificate, trust }: Identity, log: Log): void {

@@ -14,6 +14,8 @@ export const ERRORS = {
 		"Mend or remove what is named, or restore the operator from a backup with `larder restore`.",
 	ENROL_INVALID:
 		"Write the box the enrol.json that `larder enrol claims` made for its serial.",
+	BOX_ENROLLING:
+		"Approve it with `larder enrol approve <serial>` at the headend; the box asks again by itself.",
 	BOX_BUSY:
 		"Stop the other agent on this data folder, or give each agent its own.",
 	NO_BOOTSTRAP:

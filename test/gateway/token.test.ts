@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { Registry } from "prom-client";
 import t from "tap";
 import { type Log, silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
-import { behindToken, freshToken } from "../../src/gateway/token.ts";
+import { behindToken, bootId, playerToken } from "../../src/gateway/token.ts";
 import { idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange } from "./wire.ts";
 
@@ -12,7 +13,7 @@ shelf.add(TITLE, "Film", {
 	"master.m3u8": Buffer.from("#EXTM3U\nvideo/720p.m3u8\n"),
 	"video/720p.m3u8": pattern(100),
 });
-const token = freshToken();
+const token = playerToken(randomBytes(32), "boot");
 const registry = new Registry();
 const logged: unknown[] = [];
 const gateway = await startGateway({
@@ -143,11 +144,24 @@ t.test("it is in no log, metric or Referer", async (t) => {
 	t.notMatch(await registry.metrics(), token);
 });
 
-t.test("a token fits into a path and is never the same", async (t) => {
-	const other = freshToken();
-	t.match(other, /^[\w-]{43}$/);
-	t.not(other, freshToken());
-	t.equal(behindToken(`/t/${other}/a/b`, other), "/a/b");
-	t.equal(behindToken(`/t/${other}`, other), "");
-	t.equal(behindToken(`/t/${other}/a`, freshToken()), undefined);
-});
+t.test(
+	"a token is one box's and one boot's, and fits into a path",
+	async (t) => {
+		const secret = randomBytes(32);
+		const other = playerToken(secret, await bootId());
+		t.match(other, /^[\w-]{43}$/);
+		t.equal(
+			other,
+			playerToken(secret, await bootId()),
+			"the agent was restarted",
+		);
+		t.not(other, playerToken(secret, "another boot"));
+		t.not(other, playerToken(randomBytes(32), await bootId()));
+		t.equal(behindToken(`/t/${other}/a/b`, other), "/a/b");
+		t.equal(behindToken(`/t/${other}`, other), "");
+		t.equal(
+			behindToken(`/t/${other}/a`, playerToken(randomBytes(32), "boot")),
+			undefined,
+		);
+	},
+);
