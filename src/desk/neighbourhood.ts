@@ -1,20 +1,21 @@
-import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { SECOND, sleep } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
+import type { BrokerAccess } from "../control/connection.ts";
 import { apiToken } from "../headend/api/tokens.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, type Operator } from "../headend/operator/operator.ts";
 import { callIpc } from "../ipc/client.ts";
-import type { BoxId, Region, TitleId } from "../wire/ids.ts";
+import type { BoxId, TitleId } from "../wire/ids.ts";
 import { type Status, status } from "../wire/ipc.ts";
 import { parseValue } from "../wire/json.ts";
 import { Crew } from "./crew.ts";
 import { Observer } from "./observer.ts";
-import { freeTcpPort, freeUdpPort } from "./ports.ts";
+import { freeTcpPort } from "./ports.ts";
 import type { DeskProcess } from "./process.ts";
+import { freeSettings } from "./settings.ts";
 
 const CATALOG_LIMIT: Millis = 20 * SECOND;
 const CATALOG_POLL: Millis = 50;
@@ -25,6 +26,11 @@ export interface NeighbourhoodOptions {
 	readonly copies: number;
 	/** A broker that runs already; by default an embedded one is started. */
 	readonly broker?: string;
+	/** An operator that is there already, with its broker running, and how the desk comes in there to listen. */
+	readonly prepared?: {
+		readonly operator: Operator;
+		readonly access: BrokerAccess;
+	};
 	/** Size of the disk that each box gives: as in larder.toml. */
 	readonly quota?: string;
 	readonly maxPeers?: number;
@@ -87,30 +93,24 @@ export class Neighbourhood {
 		options: NeighbourhoodOptions,
 		signal: AbortSignal = new AbortController().signal,
 	): Promise<Neighbourhood> {
-		const { dir, copies, broker } = options;
-		const brokerUrl = broker ?? `mqtt://127.0.0.1:${await freeTcpPort()}`;
-		const observer = new Observer(brokerUrl);
+		const { dir, broker, prepared } = options;
+		const url = broker ?? `mqtt://127.0.0.1:${await freeTcpPort()}`;
+		const observer = new Observer(prepared?.access ?? { url });
 		let neighbourhood: Neighbourhood | undefined;
 		try {
 			// A broker that runs already is tried before anything is made.
-			if (broker !== undefined) await observer.open();
-			const dhtPorts = [await freeUdpPort(), await freeUdpPort()];
-			const operator = await initOperator(join(dir, "operator"), {
-				// At a broker that runs already there may be other desks.
-				region:
-					`desk-${broker === undefined ? 1 : randomBytes(4).toString("hex")}` as Region,
-				copies,
-				bootstrap: dhtPorts.map((port) => `127.0.0.1:${port}`),
-				swarmPort: await freeUdpPort(),
-				brokerUrl,
-				originPort: options.originPort ?? (await freeTcpPort()),
-				apiPort: await freeTcpPort(),
-			});
+			if (runsAlready(options)) await observer.open();
+			const operator =
+				prepared?.operator ??
+				(await initOperator(join(dir, "operator"), {
+					...(await freeSettings(options)),
+					brokerUrl: url,
+				}));
 			const logs = join(dir, "logs");
 			await mkdir(logs, { recursive: true });
 			const crew = new Crew(logs, signal);
 			neighbourhood = new Neighbourhood(options, operator, observer, crew);
-			await neighbourhood.startServices(dhtPorts);
+			await neighbourhood.startServices();
 			return neighbourhood;
 		} catch (error) {
 			await (neighbourhood ?? observer).close();
@@ -257,17 +257,17 @@ export class Neighbourhood {
 		const below = [origin, broker, ...dhtNodes];
 		await this.crew.stopAllBut([headend, ...below]);
 		await this.crew.stopAllBut(below);
-		if (this.options.broker !== undefined)
+		if (runsAlready(this.options))
 			await this.observer.forget(this.operator.region);
 		await this.observer.close();
 		await this.crew.stopAllBut([]);
 	}
 
-	private async startServices(dhtPorts: readonly number[]): Promise<void> {
-		const { broker, origin } = this.options;
+	private async startServices(): Promise<void> {
+		const { origin } = this.options;
 		const starts = await Promise.allSettled([
-			broker === undefined && this.startBroker(),
-			this.startDht(dhtPorts),
+			!runsAlready(this.options) && this.startBroker(),
+			this.startDht(),
 			origin !== false && this.startOrigin(),
 		]);
 		for (const start of starts)
@@ -276,15 +276,19 @@ export class Neighbourhood {
 		await this.startHeadend();
 	}
 
-	private async startDht(ports: readonly number[]): Promise<void> {
-		const host = "127.0.0.1";
+	private async startDht(): Promise<void> {
 		const joined: string[] = [];
-		for (const [index, port] of ports.entries()) {
-			const args = ["bootstrap", "--host", host, "--port", `${port}`];
-			args.push(...joined);
+		const nodes = this.operator.config.swarm.bootstrap;
+		for (const [index, node] of nodes.entries()) {
+			const [host = "", port = ""] = node.split(":");
+			const args = ["bootstrap", "--host", host, "--port", port, ...joined];
 			const name = `dht-${index + 1}`;
 			this.dhtNodes.push(await this.crew.start(name, "box", args));
-			joined.push("--join", `${host}:${port}`);
+			joined.push("--join", node);
 		}
 	}
+}
+
+function runsAlready({ broker, prepared }: NeighbourhoodOptions): boolean {
+	return broker !== undefined || prepared !== undefined;
 }

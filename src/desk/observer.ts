@@ -3,6 +3,7 @@ import { silent } from "../base/log.ts";
 import { SECOND, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { MqttSession } from "../control/client.ts";
+import type { BrokerAccess } from "../control/connection.ts";
 import { HEADEND } from "../headend/control/broker.ts";
 import type { BoxId, Region } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
@@ -32,10 +33,10 @@ export class Observer {
 	private readonly boxes = new Set<BoxId>();
 	private readonly listeners = new Set<() => void>();
 
-	constructor(brokerUrl: string) {
-		this.brokerUrl = brokerUrl;
+	constructor(access: BrokerAccess) {
+		this.brokerUrl = access.url;
 		this.session = new MqttSession({
-			url: brokerUrl,
+			...access,
 			clientId: `${HEADEND}observer-${process.pid}`,
 			subscriptions: [ALL_UP],
 			onUp: () => this.connected.resolve(true),

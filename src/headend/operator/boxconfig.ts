@@ -92,7 +92,7 @@ ${key("takeover", settings.takeover, "10 s")}
 # Where players find titles; loopback only.
 ${key("host", settings.gatewayHost, "127.0.0.1")}
 ${key("port", settings.gatewayPort, 8090)}
-# With it, players need what \`larder player-token\` prints, new at each start, and there are no player page and no /metrics.
+# With it, players need what \`larder player-token\` prints, new at each boot, and there are no player page and no /metrics.
 ${key("token", settings.playerToken, true)}
 # Pages of other origins that may play ("https://tv.example"; "null" for pages from files). The box's own always may.
 ${key("origins", settings.playerOrigins, [])}
