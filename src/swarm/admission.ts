@@ -157,7 +157,11 @@ export class Admission {
 		// Those who stay out try again and again, and anybody can come to the door.
 		if (others === undefined) {
 			log.debug({ slug, ...fields }, "connection refused");
-		} else log.info({ slug, ...fields, others }, "connection refused");
+		} else
+			log.info(
+				{ slug, ...fields, ...(others && { others }) },
+				"connection refused",
+			);
 	}
 
 	private fault(box: BoxId, err: Error): void {

@@ -10,7 +10,11 @@ import { type Holdings, Inventory } from "./inventory.ts";
 import { Link } from "./link.ts";
 import type { Member } from "./membership.ts";
 import { Neighbour, type Wire } from "./neighbour.ts";
+import { Seldom } from "./seldom.ts";
 import type { Shelf } from "./upload.ts";
+
+/** Of those that came, left and were cut off, each, a minute. */
+const LINES = 100;
 
 export interface RosterPorts {
 	readonly shelf: Shelf;
@@ -35,6 +39,7 @@ export class Roster {
 	readonly neighbours = new Map<BoxId, Neighbour>();
 	readonly interest = new Interest(this.neighbours);
 	private readonly ports: RosterPorts;
+	private readonly seldom = new Seldom(LINES);
 
 	constructor(ports: RosterPorts) {
 		this.ports = ports;
@@ -50,7 +55,7 @@ export class Roster {
 	cut(box: BoxId, slug: string): void {
 		const neighbour = this.neighbours.get(box);
 		if (neighbour === undefined) return;
-		this.ports.log.info({ box: short(box), slug }, "neighbour cut off");
+		this.say({ box: short(box), slug }, "neighbour cut off");
 		neighbour.cut();
 	}
 
@@ -77,7 +82,7 @@ export class Roster {
 	}
 
 	private addWire(stream: GuardedStream, member: Member): void {
-		const { holdings, log } = this.ports;
+		const { holdings } = this.ports;
 		const { box } = member;
 		const neighbour = this.neighbours.get(box) ?? new Neighbour(box);
 		const inventory = new Inventory(Protomux.from(stream), {
@@ -98,7 +103,7 @@ export class Roster {
 		this.neighbours.set(box, neighbour);
 		neighbour.want(this.interest.titles);
 		const { role } = member.certificate;
-		log.info({ box: short(box), role }, "neighbour came");
+		this.say({ box: short(box), role }, "neighbour came");
 		this.ports.onCame(neighbour);
 	}
 
@@ -109,7 +114,7 @@ export class Roster {
 		if (wires.length === 0) {
 			neighbour.cut();
 			this.neighbours.delete(box);
-			this.ports.log.info({ box: short(box) }, "neighbour left");
+			this.say({ box: short(box) }, "neighbour left");
 			this.ports.onLeft(neighbour);
 		} else if (wasFirst) neighbour.want(this.interest.titles);
 		this.interest.tellAll();
@@ -131,6 +136,13 @@ export class Roster {
 			neighbour.bulk = undefined;
 			this.interest.tellAll();
 		});
+	}
+
+	/** A neighbour that comes and goes all the time fills no log. */
+	private say(fields: object, message: string): void {
+		const others = this.seldom.pass(message);
+		if (others === undefined) this.ports.log.debug(fields, message);
+		else this.ports.log.info({ ...fields, ...(others && { others }) }, message);
 	}
 
 	private link(

@@ -3,21 +3,38 @@ import type { Millis } from "../base/units.ts";
 
 const EVERY: Millis = MINUTE;
 
+interface Kind {
+	readonly until: Millis;
+	readonly passed: number;
+	readonly kept: number;
+}
+
 /**
- * Keeps what strangers cause from filling the log: one line of a kind a minute, which says how many it stands for.
+ * Keeps what others cause from filling the log: so many lines of a kind a minute, and then how many were kept back.
  * Invariant: kinds are few and this program's own words.
  */
 export class Seldom {
-	private readonly kinds = new Map<string, { next: Millis; kept: number }>();
+	private readonly most: number;
+	private readonly kinds = new Map<string, Kind>();
 
-	/** How many were kept back since the last line of this kind; undefined while this one is to be kept back too. */
+	/** @param most lines of a kind in a minute */
+	constructor(most = 1) {
+		this.most = most;
+	}
+
+	/** How many were kept back before this one, which may be told; undefined while it is to be kept back too. */
 	pass(kind: string, now: Millis = Date.now()): number | undefined {
-		const { next = 0, kept = 0 } = this.kinds.get(kind) ?? {};
-		const isDue = now >= next;
+		const last = this.kinds.get(kind);
+		if (last === undefined || now >= last.until) {
+			this.kinds.set(kind, { until: now + EVERY, passed: 1, kept: 0 });
+			return last?.kept ?? 0;
+		}
+		const { passed, kept } = last;
+		const isTold = passed < this.most;
 		this.kinds.set(
 			kind,
-			isDue ? { next: now + EVERY, kept: 0 } : { next, kept: kept + 1 },
+			isTold ? { ...last, passed: passed + 1 } : { ...last, kept: kept + 1 },
 		);
-		return isDue ? kept : undefined;
+		return isTold ? 0 : undefined;
 	}
 }
