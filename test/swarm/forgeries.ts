@@ -5,15 +5,18 @@ import { generateKeyPair, type KeyPair } from "../../src/wire/keys.ts";
 import { makeOperator } from "../fixture.ts";
 import type { Ground } from "./stranger.ts";
 
+/** A box knows the time no better than the issuer told it. */
+const MONTH = 30 * DAY;
+
 /** What somebody shows who is to be refused, by the reason. */
 export const FORGERIES: Record<
 	string,
 	(region: Ground, key: KeyPair) => Envelope
 > = {
 	expired: ({ operator }, key) =>
-		operator.certify(key, { notAfter: Date.now() - 1 }),
+		operator.certify(key, { notAfter: Date.now() - MONTH }),
 	"not-yet-valid": ({ operator }, key) =>
-		operator.certify(key, { notBefore: Date.now() + DAY }),
+		operator.certify(key, { notBefore: Date.now() + MONTH }),
 	"wrong-network": ({ operator }, key) =>
 		operator.certify(key, {
 			network: networkOf(makeOperator().root.publicKey),

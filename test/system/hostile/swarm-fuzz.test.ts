@@ -128,7 +128,7 @@ type Say = (rogue: Rogue, scene: Scene) => void | Promise<void>;
 
 const NOTHING = new Uint8Array(0);
 const CHANNELS: Record<string, Say> = {
-	// The hello came before; how others are taken is in membership.test.ts.
+	// A hello that follows the first is a lease that was renewed.
 	membership: ({ stream }, { region }) => {
 		const bans = region.operator.certify(generateKeyPair());
 		for (const head of [{ bans }, { bans, announcement: bans }]) {
@@ -136,7 +136,8 @@ const CHANNELS: Record<string, Say> = {
 			stream.write(Buffer.concat([Buffer.from([1, 2]), news]));
 		}
 		stream.write(Buffer.from([1, 1]));
-		stream.write(Buffer.concat([Buffer.from([1, 0]), Buffer.from("{}")]));
+		const hello = encodeMessage({ v: 1, certificate: bans });
+		stream.write(Buffer.concat([Buffer.from([1, 0]), hello]));
 	},
 	inventory: ({ wants, answers, deltas }) => {
 		wants.send(id);
