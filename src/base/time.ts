@@ -14,6 +14,11 @@ export function monotonic(): Millis {
 	return performance.now();
 }
 
+/** A number above the last that follows the clock in seconds, so that what is lost does not lead back to one that was used. */
+export function above(last: number | undefined, at: Millis): number {
+	return Math.max((last ?? 0) + 1, Math.floor(at / SECOND));
+}
+
 /**
  * Full jitter: a uniform draw from [0, min(cap, base * 2^attempt)).
  * Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.

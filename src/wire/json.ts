@@ -21,11 +21,9 @@ export function parseMessage<T extends z.ZodMiniType>(
 				"utf8",
 			),
 		);
-	} catch (error) {
-		return bad(
-			"not-json",
-			error instanceof Error ? error.message : String(error),
-		);
+	} catch {
+		// The parser's own words quote what it read, and that may be a key.
+		return bad("not-json", `${bytes.byteLength} bytes`);
 	}
 	return parseValue(schema, value);
 }

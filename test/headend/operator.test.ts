@@ -1,4 +1,5 @@
 import {
+	chmod,
 	mkdir,
 	readdir,
 	readFile,
@@ -9,6 +10,7 @@ import {
 import { join } from "node:path";
 import t from "tap";
 import * as z from "zod/mini";
+import { ONLINE } from "../../src/headend/operator/keyring.ts";
 import { lockOperator } from "../../src/headend/operator/lock.ts";
 import {
 	initOperator,
@@ -27,7 +29,7 @@ t.test(
 		t.equal(operator.epoch, 1);
 		t.equal(operator.config.copies, 5);
 		t.same((await openOperator(dir)).rootKey, operator.rootKey);
-		for (const purpose of PURPOSES) {
+		for (const purpose of ONLINE) {
 			const bytes = seal(operator.signers[purpose], { hello: 1 });
 			const schema = z.object({ hello: z.number() });
 			for (const asked of PURPOSES) {
@@ -62,11 +64,58 @@ t.test(
 	},
 );
 
-t.test("the root's seed may be taken away", async (t) => {
+t.test("the root and the key for releases may be taken away", async (t) => {
 	const dir = join(t.testdir(), "operator");
 	await initOperator(dir, { region });
-	await rm(join(dir, "keys/root.json"));
+	for (const name of ["root", "release"])
+		await rm(join(dir, `keys/${name}.json`));
 	t.equal((await openOperator(dir)).region, region);
+});
+
+t.test("the root is elsewhere from the start", async (t) => {
+	const parent = t.testdir({ stick: {} });
+	const dir = join(parent, "operator");
+	const root = join(parent, "stick", "root.json");
+	await t.rejects(initOperator(dir, { region, root, originUrl: "none" }), {
+		code: "CONFIG_INVALID",
+	});
+	t.same(await readdir(join(parent, "stick")), [], "no keys without a network");
+	await initOperator(dir, { region, root });
+	t.same((await readdir(join(parent, "stick"))).sort(), [
+		"release.json",
+		"root.json",
+	]);
+	t.equal((await stat(root)).mode & 0o777, 0o600);
+	const keys = await readdir(join(dir, "keys"));
+	for (const name of ["release.json", "root.json"])
+		t.notOk(keys.includes(name), name);
+	const before = await readFile(root);
+	await t.rejects(initOperator(join(parent, "second"), { region, root }), {
+		code: "OPERATOR_EXISTS",
+		message: /root\.json is there already/,
+	});
+	t.same(await readFile(root), before, "never overwritten");
+});
+
+t.test("keys that others can read are refused", async (t) => {
+	const dir = join(t.testdir(), "operator");
+	await initOperator(dir, { region });
+	const cases: [path: string, open: number, closed: number][] = [
+		["keys", 0o755, 0o700],
+		["keys/placement.json", 0o640, 0o600],
+		["keys/issuer.json", 0o604, 0o600],
+		["keys/network-secret", 0o644, 0o600],
+	];
+	for (const [name, open, closed] of cases) {
+		const path = join(dir, name);
+		await chmod(path, open);
+		await t.rejects(openOperator(dir), {
+			code: "OPERATOR_INVALID",
+			message: `chmod ${closed.toString(8)} ${path}`,
+		});
+		await chmod(path, closed);
+	}
+	await openOperator(dir);
 });
 
 t.test(

@@ -1,4 +1,4 @@
-import { type Clock, SECOND } from "../../base/time.ts";
+import { above, type Clock } from "../../base/time.ts";
 import { KiB } from "../../base/units.ts";
 import { placedTitles, tableOf } from "../../plan/assignment.ts";
 import type { Assignment } from "../../plan/placement.ts";
@@ -36,7 +36,7 @@ export function signTables(
 		const last = before.get(title);
 		const current = last?.epoch === epoch ? last : undefined;
 		if (current !== undefined && says(current, rows)) continue;
-		const version = above(current?.version, now);
+		const version = above(current?.version, now());
 		const table = { ...tableOf(rows), title, epoch, version };
 		const envelope = seal(signers.placement, {
 			network,
@@ -65,7 +65,7 @@ export function signPlacements(
 		const last = before.get(box);
 		const current = last?.epoch === epoch ? last : undefined;
 		if (current?.sha256 === digest) continue;
-		const rev = above(current?.rev, now);
+		const rev = above(current?.rev, now());
 		const inline = bytes.byteLength <= MAX_INLINE;
 		const body = inline
 			? { titles }
@@ -85,9 +85,4 @@ export function signPlacements(
 		});
 	}
 	return told;
-}
-
-/** A number above the last. It follows the clock in seconds, so that a lost database does not fall behind what boxes know. */
-function above(last = 0, now: Clock): number {
-	return Math.max(last + 1, Math.floor(now() / SECOND));
 }

@@ -7,9 +7,10 @@ import {
 	readFile,
 	rename,
 	rm,
+	stat,
 } from "node:fs/promises";
 import { dirname } from "node:path";
-import { systemCode } from "../../base/errors.ts";
+import { LarderError, systemCode } from "../../base/errors.ts";
 
 /** For keys and whatever else only the operator may read. */
 export const SECRET = 0o600;
@@ -58,6 +59,37 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
 		if (systemCode(error) === "ENOENT") return undefined;
 		throw error;
 	}
+}
+
+/** As `readIfThere`, for keys. Throws OPERATOR_INVALID when others than their owner may read them. */
+export async function readSecret(path: string): Promise<Buffer | undefined> {
+	try {
+		await using file = await open(path);
+		// Mode and bytes are taken from the same open file.
+		checkMode(path, (await file.stat()).mode, SECRET);
+		return await file.readFile();
+	} catch (error) {
+		if (systemCode(error) === "ENOENT") return undefined;
+		throw error;
+	}
+}
+
+/** Throws OPERATOR_INVALID when others than its owner may look into a folder of keys. */
+export async function checkSecretFolder(path: string): Promise<void> {
+	try {
+		checkMode(path, (await stat(path)).mode, 0o700);
+	} catch (error) {
+		if (systemCode(error) !== "ENOENT") throw error;
+	}
+}
+
+function checkMode(path: string, mode: number, right: number): void {
+	if ((mode & 0o077) === 0) return;
+	const is = (mode & 0o777).toString(8);
+	throw new LarderError(
+		"OPERATOR_INVALID",
+		`${path} can be read by others (mode ${is}); run: chmod ${right.toString(8)} ${path} (a stick without modes of its own: mount it with -o umask=077)`,
+	);
 }
 
 /** Whether nothing is there, or an empty folder: a place where something new may be put. */

@@ -3,16 +3,8 @@ import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
-import { type Clock, DAY } from "../../base/time.ts";
-import {
-	grantKey,
-	PURPOSES,
-	type Purpose,
-	type Signed,
-	type Signer,
-	type Trust,
-	trustIn,
-} from "../../wire/envelope.ts";
+import type { Clock } from "../../base/time.ts";
+import { type Signed, type Trust, trustIn } from "../../wire/envelope.ts";
 import {
 	hex32,
 	instant,
@@ -23,7 +15,7 @@ import {
 	region,
 } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
-import { generateKeyPair, keyPairFromSeed } from "../../wire/keys.ts";
+import { generateKeyPair, type KeyPair } from "../../wire/keys.ts";
 import { writeIssuer, writeRoot } from "../tls/keys.ts";
 import {
 	configText,
@@ -35,14 +27,13 @@ import {
 	isVacant,
 	PUBLIC,
 	readIfThere,
+	readSecret,
 	SECRET,
 	syncFolder,
 	writeWhole,
 } from "./file.ts";
-
-const GRANT_LIFE = 3653 * DAY;
-/** Grants begin a little in the past: a box whose clock runs late must not refuse its first placement. */
-const GRANT_LEAD = DAY;
+import { keyText, makeKey, readRoot, rootText } from "./keyfile.ts";
+import { Keyring, ONLINE, type Signers } from "./keyring.ts";
 
 const networkFile = z.object({
 	network: networkId,
@@ -50,15 +41,8 @@ const networkFile = z.object({
 	rootKey: hex32,
 	createdAt: instant,
 });
-const base64 = z.string().check(z.maxLength(4096));
-const keyFile = z.object({
-	purpose: z.enum(PURPOSES),
-	publicKey: hex32,
-	seed: hex32,
-	grant: z.object({ payload: base64, signature: base64 }),
-});
 
-/** An operator's folder, opened: everything the headend signs and decides with. The root's seed stays on disk. */
+/** An operator's folder, opened: everything the headend signs and decides with. */
 export interface Operator {
 	readonly dir: string;
 	readonly network: NetworkId;
@@ -68,79 +52,92 @@ export interface Operator {
 	readonly createdAt: number;
 	/** 32 bytes that keep strangers from finding the network; no security boundary. */
 	readonly networkSecret: Buffer;
-	readonly signers: Readonly<Record<Purpose, Signer>>;
+	/** The newest keys that were read; the root and the key for `release` are not the headend's. */
+	readonly signers: Signers;
 	/** The headend's incarnation: raised by every restore, never lowered. */
 	readonly epoch: number;
 	readonly config: OperatorConfig;
 	readonly trust: Trust;
 	/** What the root itself has said last, as it travels. */
 	readonly mandate: Signed | undefined;
+	/** Where signers and mandate come from. */
+	readonly keyring: Keyring;
+}
+
+/** What `larder init` may choose. */
+export interface InitSettings extends OperatorSettings {
+	/** Where the root's key is put, and the key for `release` beside it; keys/root.json in the folder unless set. */
+	readonly root?: string;
+}
+
+/** Where the keys lie that the headend does without. */
+interface Offline {
+	readonly root: string;
+	readonly release: string;
 }
 
 /**
  * Makes an operator: root key, a key per purpose granted by it for ten years, network secret, operator.toml.
  * It is built beside `dir` and renamed, so that it is there whole or not at all.
- * Throws OPERATOR_EXISTS when `dir` is anything but absent or empty.
+ * Throws OPERATOR_EXISTS when `dir` is anything but absent or empty, or there are keys where the root is to go.
  */
 export async function initOperator(
 	dir: string,
-	settings: OperatorSettings,
+	settings: InitSettings,
 	now: Clock = Date.now,
 ): Promise<Operator> {
 	const target = resolve(dir);
 	if (!(await isVacant(target))) {
 		throw new LarderError("OPERATOR_EXISTS", `${target} is not empty`);
 	}
+	const away = settings.root && offlineAt(resolve(settings.root));
+	if (away) await leaveAlone(away);
 	await mkdir(dirname(target), { recursive: true });
 	const draft = await mkdtemp(
 		join(dirname(target), `.${basename(target)}-init-`),
 	);
+	const offline = away || offlineAt(join(draft, "keys", "root.json"));
+	let made = false;
 	try {
-		await fillFolder(draft, settings, now());
+		await fillFolder(draft, settings, offline, now());
 		// Read back before anything rests on it: a setting that is wrong leaves nothing behind.
 		await openOperator(draft, now);
 		// Any web server may serve origin/ from here; keys and titles have folders of their own that it cannot enter.
 		await chmod(draft, 0o755);
 		// Replaces an empty folder; fails on one that has been filled meanwhile.
 		await rename(draft, target);
+		made = true;
 		await syncFolder(dirname(target));
 	} finally {
 		await rm(draft, { recursive: true, force: true });
+		// Keys of a network that there is not.
+		if (!made)
+			for (const path of [offline.root, offline.release])
+				await rm(path, { force: true });
 	}
 	return await openOperator(target, now);
+}
+
+async function leaveAlone({ root, release }: Offline): Promise<void> {
+	for (const path of [root, release])
+		if (!(await isVacant(path)))
+			throw new LarderError("OPERATOR_EXISTS", `${path} is there already`);
+}
+
+function offlineAt(root: string): Offline {
+	return { root, release: join(dirname(root), "release.json") };
 }
 
 async function fillFolder(
 	dir: string,
 	settings: OperatorSettings,
+	offline: Offline,
 	createdAt: number,
 ): Promise<void> {
 	const root = generateKeyPair();
 	const keys = join(dir, "keys");
 	await mkdir(keys, { mode: 0o700 });
-	await writeRoot(keys, root, createdAt);
-	for (const [serial, purpose] of PURPOSES.entries()) {
-		const pair = generateKeyPair();
-		if (purpose === "issuer")
-			await writeIssuer(keys, root, pair.publicKey, createdAt);
-		const grant = grantKey(root, {
-			purpose,
-			key: pair.publicKey.toString("hex"),
-			serial: serial + 1,
-			notBefore: Math.max(0, createdAt - GRANT_LEAD),
-			notAfter: createdAt + GRANT_LIFE,
-		});
-		await writeJson(join(keys, `${purpose}.json`), SECRET, {
-			purpose,
-			publicKey: pair.publicKey.toString("hex"),
-			seed: pair.seed.toString("hex"),
-			grant,
-		} satisfies z.output<typeof keyFile>);
-	}
-	await writeJson(join(keys, "root.json"), SECRET, {
-		publicKey: root.publicKey.toString("hex"),
-		seed: root.seed.toString("hex"),
-	});
+	await writeKeys(keys, root, offline, createdAt);
 	await writeWhole(
 		join(keys, "network-secret"),
 		`${randomBytes(32).toString("hex")}\n`,
@@ -157,6 +154,26 @@ async function fillFolder(
 	await mkdir(join(dir, "titles"), { mode: 0o700 });
 	for (const folder of ["origin", "ingest", "issued"])
 		await mkdir(join(dir, folder));
+}
+
+async function writeKeys(
+	keys: string,
+	root: KeyPair,
+	offline: Offline,
+	createdAt: number,
+): Promise<void> {
+	await writeRoot(keys, root, createdAt);
+	for (const purpose of ONLINE) {
+		const key = makeKey(root, purpose, createdAt);
+		if (purpose === "issuer")
+			await writeIssuer(keys, root, key.pair.publicKey, createdAt);
+		await writeWhole(join(keys, `${purpose}.json`), keyText(key), SECRET);
+	}
+	const release = keyText(makeKey(root, "release", createdAt));
+	await writeWhole(offline.release, release, SECRET);
+	await writeWhole(offline.root, rootText(root), SECRET);
+	// A stick may have modes of its own, and open it to everybody.
+	await readRoot(offline.root, root.publicKey);
 }
 
 /** Throws OPERATOR_MISSING, CONFIG_INVALID, or OPERATOR_INVALID naming the file that is damaged. */
@@ -180,25 +197,25 @@ export async function openOperator(
 		);
 	}
 	const secretPath = join(dir, "keys", "network-secret");
-	const secret = z.safeParse(hex32, await readText(secretPath));
+	const secret = z.safeParse(hex32, await readText(secretPath, readSecret));
 	if (!secret.success) throw damaged(secretPath, "not 64 hex digits");
-	const signers = {
-		release: await readSigner(dir, "release"),
-		issuer: await readSigner(dir, "issuer"),
-		catalog: await readSigner(dir, "catalog"),
-		placement: await readSigner(dir, "placement"),
-		revoke: await readSigner(dir, "revoke"),
-	} satisfies Record<Purpose, Signer>;
+	const trust = trustIn(rootKey, now);
+	const keyring = await Keyring.open(dir, trust);
 	return {
 		...facts,
 		dir: resolve(dir),
 		rootKey,
 		networkSecret: Buffer.from(secret.data, "hex"),
-		signers,
+		get signers() {
+			return keyring.signers;
+		},
 		epoch: await readEpoch(dir),
 		config,
-		trust: trustIn(rootKey, now),
-		mandate: undefined,
+		trust,
+		get mandate() {
+			return keyring.mandate?.signed;
+		},
+		keyring,
 	};
 }
 
@@ -214,19 +231,6 @@ export async function writeEpoch(dir: string, epoch: number): Promise<void> {
 	await writeWhole(join(dir, "epoch"), `${epoch}\n`, PUBLIC);
 }
 
-async function readSigner(dir: string, purpose: Purpose): Promise<Signer> {
-	const path = join(dir, "keys", `${purpose}.json`);
-	const file = await readJson(path, keyFile);
-	const pair = keyPairFromSeed(Buffer.from(file.seed, "hex"));
-	if (
-		file.purpose !== purpose ||
-		pair.publicKey.toString("hex") !== file.publicKey
-	) {
-		throw damaged(path, `not the key for ${purpose}`);
-	}
-	return { purpose, pair, grant: file.grant };
-}
-
 async function readJson<T extends z.ZodMiniType>(
 	path: string,
 	schema: T,
@@ -236,8 +240,11 @@ async function readJson<T extends z.ZodMiniType>(
 	return read.value;
 }
 
-async function readText(path: string): Promise<string> {
-	const bytes = await readIfThere(path);
+async function readText(
+	path: string,
+	read: typeof readIfThere = readIfThere,
+): Promise<string> {
+	const bytes = await read(path);
 	if (bytes === undefined) throw damaged(path, "missing");
 	return bytes.toString("utf8").trim();
 }
