@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
@@ -14,6 +15,7 @@ import { whole } from "./argument.ts";
 import { addBrokerCommands } from "./brokercommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
+import { addKeyCommands } from "./keycommands.ts";
 import { print } from "./output.ts";
 import { runService } from "./program.ts";
 import { addTitleCommands } from "./titlecommands.ts";
@@ -26,6 +28,7 @@ export function addHeadendCommands(program: Command): void {
 	addTitleCommands(program);
 	addFleetCommands(program);
 	addAccessCommands(program);
+	addKeyCommands(program);
 	addBackupCommands(program);
 }
 
@@ -41,23 +44,32 @@ function addFolderCommands(program: Command): void {
 			"IPv4 address by which boxes reach this machine",
 			"127.0.0.1",
 		)
+		.option(
+			"--root <file>",
+			"where the root's key is put, and release.json beside it: best on a stick",
+		)
 		.action(
 			async (
 				folder: string,
-				options: { region: string; copies: number; host: string },
+				options: {
+					region: string;
+					copies: number;
+					host: string;
+					root?: string;
+				},
 			) => {
-				const { region, copies, host } = options;
+				const { region, ...settings } = options;
 				if (!isRegion(region))
 					throw new LarderError(
 						"CONFIG_INVALID",
 						"--region: lower-case letters, digits and hyphens, at most 32",
 					);
-				const operator = await initOperator(folder, { region, copies, host });
+				const operator = await initOperator(folder, { region, ...settings });
+				const { network, dir } = operator;
+				print(`operator of network ${short(network)} in ${dir}`);
+				for (const line of aboutRoot(dir, options.root)) print(line);
 				print(
-					`operator of network ${short(operator.network)} in ${operator.dir}`,
-				);
-				print(
-					`next: edit ${operator.dir}/operator.toml, then run larder headend -d ${folder}`,
+					`next: edit ${dir}/operator.toml, then run larder headend -d ${folder}`,
 				);
 			},
 		);
@@ -91,6 +103,19 @@ function addFolderCommands(program: Command): void {
 				);
 			},
 		);
+}
+
+/** What to do with the two keys that the headend does without. */
+function aboutRoot(dir: string, root: string | undefined): string[] {
+	const [root_, release] = root
+		? [root, join(dirname(root), "release.json")]
+		: [join(dir, "keys/root.json"), join(dir, "keys/release.json")];
+	return [
+		root
+			? `the root's key is in ${root_}, the key for updates in ${release}`
+			: `move ${root_} and ${release} to a stick: the headend needs neither`,
+		"keep two copies, locked away: without the root no key can ever be replaced, and who has it is the operator",
+	];
 }
 
 function addServiceCommands(program: Command): void {

@@ -15,6 +15,7 @@ export const ACTIONS = [
 	"enrol-approve",
 	"enrol-reject",
 	"key-deny",
+	"keys",
 	"plan",
 	"purge",
 	"revoke",

@@ -4,13 +4,15 @@ import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
-import { short } from "../wire/ids.ts";
+import { type BoxId, short } from "../wire/ids.ts";
 import { Api } from "./api/api.ts";
 import { backup } from "./backup/backup.ts";
 import { Attention } from "./control/attention.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 import { Planner } from "./fleet/planner.ts";
+import { Renewal } from "./fleet/renewal.ts";
 import { type Lines, openLines } from "./lines.ts";
+import { keyTroubles } from "./operator/keyview.ts";
 import { openOperator } from "./operator/operator.ts";
 import { type OriginServer, startOrigin } from "./origin.ts";
 import { Ingest } from "./publish/ingest.ts";
@@ -49,6 +51,8 @@ export async function startHeadend(
 	try {
 		const operator = await openOperator(dir);
 		log.level = operator.config.log_level;
+		for (const trouble of keyTroubles(operator))
+			log.warn({}, `${trouble}: larder keys rotate makes a new one`);
 		const stores = await openStores(operator, parts, log);
 		const url = await run(stores, parts, log, options);
 		log.info({ region: operator.region, epoch: operator.epoch }, "ready");
@@ -72,6 +76,8 @@ async function run(
 		: undefined;
 	if (origin !== undefined) parts.add("origin", origin);
 	const lines = await openLines(stores, parts, log);
+	const publishDesired = (box: BoxId, envelope: Buffer) =>
+		lines.dispatch.desired(box, envelope);
 	const planner = new Planner({
 		operator,
 		fleet,
@@ -81,12 +87,25 @@ async function run(
 				id: record.id,
 				geometry: geometryOf(record),
 			})),
-		publishDesired: (box, envelope) => lines.dispatch.desired(box, envelope),
+		publishDesired,
 		log,
 		...(quiet !== undefined && { quiet }),
 	});
 	parts.add("planner", planner);
-	const { api, url } = await openApi(stores, lines, planner, origin, log);
+	const renewal = new Renewal({
+		operator,
+		wishes,
+		planner,
+		publishDesired,
+		log,
+	});
+	parts.add("renewal", renewal);
+	const { api, url } = await openApi(
+		stores,
+		lines,
+		{ planner, renewal, origin },
+		log,
+	);
 	parts.add("api", api);
 	const attention = new Attention({
 		watched: () => api.watched,
@@ -99,6 +118,8 @@ async function run(
 	await lines.announcer.announce();
 	lines.dispatch.start();
 	await planner.start();
+	// In the background: thousands of boxes take minutes, and nobody waits for it.
+	renewal.begin();
 	shelf.follow(async () => {
 		await lines.announcer.announce();
 		planner.trigger("titles");
@@ -116,11 +137,16 @@ async function run(
 	return url;
 }
 
+interface Working {
+	readonly planner: Planner;
+	readonly renewal: Renewal;
+	readonly origin: OriginServer | undefined;
+}
+
 function openApi(
 	stores: Stores,
 	lines: Lines,
-	planner: Planner,
-	origin: OriginServer | undefined,
+	{ planner, renewal, origin }: Working,
 	log: Log,
 ): ReturnType<typeof Api.start> {
 	const { operator, database, audit, fleet, shelf } = stores;
@@ -148,6 +174,13 @@ function openApi(
 					`${short(box)} was not issued here`,
 				);
 			await announcer.announce();
+		},
+		takeKeys: async () => {
+			const before = operator.mandate;
+			await operator.keyring.reread();
+			await announcer.announce();
+			renewal.begin();
+			if (operator.mandate?.payload !== before?.payload) renewal.tellAgain();
 		},
 		backup: (file) => backup(operator, file, database),
 		log,

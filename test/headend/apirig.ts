@@ -79,6 +79,7 @@ export async function apiRig(
 			revoked.push([box, why]);
 			await it.fleet.revoke(box, why);
 		},
+		takeKeys: () => it.operator.keyring.reread(),
 		backup: async (file) => void backups.push(file),
 		log,
 	};

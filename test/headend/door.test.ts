@@ -48,6 +48,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 		"POST /api/command": { box, kind: "log-level", level: "info" },
 		"POST /api/revoke": { box, why: "lost" },
 		"POST /api/plan": {},
+		"POST /api/keys": { what: "rotate placement" },
 		"POST /api/backup": { file: "/safe/b" },
 		"POST /api/token/add": { name: "ann", role: "viewer" },
 		"POST /api/token/remove": { name: "nobody" },
@@ -107,7 +108,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	];
 	const none = async () => undefined;
 	const routes = routesOf(
-		{ overview: none, boxes: none, titles: none },
+		{ overview: none, boxes: none, titles: none, keys: none },
 		it.options,
 		await Tokens.open(it.operator.dir),
 		undefined as never,

@@ -5,6 +5,7 @@ import { silent } from "../../src/base/log.ts";
 import { DAY } from "../../src/base/time.ts";
 import { HeadWriter } from "../../src/headend/control/heads.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
+import { cosignPurges } from "../../src/headend/operator/rotate.ts";
 import { unsealParsed } from "../../src/wire/envelope.ts";
 import { announcement, bans, isNewer } from "../../src/wire/head.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
@@ -58,6 +59,16 @@ t.test("the region's head only ever rises", async (t) => {
 	time.now += DAY;
 	t.ok(await again.write(content(1, shut)), "a day later it is signed anew");
 	t.ok(isNewer(read(again).banned, two.banned));
+
+	const root = join(operator.dir, "keys/root.json");
+	await cosignPurges(operator, [], root);
+	await operator.keyring.reread();
+	t.equal(again.head?.mandate, undefined);
+	t.ok(await again.write(content(1, shut)), "the root's word is news");
+	t.same(again.head?.mandate, operator.mandate);
+	t.notOk(await again.write(content(1, shut)));
+	const aware = await HeadWriter.open(operator, silent);
+	t.same(aware.bytes, again.bytes);
 
 	for (const lose of [
 		() => rm(file),

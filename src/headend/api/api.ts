@@ -14,7 +14,7 @@ import { Live } from "./live.ts";
 import { Refusals } from "./refusals.ts";
 import { Refusal, SAFETY, sendError } from "./reply.ts";
 import { type Deeds, type Routes, routesOf } from "./routes.ts";
-import { overview, type Sources, titles } from "./show.ts";
+import { keys, overview, type Sources, titles } from "./show.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface ApiOptions extends Sources, Deeds {
@@ -56,6 +56,7 @@ export class Api {
 			overview: () => overview(options, missing, refusals.total),
 			boxes: () => boxes(database),
 			titles: () => titles(options),
+			keys: () => keys(options),
 		};
 		this.live = new Live(
 			[

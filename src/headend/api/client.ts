@@ -13,6 +13,7 @@ import type { PlanOutcome } from "../fleet/planner.ts";
 import type { BoxView } from "../fleet/views.ts";
 import { type OperatorConfig, readConfig } from "../operator/config.ts";
 import { errorReply } from "./reply.ts";
+import type { KeysView } from "./show.ts";
 import { apiToken, type Role } from "./tokens.ts";
 
 /** Longer than the headend waits for a box. */
@@ -64,6 +65,15 @@ export class HeadendClient {
 
 	plan(): Promise<PlanOutcome> {
 		return this.ask("POST", "plan", {});
+	}
+
+	keys(): Promise<KeysView> {
+		return this.ask("GET", "keys", undefined, PATIENCE);
+	}
+
+	/** Has the headend take up what was changed in keys/. @param what for the audit log: "rotate issuer" */
+	async takeKeys(what: string): Promise<void> {
+		await this.ask("POST", "keys", { what }, PATIENCE);
 	}
 
 	/** Changes since then, newest first. */

@@ -22,6 +22,8 @@ export interface Deeds {
 	readonly command: (box: BoxId, body: CommandBody) => Promise<Response>;
 	/** Shuts a box out of the network for good. Rejects with BOX_UNKNOWN. */
 	readonly revoke: (box: BoxId, why?: string) => Promise<void>;
+	/** Takes up what was changed in keys/. Rejects with OPERATOR_INVALID, and then nothing changes. */
+	readonly takeKeys: () => Promise<void>;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly audit: Audit;
@@ -58,18 +60,21 @@ const revokeRequest = z.object({ box: boxId, why: z.optional(reason) });
 const backupRequest = z.object({
 	file: z.string().check(z.refine(isAbsolute, "must be an absolute path")),
 });
+const keysRequest = z.object({
+	what: z.string().check(z.regex(/^[a-z0-9 ]{1,64}$/)),
+});
 const tokenRequest = z.object({ name: tokenName, role: z.enum(ROLES) });
 
 /** All that can be asked for below /api/. */
 export function routesOf(
 	views: Readonly<
-		Record<"overview" | "boxes" | "titles", () => Promise<unknown>>
+		Record<"overview" | "boxes" | "titles" | "keys", () => Promise<unknown>>
 	>,
 	deeds: Deeds,
 	tokens: Tokens,
 	live: Live,
 ): Routes {
-	const { audit, planner, command, revoke, backup } = deeds;
+	const { audit, planner, command, revoke, takeKeys, backup } = deeds;
 	const changes = changesIn(audit);
 	return {
 		"/api/overview": { GET: reads(views.overview) },
@@ -107,6 +112,17 @@ export function routesOf(
 				({ box, why }) => ({ action: "revoke", subject: box, why }),
 				async ({ box, why }) => {
 					await revoke(box, why);
+					return { ok: true };
+				},
+			),
+		},
+		"/api/keys": {
+			GET: reads(views.keys),
+			POST: changes(
+				keysRequest,
+				({ what }) => ({ action: "keys", subject: what }),
+				async () => {
+					await takeKeys();
 					return { ok: true };
 				},
 			),

@@ -3,12 +3,14 @@ import { shardCount } from "../../content/geometry.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
 import type { NetworkId, Region } from "../../wire/ids.ts";
 import type { Database } from "../fleet/database.ts";
+import { type OldPapers, oldPapers } from "../fleet/inforce.ts";
 import {
 	type RegionView,
 	regions,
 	type TitleFill,
 	titleFills,
 } from "../fleet/views.ts";
+import type { OnlinePurpose } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
 import type { OriginServer } from "../origin.ts";
 import { entryOf, geometryOf, type TitleRecord } from "../publish/titles.ts";
@@ -50,6 +52,28 @@ export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
 	readonly publishedAt: number;
 	/** As in the overview. */
 	readonly sentByOrigin: Bytes | null;
+}
+
+/** Which keys the headend signs with, and what is in force under those before them. */
+export interface KeysView {
+	readonly serials: Readonly<Record<OnlinePurpose, number>>;
+	readonly old: OldPapers;
+}
+
+export async function keys({
+	operator,
+	database,
+}: Pick<Sources, "operator" | "database">): Promise<KeysView> {
+	const { issuer, catalog, placement, revoke } = operator.signers;
+	return {
+		serials: {
+			issuer: issuer.granted.serial,
+			catalog: catalog.granted.serial,
+			placement: placement.granted.serial,
+			revoke: revoke.granted.serial,
+		},
+		old: await oldPapers(operator, database),
+	};
 }
 
 export async function overview(

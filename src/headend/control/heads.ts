@@ -5,6 +5,7 @@ import { DAY } from "../../base/time.ts";
 import {
 	type Envelope,
 	envelope,
+	type Signed,
 	type Signer,
 	seal,
 	unsealParsed,
@@ -51,9 +52,12 @@ export class HeadWriter {
 	private readonly path: string;
 	private announcement: Part<Announcement> | undefined;
 	private bans: Part<Bans> | undefined;
+	/** The root's word as it was last told. */
+	private mandate: Signed | undefined;
 
 	private constructor(operator: Operator) {
 		this.operator = operator;
+		this.mandate = operator.mandate;
 		this.path = join(operator.dir, "head.json");
 	}
 
@@ -73,9 +77,8 @@ export class HeadWriter {
 
 	/** Undefined before the first one is written. */
 	get head(): Head | undefined {
-		const { announcement, bans } = this;
+		const { announcement, bans, mandate } = this;
 		if (announcement === undefined || bans === undefined) return undefined;
-		const { mandate } = this.operator;
 		return {
 			announcement: announcement.envelope,
 			bans: bans.envelope,
@@ -87,16 +90,19 @@ export class HeadWriter {
 		return this.head && encodeMessage(this.head);
 	}
 
-	/** Signs and keeps what is new or old. False when the last head says the same. */
+	/** Signs and keeps what is new or old, and takes up the root's word. False when the last head says the same. */
 	async write(content: HeadContent): Promise<boolean> {
-		const { catalog, revoke } = this.operator.signers;
+		const { signers, mandate } = this.operator;
+		const { catalog, revoke } = signers;
 		const told = this.next(this.announcement, content.announcement, catalog);
 		const banned = this.next(this.bans, content.bans, revoke);
-		if (told === this.announcement && banned === this.bans) return false;
+		const same = told === this.announcement && banned === this.bans;
+		if (same && mandate === this.mandate) return false;
 		const next: Head = { announcement: told.envelope, bans: banned.envelope };
 		await writeWhole(this.path, encodeMessage(next), PUBLIC);
 		this.announcement = told;
 		this.bans = banned;
+		this.mandate = mandate;
 		return true;
 	}
 

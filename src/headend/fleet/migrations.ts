@@ -115,4 +115,9 @@ $$;
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_rewriting();
 CREATE TRIGGER audit_outcomes_stay BEFORE UPDATE ON audit_outcomes FOR EACH ROW EXECUTE FUNCTION refuse_rewriting();
 `,
+	`
+-- The serial of the key that signed it, so that it is known what is in force under older ones.
+ALTER TABLE placements ADD COLUMN key_serial bigint NOT NULL DEFAULT 0;
+ALTER TABLE holders ADD COLUMN key_serial bigint NOT NULL DEFAULT 0;
+`,
 ];

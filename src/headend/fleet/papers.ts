@@ -2,13 +2,14 @@ import { above, type Clock } from "../../base/time.ts";
 import { KiB } from "../../base/units.ts";
 import { placedTitles, tableOf } from "../../plan/assignment.ts";
 import type { Assignment } from "../../plan/placement.ts";
-import { seal } from "../../wire/envelope.ts";
-import type { BoxId, TitleId } from "../../wire/ids.ts";
-import { encodeMessage } from "../../wire/json.ts";
-import type {
-	HolderTable,
-	Placement,
-	PlacementBody,
+import { envelope, seal } from "../../wire/envelope.ts";
+import { type BoxId, short, type TitleId } from "../../wire/ids.ts";
+import { encodeMessage, parseMessage } from "../../wire/json.ts";
+import {
+	type HolderTable,
+	type Placement,
+	type PlacementBody,
+	placement,
 } from "../../wire/placement.ts";
 import type { Operator } from "../operator/operator.ts";
 import { says, sha256, type Table, type Told } from "./wishes.ts";
@@ -31,6 +32,7 @@ export function signTables(
 	now: Clock,
 ): Table[] {
 	const { network, region, epoch, signers } = operator;
+	const keySerial = signers.placement.granted.serial;
 	const tables: Table[] = [];
 	for (const [title, rows] of holders) {
 		const last = before.get(title);
@@ -38,12 +40,9 @@ export function signTables(
 		if (current !== undefined && says(current, rows)) continue;
 		const version = above(current?.version, now());
 		const table = { ...tableOf(rows), title, epoch, version };
-		const envelope = seal(signers.placement, {
-			network,
-			region,
-			...table,
-		} satisfies HolderTable);
-		tables.push({ ...table, envelope });
+		const said = { network, region, ...table } satisfies HolderTable;
+		const sealed = seal(signers.placement, said);
+		tables.push({ ...table, envelope: sealed, keySerial });
 	}
 	return tables;
 }
@@ -74,15 +73,51 @@ export function signPlacements(
 					sha256: digest,
 					size: bytes.byteLength,
 				};
-		const placement = { network, box, region, epoch, rev, body };
+		const said = { network, box, region, epoch, rev, body };
 		told.push({
 			box,
 			epoch,
 			rev,
 			sha256: digest,
-			envelope: seal(signers.placement, placement satisfies Placement),
+			envelope: seal(signers.placement, said satisfies Placement),
+			keySerial: signers.placement.granted.serial,
 			body: inline ? undefined : bytes,
 		});
 	}
 	return told;
+}
+
+/** The same holder table, above the last one and signed by the present key. */
+export function renewTable(
+	{ network, region, epoch, signers }: Signing,
+	{ title, boxes, shards, ...last }: Table,
+	now: Clock,
+): Table {
+	const version = above(last.version, now());
+	const table = { title, epoch, version, boxes, shards };
+	const said = { network, region, ...table } satisfies HolderTable;
+	const keySerial = signers.placement.granted.serial;
+	return { ...table, envelope: seal(signers.placement, said), keySerial };
+}
+
+/** The same placement, above the last one and signed by the present key. Throws when what was kept is none. */
+export function renewPlacement(
+	{ signers }: Signing,
+	last: Told,
+	now: Clock,
+): Told {
+	const rev = above(last.rev, now());
+	const said = { ...saidBy(last), rev } satisfies Placement;
+	const keySerial = signers.placement.granted.serial;
+	return { ...last, rev, envelope: seal(signers.placement, said), keySerial };
+}
+
+/** Unchecked: the key that signed it may be retired, and the database is the headend's own. */
+function saidBy({ box, envelope: bytes }: Told): Placement {
+	const outer = parseMessage(envelope, bytes);
+	const read = outer.ok
+		? parseMessage(placement, Buffer.from(outer.value.payload, "base64"))
+		: outer;
+	if (read.ok) return read.value;
+	throw new Error(`the placement of box ${short(box)}: ${read.detail}`);
 }

@@ -110,7 +110,12 @@ export class Planner {
 
 	/** Makes a plan now and tells whom it concerns. With nothing new, nobody is told anything. */
 	plan(): Promise<PlanOutcome> {
-		const next = this.running.then(() => this.make());
+		return this.inTurn(() => this.make());
+	}
+
+	/** For whoever else writes what boxes are told: while `work` runs, no plan is made. */
+	inTurn<T>(work: () => Promise<T>): Promise<T> {
+		const next = this.running.then(work);
 		this.running = next.catch(() => undefined);
 		return next;
 	}

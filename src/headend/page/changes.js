@@ -7,6 +7,7 @@ const WORDS = {
 	"enrol-approve": "let in",
 	"enrol-reject": "turned away",
 	"key-deny": "denied a key",
+	keys: "changed keys",
 	plan: "planned anew",
 	purge: "purged",
 	revoke: "shut out",

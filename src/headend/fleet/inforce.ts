@@ -1,0 +1,58 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Envelope, grantOf } from "../../wire/envelope.ts";
+import { head } from "../../wire/head.ts";
+import { type BoxId, isBoxId } from "../../wire/ids.ts";
+import { parseMessage } from "../../wire/json.ts";
+import { readIfThere } from "../operator/file.ts";
+import { readIssued } from "../operator/issue.ts";
+import { since } from "../operator/keyfile.ts";
+import type { OnlinePurpose } from "../operator/keyring.ts";
+import type { Operator } from "../operator/operator.ts";
+import type { Database } from "./database.ts";
+import { Wishes } from "./wishes.ts";
+
+/** By purpose: how much is in force that was signed by earlier keys than the present one. */
+export type OldPapers = Readonly<Record<OnlinePurpose, number>>;
+
+/** Until all are 0, boxes would refuse something that the operator still says. */
+export async function oldPapers(
+	operator: Operator,
+	database: Database,
+): Promise<OldPapers> {
+	const { dir, region, signers } = operator;
+	const bytes = await readIfThere(join(dir, "head.json"));
+	const read = parseMessage(head, bytes ?? Buffer.alloc(0));
+	const said = read.ok ? read.value : {};
+	const isOld = (part: Envelope | undefined, purpose: OnlinePurpose) => {
+		const by = part && grantOf(part.grant);
+		return by?.ok && by.value.serial < signers[purpose].granted.serial ? 1 : 0;
+	};
+	const wishes = new Wishes(database, region);
+	return {
+		issuer: await oldMembers(operator, database),
+		catalog: isOld(said.announcement, "catalog"),
+		placement: await wishes.countOld(signers.placement.granted.serial),
+		revoke: isOld(said.bans, "revoke"),
+	};
+}
+
+/** Boxes that are not shut out and were issued before the issuer's present key. */
+async function oldMembers(
+	{ dir, signers }: Operator,
+	database: Database,
+): Promise<number> {
+	const began = since(signers.issuer.granted);
+	const { rows } = await database.query<{ id: BoxId }>(
+		"SELECT id FROM boxes WHERE revoked_at IS NOT NULL",
+	);
+	const shutOut = new Set(rows.map(({ id }) => id));
+	let old = 0;
+	for (const name of await readdir(join(dir, "issued"))) {
+		const box = name.replace(/\.json$/, "");
+		if (!isBoxId(box) || shutOut.has(box)) continue;
+		const record = await readIssued(dir, box);
+		if (record !== undefined && record.issuedAt < began) old++;
+	}
+	return old;
+}
