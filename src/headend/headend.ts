@@ -17,6 +17,7 @@ import { openOperator } from "./operator/operator.ts";
 import { type OriginServer, startOrigin } from "./origin.ts";
 import { Ingest } from "./publish/ingest.ts";
 import { geometryOf } from "./publish/titles.ts";
+import { takeKeys } from "./rekeying.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 /** A part that takes longer to close is named in the log. */
@@ -175,13 +176,7 @@ function openApi(
 				);
 			await announcer.announce();
 		},
-		takeKeys: async () => {
-			const before = operator.mandate;
-			await operator.keyring.reread();
-			await announcer.announce();
-			renewal.begin();
-			if (operator.mandate?.payload !== before?.payload) renewal.tellAgain();
-		},
+		takeKeys: () => takeKeys({ operator, fleet, announcer, renewal, log }),
 		backup: (file) => backup(operator, file, database),
 		log,
 	});

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import {
 	chmod,
@@ -25,8 +26,10 @@ import {
 	retireKeys,
 	rotateKey,
 } from "../../src/headend/operator/rotate.ts";
+import { readPapers } from "../../src/headend/tls/keys.ts";
 import { PURPOSES, seal, trustIn, unseal } from "../../src/wire/envelope.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
+import { privateKeyPem } from "../../src/wire/keys.ts";
 import { readMandate } from "../../src/wire/mandate.ts";
 import { region } from "./fixture.ts";
 
@@ -85,6 +88,17 @@ t.test(
 		]);
 	},
 );
+
+t.test("an issuer brings its certificate", async (t) => {
+	const { dir, root, operator } = await rig(t);
+	const before = await readPapers(operator);
+	const { pair } = await rotateKey(operator, "issuer", root);
+	const { ca, authority } = await readPapers(await openOperator(dir));
+	t.equal(ca, before.ca, "nobody has to hear of another authority");
+	const own = new X509Certificate(authority.intermediate);
+	t.ok(own.verify(new X509Certificate(ca).publicKey));
+	t.ok(own.checkPrivateKey(createPrivateKey(privateKeyPem(pair))));
+});
 
 t.test("serials follow the clock, and never fall with it", async (t) => {
 	const { operator, root } = await rig(t);

@@ -10,7 +10,7 @@ import {
 	type TitleFill,
 	titleFills,
 } from "../fleet/views.ts";
-import type { OnlinePurpose } from "../operator/keyring.ts";
+import { type Serials, serialsOf } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
 import type { OriginServer } from "../origin.ts";
 import { entryOf, geometryOf, type TitleRecord } from "../publish/titles.ts";
@@ -56,7 +56,7 @@ export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
 
 /** Which keys the headend signs with, and what is in force under those before them. */
 export interface KeysView {
-	readonly serials: Readonly<Record<OnlinePurpose, number>>;
+	readonly serials: Serials;
 	readonly old: OldPapers;
 }
 
@@ -64,14 +64,8 @@ export async function keys({
 	operator,
 	database,
 }: Pick<Sources, "operator" | "database">): Promise<KeysView> {
-	const { issuer, catalog, placement, revoke } = operator.signers;
 	return {
-		serials: {
-			issuer: issuer.granted.serial,
-			catalog: catalog.granted.serial,
-			placement: placement.granted.serial,
-			revoke: revoke.granted.serial,
-		},
+		serials: serialsOf(operator.signers),
 		old: await oldPapers(operator, database),
 	};
 }

@@ -15,6 +15,19 @@ export type Signers = {
 	readonly [P in OnlinePurpose]: OperatorKey<P>;
 };
 
+/** Which keys these are. */
+export type Serials = Readonly<Record<OnlinePurpose, number>>;
+
+export function serialsOf(signers: Signers): Serials {
+	const { issuer, catalog, placement, revoke } = signers;
+	return {
+		issuer: issuer.granted.serial,
+		catalog: catalog.granted.serial,
+		placement: placement.granted.serial,
+		revoke: revoke.granted.serial,
+	};
+}
+
 /** What the root has said last: as it travels, and what it says. */
 export interface SignedMandate {
 	readonly signed: Signed;

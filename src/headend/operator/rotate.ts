@@ -5,6 +5,7 @@ import { type Purpose, trustIn } from "../../wire/envelope.ts";
 import type { TitleId } from "../../wire/ids.ts";
 import { encodeMessage } from "../../wire/json.ts";
 import { type Mandate, signMandate } from "../../wire/mandate.ts";
+import { writeIssuer } from "../tls/keys.ts";
 import { PUBLIC, SECRET, writeWhole } from "./file.ts";
 import {
 	keyText,
@@ -42,6 +43,8 @@ export async function rotateKey(
 		const before = await readKey(join(folder, file), purpose);
 		const key = makeKey(root, purpose, now(), before);
 		await stage(folder, async (draft) => {
+			if (purpose === "issuer")
+				await writeIssuer(draft, root, key.pair.publicKey, now());
 			await writeWhole(join(draft, file), keyText(key), SECRET);
 		});
 		return key;
