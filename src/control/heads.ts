@@ -116,8 +116,9 @@ export class Heads {
 		const banned =
 			head.bans && keep(this.takePart(head.bans, "revoke", bans, this.bans));
 		if (told !== undefined) this.announcement = told;
-		if (banned !== undefined || mandate !== undefined)
-			refused.push(...this.obey(banned ?? this.bans));
+		// The root's word may vouch for purges that were left alone.
+		const again = mandate && this.floor(this.bans) && this.bans;
+		refused.push(...this.obey(banned ?? again));
 		const news = [mandate, told, banned].some((one) => one !== undefined);
 		if (news) this.save();
 		return { news, refused };
@@ -201,7 +202,8 @@ export class Heads {
 	private obey(next: Part<Bans> | undefined): Refused[] {
 		if (next === undefined) return [];
 		const { trust } = this.identity;
-		const before = this.bans?.said;
+		// What a retired key dated ahead must not outdate what was ordered meanwhile.
+		const before = this.bans && (this.floor(this.bans) ?? { issuedAt: 0 });
 		const vouched = new Set<TitleId>(this.mandate?.said.purged);
 		const judged = judgePurges(
 			this.purged,

@@ -27,7 +27,7 @@ export interface PurgeJudgement {
 export function judgePurges(
 	known: Purged,
 	bans: Bans,
-	before: Bans | undefined,
+	before: Pick<Bans, "issuedAt"> | undefined,
 	vouched: ReadonlySet<TitleId>,
 	now: Millis,
 ): PurgeJudgement {

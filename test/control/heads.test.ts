@@ -162,6 +162,25 @@ t.test("purges are obeyed, countermanded and kept", async (t) => {
 	});
 });
 
+t.test(
+	"what was refused does not count because its key is retired",
+	async (t) => {
+		const { operator, slugs, heads } = open(t);
+		const revoke = serial(operator, "revoke", 1);
+		slugs(operator.parts(NOW, { revoke, issuedAt: NOW }));
+		const purged = [
+			...Array.from({ length: PURGES_A_DAY + 1 }, () => NOW + 1),
+			...Array.from({ length: 9 }, () => NOW - DAY),
+		].map((at) => ({ title: newTitle(), at }));
+		const said = { revoke, purged, issuedAt: NOW + 1 };
+		t.same(slugs(operator.parts(NOW + 1, said)), ["too-many-purges"]);
+		const mandate = { version: 1, minimum: { revoke: 2 }, purged: [] };
+		const { mandate: signed } = operator.parts(0, { mandate });
+		t.same(slugs({ mandate: signed }), []);
+		t.equal(heads.standing.purged.size, PURGES_A_DAY);
+	},
+);
+
 t.test("which purges are obeyed", async (t) => {
 	const titles = Array.from({ length: 50 }, newTitle);
 	const bans = (issuedAt: number, purged: Bans["purged"]): Bans => ({
