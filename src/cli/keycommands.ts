@@ -191,7 +191,7 @@ function isBehind(purpose: OnlinePurpose): string {
 }
 
 const KINDS = {
-	issuer: "memberships of boxes",
+	issuer: "memberships, the headend's own until its next start among them",
 	catalog: "part of the head",
 	placement: "placements and holder tables",
 	revoke: "part of the head",

@@ -9,6 +9,7 @@ import {
 	readIssued,
 } from "../../src/headend/operator/issue.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
+import { rotateKey } from "../../src/headend/operator/rotate.ts";
 import { MAX_DIALLED } from "../../src/swarm/dialler.ts";
 import { unseal } from "../../src/wire/envelope.ts";
 import type { BoxId, Region } from "../../src/wire/ids.ts";
@@ -176,4 +177,12 @@ t.test("the headend keeps its membership", async (t) => {
 		ok: true,
 		value: { role: "headend", box: first.box },
 	});
+	const root = join(operator.dir, "keys/root.json");
+	const { granted } = await rotateKey(operator, "issuer", root);
+	await operator.keyring.reread();
+	operator.trust.minimum.set("issuer", granted.serial);
+	const anew = await issueHeadend(operator);
+	t.equal(anew.box, first.box, "the same by a new issuer");
+	t.ok(unseal(anew.certificate, "issuer", certificate, operator.trust).ok);
+	t.same(await issueHeadend(operator), anew);
 });

@@ -1,12 +1,13 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Envelope, grantOf } from "../../wire/envelope.ts";
+import * as z from "zod/mini";
+import { type Envelope, envelope, grantOf } from "../../wire/envelope.ts";
 import { head } from "../../wire/head.ts";
 import { type BoxId, isBoxId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
-import { readIfThere } from "../operator/file.ts";
+import { readIfThere, readSecret } from "../operator/file.ts";
 import { readIssued } from "../operator/issue.ts";
-import { since } from "../operator/keyfile.ts";
+import { type OperatorKey, since } from "../operator/keyfile.ts";
 import type { OnlinePurpose } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
 import type { Database } from "./database.ts";
@@ -24,10 +25,8 @@ export async function oldPapers(
 	const bytes = await readIfThere(join(dir, "head.json"));
 	const read = parseMessage(head, bytes ?? Buffer.alloc(0));
 	const said = read.ok ? read.value : {};
-	const isOld = (part: Envelope | undefined, purpose: OnlinePurpose) => {
-		const by = part && grantOf(part.grant);
-		return by?.ok && by.value.serial < signers[purpose].granted.serial ? 1 : 0;
-	};
+	const isOld = (part: Envelope | undefined, purpose: OnlinePurpose) =>
+		part && isOlder(part, signers[purpose]) ? 1 : 0;
 	const wishes = new Wishes(database, region);
 	return {
 		issuer: await oldMembers(operator, database),
@@ -37,17 +36,26 @@ export async function oldPapers(
 	};
 }
 
-/** Boxes that are not shut out and were issued before the issuer's present key. */
+function isOlder({ grant }: Envelope, key: OperatorKey): boolean {
+	const by = grantOf(grant);
+	return by.ok && by.value.serial < key.granted.serial;
+}
+
+/** Boxes that are not shut out and were issued before the issuer's present key, and the headend itself. */
 async function oldMembers(
 	{ dir, signers }: Operator,
 	database: Database,
 ): Promise<number> {
 	const began = since(signers.issuer.granted);
+	const own = parseMessage(
+		z.object({ certificate: envelope }),
+		(await readSecret(join(dir, "keys", "headend.json"))) ?? Buffer.alloc(0),
+	);
 	const { rows } = await database.query<{ id: BoxId }>(
 		"SELECT id FROM boxes WHERE revoked_at IS NOT NULL",
 	);
 	const shutOut = new Set(rows.map(({ id }) => id));
-	let old = 0;
+	let old = own.ok && isOlder(own.value.certificate, signers.issuer) ? 1 : 0;
 	for (const name of await readdir(join(dir, "issued"))) {
 		const box = name.replace(/\.json$/, "");
 		if (!isBoxId(box) || shutOut.has(box)) continue;

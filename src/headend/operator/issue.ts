@@ -3,10 +3,10 @@ import { basename, dirname, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
 import { type Clock, DAY } from "../../base/time.ts";
-import { seal } from "../../wire/envelope.ts";
+import { envelope, seal } from "../../wire/envelope.ts";
 import type { IdentityFile } from "../../wire/identity.ts";
 import { type BoxId, boxId, hex32, instant, region } from "../../wire/ids.ts";
-import { parseMessage } from "../../wire/json.ts";
+import { encodeMessage, parseMessage } from "../../wire/json.ts";
 import {
 	generateKeyPair,
 	type KeyPair,
@@ -59,7 +59,8 @@ export async function issueBox(
 			`${dir} is not empty: a box is issued into a new folder`,
 		);
 	}
-	const member = makeMember(operator, settings.serial, "box", now());
+	const pair = generateKeyPair();
+	const member = makeMember(operator, settings.serial, "box", pair, now());
 	await mkdir(dirname(dir), { recursive: true });
 	const draft = await mkdtemp(join(dirname(dir), `.${basename(dir)}-issue-`));
 	try {
@@ -102,29 +103,33 @@ export async function readIssued(
 	return read.ok && read.value.box === box ? read.value : undefined;
 }
 
-/** The headend's own membership, made at the first call and kept in keys/headend.json. */
+/** The headend's own membership, kept in keys/headend.json: made at the first call, and anew by a new issuer. */
 export async function issueHeadend(
 	operator: Operator,
 	now: Clock = Date.now,
 ): Promise<Membership> {
 	const path = join(operator.dir, "keys", "headend.json");
 	const kept = await readIfThere(path);
-	if (kept === undefined) {
-		const member = makeMember(operator, "headend", "headend", now());
+	const make = async (pair: KeyPair) => {
+		const member = makeMember(operator, "headend", "headend", pair, now());
 		await writeWhole(path, identityText(operator, member), SECRET);
 		return member;
-	}
+	};
+	if (kept === undefined) return await make(generateKeyPair());
 	const read = parseMessage(
-		z.object({ seed: hex32, certificate: z.unknown() }),
+		z.object({ seed: hex32, certificate: envelope }),
 		kept,
 	);
 	if (!read.ok)
 		throw new LarderError("OPERATOR_INVALID", `${path}: ${read.detail}`);
 	const pair = keyPairFromSeed(Buffer.from(read.value.seed, "hex"));
+	const { grant } = read.value.certificate;
+	if (grant.payload !== operator.signers.issuer.grant.payload)
+		return await make(pair);
 	return {
 		box: pair.publicKey.toString("hex") as BoxId,
 		pair,
-		certificate: Buffer.from(JSON.stringify(read.value.certificate)),
+		certificate: encodeMessage(read.value.certificate),
 	};
 }
 
@@ -132,12 +137,12 @@ function makeMember(
 	operator: Operator,
 	serial: string,
 	role: Role,
+	pair: KeyPair,
 	at: number,
 ): Membership {
 	if (serial.length < 1 || serial.length > 64) {
 		throw new LarderError("CONFIG_INVALID", "a serial has 1 to 64 characters");
 	}
-	const pair = generateKeyPair();
 	const box = pair.publicKey.toString("hex") as BoxId;
 	const certificate = seal(operator.signers.issuer, {
 		network: operator.network,
