@@ -135,6 +135,62 @@ t.test("every key is replaced while a film plays", async (t) => {
 	});
 });
 
+t.test(
+	"what a thief had boxes do is undone, and nobody visits them",
+	async (t) => {
+		const desk = await openDesk(t, { copies: 1 });
+		const { dir, network, region } = desk.operator;
+		const root = join(dir, "keys", "root.json");
+		const film = await publishFilm(desk, SIZE);
+		const [box] = await addBoxes(desk, 2);
+		if (box?.process === undefined) throw new Error("no box");
+		await filled(desk, film.shards);
+		const { process } = box;
+		const had = (await heldOf(box, film)).size;
+		t.ok(had > 0);
+		const { placement } = desk.operator.signers;
+		const rev = Math.floor(Date.now() / 1000) + 3600;
+		const mine = { network, region, box: box.id, epoch: 1, rev };
+		const thief = await openThief(t, desk);
+		const nothing = seal(placement, { ...mine, body: { titles: [] } });
+		await thief.publish(downTopic(box.id, "desired"), nothing);
+		await poll("the thief is obeyed", async () => {
+			const { lastPlacement } = (await desk.statusOf(box)).control;
+			return lastPlacement?.rev === rev;
+		});
+		for (const act of ["rotate", "retire"]) {
+			const more = act === "retire" ? ["--force"] : [];
+			const args = [act, "placement", "--root", root, "-d", dir, ...more];
+			const { code, said } = await larder("keys", ...args);
+			t.equal(code, 0, said);
+			if (act === "rotate")
+				await poll("until the old key is retired, it is in vain", async () =>
+					(await logOf(process)).some(({ slug }) => slug === "rollback"),
+				);
+		}
+		await poll("the operator is obeyed again", async () => {
+			const { lastPlacement } = (await desk.statusOf(box)).control;
+			return lastPlacement !== undefined && lastPlacement.rev < rev;
+		});
+		await filled(desk, film.shards);
+		t.equal((await heldOf(box, film)).size, had);
+		t.equal((await play(desk, box, film)).mismatches, 0);
+	},
+);
+
+/** Somebody at the broker. */
+async function openThief(t: Test, desk: Neighbourhood): Promise<MqttSession> {
+	const session = new MqttSession({
+		url: desk.brokerUrl,
+		clientId: `${HEADEND}thief`,
+		log: silent,
+	});
+	session.start();
+	t.teardown(() => session.close());
+	await poll("connected", async () => session.connected);
+	return session;
+}
+
 /** What boxes hold, by file, and what they ever fetched. */
 async function stocks(
 	desk: Neighbourhood,
@@ -221,14 +277,7 @@ async function knock(
 			}),
 		],
 	];
-	const session = new MqttSession({
-		url: desk.brokerUrl,
-		clientId: `${HEADEND}thief`,
-		log: silent,
-	});
-	session.start();
-	t.teardown(() => session.close());
-	await poll("connected", async () => session.connected);
+	const session = await openThief(t, desk);
 	const { process } = box;
 	const refused = async () =>
 		(await logOf(process)).filter(({ slug }) => slug === "retired-key");
