@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
 import { LarderError } from "../base/errors.ts";
@@ -182,6 +183,10 @@ function addBackupCommands(program: Command): void {
 			const headend = await HeadendClient.find(dir);
 			await (headend?.backup(file) ?? backup(operator, file));
 			print(`${file} holds every secret of the operator: keep it as such`);
+			if (existsSync(join(operator.dir, "keys", "root.json")))
+				print(
+					"the root's key too: move keys/root.json and keys/release.json to a stick, and backups are worth less to a thief",
+				);
 		});
 	program
 		.command("restore")

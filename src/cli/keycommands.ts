@@ -94,7 +94,10 @@ export function addKeyCommands(program: Command): void {
 			const ids = titles.map(titleOf);
 			const operator = await openOperator(options.dir);
 			const { purged } = await cosignPurges(operator, ids, rootOf(options));
-			print(`the root vouches for ${purged.length} purges in all`);
+			const count = purged.length === 1 ? "1 title" : `${purged.length} titles`;
+			print(
+				`the root vouches for ${count} in all, once larder purge orders it`,
+			);
 			await takeUp(options.dir, "cosign");
 		});
 }

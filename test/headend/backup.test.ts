@@ -3,6 +3,7 @@ import {
 	mkdir,
 	readdir,
 	readFile,
+	rename,
 	rm,
 	stat,
 	symlink,
@@ -14,6 +15,8 @@ import { backup, restore } from "../../src/headend/backup/backup.ts";
 import { openDatabase } from "../../src/headend/fleet/database.ts";
 import { boxes } from "../../src/headend/fleet/views.ts";
 import { lockOperator } from "../../src/headend/operator/lock.ts";
+import { openOperator } from "../../src/headend/operator/operator.ts";
+import { rotateKey } from "../../src/headend/operator/rotate.ts";
 import { bench, fillOf, stateOf } from "./fixture.ts";
 
 const SECONDS = 1_800_000_000;
@@ -80,6 +83,31 @@ t.test("an operator comes back from one file", async (t) => {
 		await backup(back, idle);
 		const again = await restore(idle, join(dir, "again"), clock);
 		t.equal(again.epoch, SECONDS + 1, "a clock that stands still");
+	});
+
+	await t.test("with the root's key only while it lies there", async (t) => {
+		for (const name of ["root.json", "release.json"])
+			await rename(join(operator.dir, "keys", name), join(dir, name));
+		const away = join(dir, "away.backup");
+		await backup(operator, away, it.database, clock);
+		const target = join(dir, "rootless");
+		const back = await restore(away, target, clock);
+		const keys = await readdir(join(target, "keys"));
+		t.notOk(keys.includes("root.json") || keys.includes("release.json"));
+		t.ok(keys.includes("issuer.json"));
+		const root = join(dir, "root.json");
+		await rotateKey(back, "issuer", root);
+		t.ok((await openOperator(target)).signers.issuer.earlier.length);
+		for (const name of ["root.json", "release.json"])
+			await rename(join(dir, name), join(operator.dir, "keys", name));
+	});
+
+	await t.test("not while keys are changed", async (t) => {
+		const lock = await lockOperator(join(operator.dir, "keys"));
+		await t.rejects(backup(operator, join(dir, "no"), it.database), {
+			code: "OPERATOR_BUSY",
+		});
+		await lock.close();
 	});
 
 	await t.test("never over an operator", async (t) => {

@@ -31,7 +31,11 @@ import { pack, unpack } from "./tar.ts";
 
 const LIST = "backup.json";
 const DUMP = "db.tar.gz";
-/** Small and not to be had again. The rest of origin/ is large ciphertext that neighbours still hold; the catalog begins anew with each epoch. */
+/**
+ * Small and not to be had again. The root's key and the one for releases are among it only while they lie in keys/: who moved them
+ * away wants them nowhere else, and who did not would lose them with the disk.
+ * The rest of origin/ is large ciphertext that neighbours still hold; the catalog begins anew with each epoch.
+ */
 const KEPT = [
 	"operator.toml",
 	"network.json",
@@ -51,7 +55,7 @@ const list = z.object({
 
 /**
  * Writes keys, titles, issued boxes, manifests, settings and the fleet database into one file that only its owner can read.
- * It holds every secret of the operator. Throws COMMAND_FAILED.
+ * It holds every secret of the operator. Throws COMMAND_FAILED, or OPERATOR_BUSY while keys are changed.
  * @param database the open one of a running headend. Without it the operator must be idle (OPERATOR_BUSY).
  */
 export async function backup(
@@ -88,8 +92,14 @@ async function write(
 		await mkdir(content);
 		// The database first: a title published in between is then planned anew, not one that is there without its key.
 		await writeFile(join(content, DUMP), await database.dump());
-		for (const name of KEPT)
-			await cp(join(dir, name), join(content, name), { recursive: true });
+		// Keys are changed by one process at a time: none is copied while it is replaced.
+		const keys = await lockOperator(join(dir, "keys"));
+		try {
+			for (const name of KEPT)
+				await cp(join(dir, name), join(content, name), { recursive: true });
+		} finally {
+			await keys.close();
+		}
 		await copyManifests(join(dir, "origin"), join(content, "origin"));
 		const files: Record<string, string> = {};
 		for (const path of await walk(content))
