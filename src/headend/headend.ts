@@ -9,6 +9,7 @@ import { Api } from "./api/api.ts";
 import { backup } from "./backup/backup.ts";
 import { Attention } from "./control/attention.ts";
 import type { Fleet } from "./fleet/fleet.ts";
+import { oldMembers } from "./fleet/inforce.ts";
 import { Planner } from "./fleet/planner.ts";
 import { Renewal } from "./fleet/renewal.ts";
 import { type Lines, openLines } from "./lines.ts";
@@ -94,11 +95,9 @@ async function run(
 	});
 	parts.add("planner", planner);
 	const renewal = new Renewal({
-		operator,
-		wishes,
-		planner,
-		publishDesired,
-		log,
+		...{ operator, wishes, planner, publishDesired, log },
+		oldMembers: () => oldMembers(operator, stores.database),
+		callIn: (box) => lines.commands.send(box, { kind: "renew" }),
 	});
 	parts.add("renewal", renewal);
 	const { api, url } = await openApi(

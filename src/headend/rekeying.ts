@@ -13,7 +13,7 @@ export interface RekeyingParts {
 	readonly operator: Operator;
 	readonly fleet: Pick<Fleet, "revoked">;
 	readonly announcer: Pick<Announcer, "announce">;
-	readonly renewal: Pick<Renewal, "begin" | "tellAgain">;
+	readonly renewal: Pick<Renewal, "begin" | "callIn" | "tellAgain">;
 	readonly log: Log;
 }
 
@@ -32,9 +32,10 @@ export async function takeKeys(parts: RekeyingParts): Promise<void> {
 	await announcer.announce();
 	renewal.begin();
 	if (after.version !== before.version) renewal.tellAgain();
+	const replaced = after.serials.issuer !== before.serials.issuer;
+	if (replaced) renewal.callIn();
 	const retired = after.leastIssuer !== before.leastIssuer;
-	if (retired || after.serials.issuer !== before.serials.issuer)
-		await renewLists(parts, retired);
+	if (replaced || retired) await renewLists(parts, retired);
 }
 
 /** The broker lets in nobody of an issuer whose revocation list it does not have. */

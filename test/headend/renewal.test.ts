@@ -3,13 +3,13 @@ import { join } from "node:path";
 import t from "tap";
 import { silent } from "../../src/base/log.ts";
 import { HeadWriter } from "../../src/headend/control/heads.ts";
-import { oldPapers } from "../../src/headend/fleet/inforce.ts";
+import { oldMembers, oldPapers } from "../../src/headend/fleet/inforce.ts";
 import { Planner } from "../../src/headend/fleet/planner.ts";
 import { Renewal } from "../../src/headend/fleet/renewal.ts";
 import { Wishes } from "../../src/headend/fleet/wishes.ts";
 import { rotateKey } from "../../src/headend/operator/rotate.ts";
 import { trustIn, unseal } from "../../src/wire/envelope.ts";
-import type { TitleId } from "../../src/wire/ids.ts";
+import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import {
 	holderTable,
 	type Placement,
@@ -49,7 +49,15 @@ t.test("what is in force is signed anew, and says the same", async (t) => {
 	const lines: object[] = [];
 	const log = { ...silent, info: (fields: object) => void lines.push(fields) };
 	const titles = async () => [film];
-	const options = { operator, fleet, wishes, publishDesired, titles, log };
+	const called: BoxId[] = [];
+	const options = {
+		...{ operator, fleet, wishes, publishDesired, titles, log },
+		oldMembers: () => oldMembers(operator, database),
+		callIn: async (box: BoxId) => {
+			called.push(box);
+			if (called.length === 7) throw new Error("the broker is away");
+		},
+	};
 	const planner = new Planner(options);
 	await planner.plan();
 	t.equal(sent.length, 60);
@@ -119,6 +127,12 @@ t.test("what is in force is signed anew, and says the same", async (t) => {
 		renewal.tellAgain();
 		await renewal.idle;
 		t.equal(sent.length, 60);
+	});
+
+	await t.test("and boxes are called for memberships", async (t) => {
+		renewal.callIn();
+		await renewal.idle;
+		t.same(new Set(called), new Set(before.keys()));
 	});
 
 	await t.test("a box that is shut out does not count", async (t) => {

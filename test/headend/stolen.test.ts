@@ -14,6 +14,7 @@ import {
 import { initOperator } from "../../src/headend/operator/operator.ts";
 import { retireKeys, rotateKey } from "../../src/headend/operator/rotate.ts";
 import { type Command, command } from "../../src/wire/command.ts";
+import { issuance } from "../../src/wire/enrol.ts";
 import {
 	grantKey,
 	type Purpose,
@@ -21,6 +22,7 @@ import {
 	seal,
 	trustIn,
 	unseal,
+	unsealParsed,
 } from "../../src/wire/envelope.ts";
 import type { Announcement, Bans } from "../../src/wire/head.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
@@ -220,6 +222,9 @@ t.test("what a thief of `placement` can command", async (t) => {
 	const kinds: Record<Command["body"]["kind"], string> = {
 		key: "answers only what this box asked, and a wrong key opens nothing",
 		"key-denied": "answers only what this box asked: it can refuse, not give",
+		issuance:
+			"carries the issuer's word, which takes the issuer's key: not even the time can be set",
+		renew: "the box asks for what it has, and gets it from the issuer alone",
 		report: "nothing that is not said anyway",
 		"log-level": "more lines in the box's own log, without titles",
 	};
@@ -242,6 +247,19 @@ t.test("what a thief of `placement` can command", async (t) => {
 		if (body.kind === "key" || body.kind === "key-denied")
 			t.notOk(requests.settle(body), `${body.kind} that nobody asked for`);
 	t.notSame(asked, [request]);
+	const { network } = to.operator;
+	const now = Date.now() + DAY;
+	const nonce = "0".repeat(32);
+	const word = { network, box: to.box, nonce, at: now };
+	const statement = part(by, word);
+	await order(by, to, { kind: "issuance", statement });
+	const { body } = to.commands.at(-1) ?? {};
+	const heard = body?.kind === "issuance" && body.statement;
+	const { trust } = to;
+	t.match(heard && unsealParsed(heard, "issuer", issuance, trust), {
+		ok: false,
+		reason: "wrong-purpose",
+	});
 	requests.close();
 	await t.rejects(answer, { code: "TITLE_KEY_UNAVAILABLE" });
 });
@@ -357,5 +375,6 @@ const idle: Parameters<Wishes["begin"]>[0] = {
 	reconciler: { place: () => undefined, purge: () => undefined },
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
+	lease: { renew: async () => undefined, look: () => undefined },
 	log: silent,
 };

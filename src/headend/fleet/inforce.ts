@@ -29,7 +29,9 @@ export async function oldPapers(
 		part && isOlder(part, signers[purpose]) ? 1 : 0;
 	const wishes = new Wishes(database, region);
 	return {
-		issuer: await oldMembers(operator, database),
+		issuer:
+			(await oldMembers(operator, database)).length +
+			((await isOwnOld(operator)) ? 1 : 0),
 		catalog: isOld(said.announcement, "catalog"),
 		placement: await wishes.countOld(signers.placement.granted.serial),
 		revoke: isOld(said.bans, "revoke"),
@@ -41,26 +43,32 @@ function isOlder({ grant }: Envelope, key: OperatorKey): boolean {
 	return by.ok && by.value.serial < key.granted.serial;
 }
 
-/** Boxes that are not shut out and were issued before the issuer's present key, and the headend itself. */
-async function oldMembers(
-	{ dir, signers }: Operator,
-	database: Database,
-): Promise<number> {
-	const began = since(signers.issuer.granted);
+/** The headend's own membership is renewed when it starts. */
+async function isOwnOld({ dir, signers }: Operator): Promise<boolean> {
+	const bytes = await readSecret(join(dir, "keys", "headend.json"));
 	const own = parseMessage(
 		z.object({ certificate: envelope }),
-		(await readSecret(join(dir, "keys", "headend.json"))) ?? Buffer.alloc(0),
+		bytes ?? Buffer.alloc(0),
 	);
+	return own.ok && isOlder(own.value.certificate, signers.issuer);
+}
+
+/** Boxes that are not shut out and got their membership before there was the issuer's present key. */
+export async function oldMembers(
+	{ dir, signers }: Operator,
+	database: Database,
+): Promise<BoxId[]> {
+	const began = since(signers.issuer.granted);
 	const { rows } = await database.query<{ id: BoxId }>(
 		"SELECT id FROM boxes WHERE revoked_at IS NOT NULL",
 	);
 	const shutOut = new Set(rows.map(({ id }) => id));
-	let old = own.ok && isOlder(own.value.certificate, signers.issuer) ? 1 : 0;
+	const old: BoxId[] = [];
 	for (const name of await readdir(join(dir, "issued"))) {
 		const box = name.replace(/\.json$/, "");
 		if (!isBoxId(box) || shutOut.has(box)) continue;
 		const record = await readIssued(dir, box);
-		if (record !== undefined && record.issuedAt < began) old++;
+		if (record !== undefined && record.issuedAt < began) old.push(box);
 	}
 	return old;
 }

@@ -11,11 +11,16 @@ import type { Wishes } from "./wishes.ts";
 
 /** Between some boxes and the next: each of them answers, and may fetch what it is to hold as a file. */
 const PAUSE: Millis = SECOND;
+const SOME = 50;
 
 export interface RenewalOptions extends Pick<PlannerOptions, "publishDesired"> {
 	readonly operator: Operator;
 	readonly wishes: Wishes;
 	readonly planner: Pick<Planner, "inTurn">;
+	/** Boxes whose membership an earlier issuer signed. */
+	readonly oldMembers: () => Promise<readonly BoxId[]>;
+	/** Has a box ask for a new membership. */
+	readonly callIn: (box: BoxId) => Promise<void>;
 	readonly log: Log;
 	readonly pause?: Millis;
 	readonly now?: Clock;
@@ -47,6 +52,11 @@ export class Renewal {
 	 */
 	tellAgain(): void {
 		this.later(() => this.retell());
+	}
+
+	/** There is a new issuer: boxes that are there get its membership now, the others when their lease is due. */
+	callIn(): void {
+		this.later(() => this.call());
 	}
 
 	/** All that was begun has come to its end. */
@@ -115,6 +125,21 @@ export class Renewal {
 			});
 			await this.pause();
 		}
+	}
+
+	private async call(): Promise<void> {
+		const { oldMembers, callIn, log } = this.options;
+		const members = await oldMembers();
+		for (const [index, box] of members.entries()) {
+			if (index > 0 && index % SOME === 0) await this.pause();
+			try {
+				await callIn(box);
+			} catch (error) {
+				log.debug({ box: short(box) }, `not called: ${describe(error)}`);
+			}
+		}
+		const boxes = members.length;
+		if (boxes > 0) log.info({ boxes }, "called for new memberships");
 	}
 
 	private async tell(box: BoxId, envelope: Buffer): Promise<void> {
