@@ -35,10 +35,12 @@ export async function enrolAccess(
 }
 
 async function ownTls(operator: Operator): Promise<OwnTls> {
-	const { ca, authority } = await readPapers(operator);
+	const { ca } = await readPapers(operator);
 	return {
 		ca,
 		show: async (name) => {
+			// Read for each connection: the issuer may have been replaced since the last one.
+			const { authority } = await readPapers(operator);
 			const pair = generateKeyPair();
 			const { publicKey } = pair;
 			const now = Date.now();
