@@ -1,6 +1,6 @@
 import { describe } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { HOUR, MINUTE } from "../base/time.ts";
+import { HOUR, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
 import { Enrolling } from "../control/enrolling.ts";
@@ -9,7 +9,7 @@ import type { BoxClock } from "./clock.ts";
 import type { Identity } from "./identity.ts";
 
 /** Looked at so often. */
-const ROUND: Millis = MINUTE;
+const ROUND: Millis = 10 * SECOND;
 /** The time is asked for again so often. */
 const TIME_KEPT: Millis = 6 * HOUR;
 /** A lease is renewed when so much of it is over, and up to so much more: boxes that were made together do not ask together. */
