@@ -10,6 +10,7 @@ import type { CatalogReader } from "../logs/reader.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { Announcement } from "../wire/head.ts";
 import { short, type TitleId } from "../wire/ids.ts";
+import type { Attests } from "./attests.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
@@ -22,6 +23,7 @@ export interface WishParts {
 	readonly library: Pick<TitleLibrary, "shut">;
 	readonly keys: Pick<TitleKeys, "forget">;
 	readonly lease: Pick<Lease, "look" | "renew">;
+	readonly attests: Pick<Attests, "look" | "acknowledged">;
 	readonly log: Log;
 }
 
@@ -69,9 +71,10 @@ export class Wishes implements ControlHandlers {
 	}
 
 	async order(order: Order): Promise<void> {
-		const { lease, log } = await this.parts.promise;
+		const { lease, attests, log } = await this.parts.promise;
 		if (order.kind === "log-level") log.level = order.level;
 		if (order.kind === "renew") await lease.renew();
+		if (order.kind === "attested") await attests.acknowledged(order.at);
 	}
 
 	private place(parts: WishParts, desired: Desired): void {
@@ -83,10 +86,11 @@ export class Wishes implements ControlHandlers {
 	}
 
 	private follow(parts: WishParts, { announcement, purged }: Standing): void {
-		const { swarm } = parts;
+		const { swarm, attests } = parts;
 		if (announcement !== undefined) this.hear(parts, announcement);
 		swarm.headChanged();
 		if (this.purge(parts, purged)) swarm.retell();
+		void attests.look();
 	}
 
 	private hear({ catalog, swarm, log }: WishParts, said: Announcement): void {

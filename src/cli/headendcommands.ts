@@ -16,6 +16,7 @@ import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
 import { print } from "./output.ts";
 import { runService } from "./program.ts";
+import { addPurgeCommand } from "./purgecommand.ts";
 import { addTitleCommands } from "./titlecommands.ts";
 
 /** The commands of an operator. */
@@ -25,6 +26,7 @@ export function addHeadendCommands(program: Command): void {
 	addBrokerCommands(program);
 	addTitleCommands(program);
 	addFleetCommands(program);
+	addPurgeCommand(program);
 	addAccessCommands(program);
 	addBackupCommands(program);
 }

@@ -17,6 +17,7 @@ export const ACTIONS = [
 	"key-deny",
 	"plan",
 	"purge",
+	"purge-undo",
 	"revoke",
 	"token-add",
 	"token-remove",

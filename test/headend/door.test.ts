@@ -47,6 +47,8 @@ t.test("every route, for everybody who may ask", async (t) => {
 	const bodies: Record<string, unknown> = {
 		"POST /api/command": { box, kind: "log-level", level: "info" },
 		"POST /api/revoke": { box, why: "lost" },
+		"POST /api/purge": { title: "f".repeat(64), why: "rights ended" },
+		"POST /api/purge/undo": { title: "f".repeat(64), why: "not yet" },
 		"POST /api/plan": {},
 		"POST /api/backup": { file: "/safe/b" },
 		"POST /api/token/add": { name: "ann", role: "viewer" },
@@ -107,7 +109,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	];
 	const none = async () => undefined;
 	const routes = routesOf(
-		{ overview: none, boxes: none, titles: none },
+		{ overview: none, boxes: none, titles: none, purges: none },
 		it.options,
 		await Tokens.open(it.operator.dir),
 		undefined as never,

@@ -3,7 +3,13 @@ import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
-import { type BoxId, boxId } from "../../wire/ids.ts";
+import {
+	type BoxId,
+	boxId,
+	isTitleId,
+	type TitleId,
+	titleId,
+} from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
 import { type Audit, type Change, reason } from "../audit.ts";
 import type { Planner } from "../fleet/planner.ts";
@@ -22,6 +28,10 @@ export interface Deeds {
 	readonly command: (box: BoxId, body: CommandBody) => Promise<Response>;
 	/** Shuts a box out of the network for good. Rejects with BOX_UNKNOWN. */
 	readonly revoke: (box: BoxId, why?: string) => Promise<void>;
+	/** Takes a title back. Rejects with REQUEST_INVALID when it is already, PURGE_LIMIT when no box would obey. */
+	readonly purge: (title: TitleId, why: string) => Promise<void>;
+	/** Gives it back. Rejects with TITLE_UNKNOWN, or REQUEST_INVALID when it is too late. */
+	readonly giveBack: (title: TitleId) => Promise<void>;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly audit: Audit;
@@ -55,6 +65,7 @@ const commandRequest = z.union([
 	}),
 ]);
 const revokeRequest = z.object({ box: boxId, why: z.optional(reason) });
+const purgeRequest = z.object({ title: titleId, why: reason });
 const backupRequest = z.object({
 	file: z.string().check(z.refine(isAbsolute, "must be an absolute path")),
 });
@@ -64,12 +75,12 @@ const tokenRequest = z.object({ name: tokenName, role: z.enum(ROLES) });
 export function routesOf(
 	views: Readonly<
 		Record<"overview" | "boxes" | "titles", () => Promise<unknown>>
-	>,
+	> & { readonly purges: (title?: TitleId) => Promise<unknown> },
 	deeds: Deeds,
 	tokens: Tokens,
 	live: Live,
 ): Routes {
-	const { audit, planner, command, revoke, backup } = deeds;
+	const { audit, planner, command, revoke, purge, giveBack, backup } = deeds;
 	const changes = changesIn(audit);
 	return {
 		"/api/overview": { GET: reads(views.overview) },
@@ -107,6 +118,29 @@ export function routesOf(
 				({ box, why }) => ({ action: "revoke", subject: box, why }),
 				async ({ box, why }) => {
 					await revoke(box, why);
+					return { ok: true };
+				},
+			),
+		},
+		"/api/purges": {
+			GET: reads(({ query }) => views.purges(titleIn(query))),
+		},
+		"/api/purge": {
+			POST: changes(
+				purgeRequest,
+				({ title, why }) => ({ action: "purge", subject: title, why }),
+				async ({ title, why }) => {
+					await purge(title, why);
+					return { ok: true };
+				},
+			),
+		},
+		"/api/purge/undo": {
+			POST: changes(
+				purgeRequest,
+				({ title, why }) => ({ action: "purge-undo", subject: title, why }),
+				async ({ title }) => {
+					await giveBack(title);
 					return { ok: true };
 				},
 			),
@@ -184,4 +218,11 @@ function whole(query: URLSearchParams, name: string): number | undefined {
 	if (text === null) return undefined;
 	if (/^\d{1,15}$/.test(text)) return Number(text);
 	throw new Refusal(400, "REQUEST_INVALID", `${name} must be a whole number`);
+}
+
+/** Undefined when none is asked for. Throws a Refusal. */
+function titleIn(query: URLSearchParams): TitleId | undefined {
+	const text = query.get("title") ?? undefined;
+	if (text === undefined || isTitleId(text)) return text;
+	throw new Refusal(400, "REQUEST_INVALID", "title must be a title's id");
 }

@@ -8,6 +8,9 @@ import type { Database } from "./database.ts";
 
 /** Rows that are written with one statement: some megabytes of JSON. */
 const BATCH = 50;
+/** A box that is not shut out. */
+const WELCOME =
+	"NOT EXISTS (SELECT 1 FROM boxes WHERE id = box AND revoked_at IS NOT NULL)";
 
 /** What a box was told last. */
 export interface Told {
@@ -54,10 +57,10 @@ export class Wishes {
 		);
 	}
 
-	/** By box, without the envelopes. */
+	/** By box, without the envelopes. Nothing is told to those that are shut out. */
 	async told(): Promise<ReadonlyMap<BoxId, Omit<Told, "envelope">>> {
 		const { rows } = await this.database.query<Omit<Told, "envelope">>(
-			"SELECT box, epoch, rev, body_sha256 AS sha256 FROM placements",
+			`SELECT box, epoch, rev, body_sha256 AS sha256 FROM placements WHERE ${WELCOME}`,
 		);
 		return new Map(rows.map((row) => [row.box, row]));
 	}
@@ -69,7 +72,7 @@ export class Wishes {
 				box: BoxId;
 				envelope: Uint8Array;
 			}>(
-				"SELECT box, envelope FROM placements WHERE epoch = $1 AND box > $2 ORDER BY box LIMIT 100",
+				`SELECT box, envelope FROM placements WHERE epoch = $1 AND box > $2 AND ${WELCOME} ORDER BY box LIMIT 100`,
 				[epoch, after],
 			);
 			for (const { box, envelope } of rows) yield [box, Buffer.from(envelope)];
