@@ -22,6 +22,8 @@ import { generateKeyPair } from "../../src/wire/keys.ts";
 import { newTitle } from "../control/operator.ts";
 import { bench, fillOf, recordOf, stateOf } from "./fixture.ts";
 
+t.setTimeout(120_000);
+
 const NOW = Date.UTC(2026, 0, 10, 12);
 const LIMITS = { titles: 10, boxes: 10 };
 

@@ -13,6 +13,8 @@ import { encodeMessage, parseMessage } from "../../src/wire/json.ts";
 import { newBox, newTitle, Operator } from "../control/operator.ts";
 import { bench, region } from "./fixture.ts";
 
+t.setTimeout(120_000);
+
 async function scene(t: Test) {
 	const it = await bench(t);
 	const audit = await Audit.open(it.database, silent);
