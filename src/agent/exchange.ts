@@ -52,7 +52,7 @@ export async function openExchange(
 	const isPurged = (id: TitleId) => control.standing.purged.has(id);
 	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
 	const isKept = (id: TitleId, shard: number) =>
-		isPurged(id) || isPlaced(id, shard);
+		wishes.isSpared(id) || isPlaced(id, shard);
 	const room = new Room(store, isKept, log);
 	const common = { store, room, neighbours: swarm, origin, holders, log };
 	const fetcher = new Fetcher({
