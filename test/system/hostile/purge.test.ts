@@ -88,7 +88,7 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 		streamingShare: 0.05,
 	});
 	await filled(desk, film.shards * 2);
-	const viewer = await addViewer(desk, film, { down: "1 MiB/s" });
+	const viewer = await addViewer(desk, film, { down: "256 KiB/s" });
 	const all = [...boxes, viewer];
 	const before = await Promise.all(boxes.map((box) => heldOf(box, film)));
 	const spent = async () =>
@@ -101,14 +101,14 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 	const spentBefore = await spent();
 
 	await t.test("whoever watches it is cut short", async (t) => {
-		const player = await startPlayer(desk, viewer, film);
-		t.ok(player.begun);
 		const refused = await larder("purge", "film", "-d", desk.operator.dir);
 		t.match(refused, { code: 1, said: /--why/ });
 		const asked = await larder(
 			...["purge", "film", "--why", "x", "-d", desk.operator.dir],
 		);
 		t.match(asked, { code: 1, said: /--yes/ });
+		const player = await startPlayer(desk, viewer, film);
+		t.ok(player.begun);
 		await purge(t, desk, "film", "--why", "rights ended", "--yes");
 		t.ok((await player.ended) < film.manifest.size);
 	});

@@ -30,7 +30,8 @@ async function startPlayer(desk: Neighbourhood, box: DeskBox, film: Film) {
 	const path = film.manifest.files[0]?.path;
 	const url = `${desk.gatewayOf(box)}/titles/${film.id}/${path}`;
 	const player = new AbortController();
-	const { body } = await fetch(url, { signal: player.signal });
+	const { body, ok } = await fetch(url, { signal: player.signal });
+	if (!ok) throw new Error("it does not play");
 	const reader = body?.getReader();
 	await reader?.read();
 	const ended = (async () => {
@@ -51,7 +52,10 @@ async function links(desk: Neighbourhood, box: DeskBox, to: DeskBox) {
 	return neighbours.filter(({ box }) => box === to.id);
 }
 
-/** Shuts a box out while it plays from its neighbours. */
+/**
+ * Shuts a box out while it plays from its neighbours.
+ * @param meanwhile what happens once it plays
+ */
 async function shutOut(
 	t: Test,
 	desk: Neighbourhood,
@@ -59,6 +63,7 @@ async function shutOut(
 	boxes: readonly DeskBox[],
 	thief: DeskBox,
 	link: "tcp" | "udx",
+	meanwhile: () => Promise<unknown> = async () => undefined,
 ): Promise<void> {
 	await poll("all are its neighbours", async () => {
 		const found = await Promise.all(
@@ -70,6 +75,7 @@ async function shutOut(
 	await poll("its neighbours serve it", async () => {
 		return (await counters(desk, thief)).fromNeighbours > 0;
 	});
+	await meanwhile();
 	const { code, said } = await larder(
 		...["revoke", thief.name, "--why", "stolen", "-d", desk.operator.dir],
 	);
@@ -158,8 +164,9 @@ t.test("a box that is shut out in the middle of a film", async (t) => {
 		await raw.endAsync(true);
 	});
 
-	await t.test("while the broker is down", async (t) => {
-		await desk.broker?.stop();
-		await shutOut(t, desk, film, boxes, thieves[2], "tcp");
-	});
+	await t.test("while the broker is down", (t) =>
+		shutOut(t, desk, film, boxes, thieves[2], "tcp", async () =>
+			desk.broker?.stop(),
+		),
+	);
 });
