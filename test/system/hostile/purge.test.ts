@@ -205,7 +205,7 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 		const link = () => knowing.neighbours.get(away.id);
 		await t.rejects(knowing.manifest(film.id, signal));
 		await t.rejects(knowing.holders(film.id, signal));
-		for (let shard = 0; shard < film.shards; shard++) {
+		for (let shard = 0; shard < film.shards; shard += 8) {
 			t.same(knowing.candidates(film.id, shard), []);
 			const run = { shard, first: 0, count: 1 };
 			const request = { title: film.id, run, bytes: BLOCK, blockSize: BLOCK };
@@ -232,18 +232,18 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 		await away.process?.stop();
 		await desk.startBroker();
 		await desk.startHeadend();
-		for (const box of all) {
+		const later = all.map(async (box) => {
 			const path = join(box.dir, "data", "control", "head.json");
 			const record = JSON.parse(await readFile(path, "utf8"));
 			for (const one of record.purged) one.since -= DAY + HOUR;
 			await writeFile(path, JSON.stringify(record));
 			await desk.startBox(box);
-		}
+		});
+		await Promise.all(later);
 		const status = await poll("all have said so", async () => {
 			const status = await statusOf(t, desk);
 			return status.deleted === all.length && status;
 		});
-		// Those who only asked were issued, and never told anything.
 		t.match(status, { hidden: 0, faults: 0, stragglers: [] });
 		for (const box of all)
 			for (const folder of ["shards", "holders", "keys"])
