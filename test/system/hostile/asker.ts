@@ -5,6 +5,7 @@ import { silent } from "../../../src/base/log.ts";
 import type { Neighbourhood } from "../../../src/desk/neighbourhood.ts";
 import { issueBox } from "../../../src/headend/operator/issue.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
+import { timeOf } from "../../../src/wire/envelope.ts";
 import type { Head } from "../../../src/wire/head.ts";
 
 /**
@@ -19,14 +20,17 @@ export async function openAsker(
 ): Promise<Swarm> {
 	const dir = join(desk.dir, serial);
 	await issueBox(desk.operator, { dir, serial });
-	const identity = await readIdentity(join(dir, "identity.json"), Date.now);
+	const identity = await readIdentity(
+		join(dir, "identity.json"),
+		timeOf(Date.now),
+	);
 	const swarm = await Swarm.open({
 		keyPair: identity.keyPair,
 		networkSecret: identity.networkSecret,
 		membership: {
 			region: identity.region,
 			trust: identity.trust,
-			certificate: identity.envelope,
+			certificate: () => identity.envelope,
 			isRevoked: () => false,
 			currentHead: () => head,
 			offerHead: () => undefined,
