@@ -6,6 +6,7 @@ import { Room } from "../act/room.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { short } from "../wire/ids.ts";
+import { Attests } from "./attests.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { TitleKeys } from "./keys.ts";
@@ -48,7 +49,11 @@ export async function openExchange(
 		onChange: (reach) => control.change({ reach }),
 	});
 	parts.add("reach", reach);
-	const room = new Room(store, isPlaced, log);
+	const isPurged = (id: TitleId) => control.standing.purged.has(id);
+	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
+	const isKept = (id: TitleId, shard: number) =>
+		wishes.isSpared(id) || isPlaced(id, shard);
+	const room = new Room(store, isKept, log);
 	const common = { store, room, neighbours: swarm, origin, holders, log };
 	const fetcher = new Fetcher({
 		...common,
@@ -73,7 +78,7 @@ export async function openExchange(
 	const library = new TitleLibrary({
 		...common,
 		...{ fetcher, ledger, keys, catalog },
-		isPurged: (id) => control.standing.purged.has(id),
+		isPurged,
 	});
 	reconciler = new Reconciler({
 		...common,
@@ -83,9 +88,15 @@ export async function openExchange(
 		mayRemove: (id) => wishes.mayRemove(id),
 		onProgress: (progress) => reporter.progressed(progress),
 		onRemoved: (id) => {
-			holders.forget(id).catch((error: unknown) => {
-				log.error({ err: error, title: short(id) }, "a table was not removed");
-			});
+			holders
+				.forget(id)
+				.then(() => attests.look())
+				.catch((error: unknown) => {
+					log.error(
+						{ err: error, title: short(id) },
+						"a table was not removed",
+					);
+				});
 		},
 	});
 	parts.add("reconciler", reconciler);
@@ -96,8 +107,23 @@ export async function openExchange(
 		onRenewed: () => swarm.renewed(),
 	});
 	parts.add("lease", lease);
+	const attests: Attests = await Attests.open({
+		...{ data: config.data, identity, control, log },
+		now: trust.now,
+		mayRemove: (id) => wishes.mayRemove(id),
+		remove: async (id) => {
+			await store.removeTitle(id);
+			await holders.forget(id);
+			await keys.forget(id);
+		},
+		forgetKey: (id) => keys.forget(id),
+	});
+	parts.add("attests", attests);
 	wishes.begin(
-		{ catalog, swarm, reporter, reconciler, library, keys, lease, log },
+		{
+			...{ catalog, swarm, reporter, reconciler, library, keys, lease },
+			...{ attests, log },
+		},
 		control,
 	);
 	return { swarm, reach, reporter, library };

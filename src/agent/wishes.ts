@@ -1,7 +1,8 @@
 import type { Reconciler } from "../act/fill/reconcile.ts";
 import type { TitleLibrary } from "../act/play/library.ts";
 import type { Log } from "../base/log.ts";
-import type { Clock } from "../base/time.ts";
+import { type Clock, MINUTE } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import type { Control, ControlHandlers, Order } from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
 import type { Standing } from "../control/heads.ts";
@@ -10,9 +11,13 @@ import type { CatalogReader } from "../logs/reader.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { Announcement } from "../wire/head.ts";
 import { short, type TitleId } from "../wire/ids.ts";
+import type { Attests } from "./attests.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
+
+/** A title that is given back is not evicted for so long: its placement may come after the head that gives it back. */
+const GRACE: Millis = 10 * MINUTE;
 
 export interface WishParts {
 	readonly catalog: Pick<CatalogReader, "follow">;
@@ -22,6 +27,7 @@ export interface WishParts {
 	readonly library: Pick<TitleLibrary, "shut">;
 	readonly keys: Pick<TitleKeys, "forget">;
 	readonly lease: Pick<Lease, "look" | "renew">;
+	readonly attests: Pick<Attests, "look" | "acknowledged">;
 	readonly log: Log;
 }
 
@@ -33,6 +39,8 @@ export class Wishes implements ControlHandlers {
 	private readonly now: Clock;
 	private readonly parts = Promise.withResolvers<WishParts>();
 	private purged: Purged = new Map();
+	/** Titles that were given back a moment ago. */
+	private readonly spared = new Set<TitleId>();
 	private sharing: Announcement["policy"]["shareTransient"] | undefined;
 
 	/** @param now what time it is at least */
@@ -56,6 +64,11 @@ export class Wishes implements ControlHandlers {
 		return since !== undefined && this.now() >= since + COUNTERMAND;
 	}
 
+	/** Whether a title stays on the disk whether it is placed or not: it is taken back and may be given back, or just was. */
+	isSpared(id: TitleId): boolean {
+		return this.purged.has(id) || this.spared.has(id);
+	}
+
 	placement(desired: Desired): void {
 		void this.parts.promise.then((parts) => this.place(parts, desired));
 	}
@@ -69,9 +82,10 @@ export class Wishes implements ControlHandlers {
 	}
 
 	async order(order: Order): Promise<void> {
-		const { lease, log } = await this.parts.promise;
+		const { lease, attests, log } = await this.parts.promise;
 		if (order.kind === "log-level") log.level = order.level;
 		if (order.kind === "renew") await lease.renew();
+		if (order.kind === "attested") await attests.acknowledged(order.at);
 	}
 
 	private place(parts: WishParts, desired: Desired): void {
@@ -83,10 +97,11 @@ export class Wishes implements ControlHandlers {
 	}
 
 	private follow(parts: WishParts, { announcement, purged }: Standing): void {
-		const { swarm } = parts;
+		const { swarm, attests } = parts;
 		if (announcement !== undefined) this.hear(parts, announcement);
 		swarm.headChanged();
 		if (this.purge(parts, purged)) swarm.retell();
+		void attests.look();
 	}
 
 	private hear({ catalog, swarm, log }: WishParts, said: Announcement): void {
@@ -101,18 +116,35 @@ export class Wishes implements ControlHandlers {
 
 	/** Whether titles were taken back, or given back. */
 	private purge(parts: WishParts, purged: Purged): boolean {
-		const { reconciler, library, keys, log } = parts;
+		const { reconciler, library, keys, attests, log } = parts;
 		const before = this.purged;
 		this.purged = purged;
 		const added = [...purged.keys()].filter((id) => !before.has(id));
+		this.spare(
+			parts,
+			[...before.keys()].filter((id) => !purged.has(id)),
+		);
 		if (added.length === 0 && purged.size === before.size) return false;
 		reconciler.purge([...purged.keys()]);
 		for (const id of added) {
 			library.shut(id);
-			keys.forget(id).catch((error: unknown) => {
-				log.error({ err: error, title: short(id) }, "a key was not removed");
-			});
+			keys
+				.forget(id)
+				.then(() => attests.look())
+				.catch((error: unknown) => {
+					log.error({ err: error, title: short(id) }, "a key was not removed");
+				});
 		}
 		return true;
+	}
+
+	private spare({ reconciler }: WishParts, titles: readonly TitleId[]): void {
+		if (titles.length === 0) return;
+		for (const id of titles) this.spared.add(id);
+		setTimeout(() => {
+			for (const id of titles) this.spared.delete(id);
+			// What is not placed by now makes room like anything else.
+			reconciler.purge([...this.purged.keys()]);
+		}, GRACE).unref();
 	}
 }

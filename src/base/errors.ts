@@ -65,6 +65,9 @@ export const ERRORS = {
 	BOX_UNKNOWN: "List the boxes with `larder boxes`, or issue a new one.",
 	BOX_SILENT:
 		"See with `larder boxes` whether the box is online, then ask again.",
+	BOX_REVOKED: "Issue the receiver a new identity if it is to come back.",
+	PURGE_LIMIT:
+		"Have the root co-sign with `larder keys cosign`, or wait until tomorrow (UTC).",
 	BACKUP_INVALID:
 		"Choose another backup file; this one is not a whole Larder backup.",
 	INTERNAL_FAULT: "This is a fault in Larder: report it with the log.",

@@ -19,6 +19,7 @@ import { DIR } from "./folder.ts";
 import { addKeyCommands } from "./keycommands.ts";
 import { print } from "./output.ts";
 import { runService } from "./program.ts";
+import { addPurgeCommand } from "./purgecommand.ts";
 import { addTitleCommands } from "./titlecommands.ts";
 
 /** The commands of an operator. */
@@ -28,6 +29,7 @@ export function addHeadendCommands(program: Command): void {
 	addBrokerCommands(program);
 	addTitleCommands(program);
 	addFleetCommands(program);
+	addPurgeCommand(program);
 	addAccessCommands(program);
 	addKeyCommands(program);
 	addBackupCommands(program);

@@ -2,7 +2,7 @@ import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Millis } from "../base/units.ts";
 import type { Command, CommandBody } from "../wire/command.ts";
-import type { Envelope } from "../wire/envelope.ts";
+import type { Envelope, Signed } from "../wire/envelope.ts";
 import type { Head } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
 import type { State } from "../wire/reports.ts";
@@ -160,6 +160,11 @@ export class Control {
 	/** Tells what became of a placement; replaces what was not sent yet. */
 	report(report: Report): void {
 		this.outbox.reported(report);
+	}
+
+	/** What this box attests, told until it attests something else or nothing: src/wire/attest.ts. */
+	attest(statements: readonly Signed[] | undefined): void {
+		this.outbox.attest(statements);
 	}
 
 	/** The fill levels as they are now; sent when they changed enough, and as a heartbeat. */

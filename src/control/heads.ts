@@ -26,7 +26,7 @@ export interface Standing {
 	readonly revoked: ReadonlySet<BoxId>;
 	readonly purged: Purged;
 	/** The newest statement about revocations and purges that this box obeys. */
-	readonly bans: Pick<Bans, "epoch" | "version"> | undefined;
+	readonly bans: Pick<Bans, "epoch" | "version" | "purged"> | undefined;
 }
 
 /** Why a part of a head was not taken. */

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { MINUTE } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
+import type { Signed } from "../wire/envelope.ts";
 import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import { encodeMessage } from "../wire/json.ts";
 import type {
@@ -46,6 +47,7 @@ export class Outbox {
 	/** Start of the connection; rises with every one, so that a will can be told from that of a later connection. */
 	private since: Millis = 0;
 	private report: Buffer | undefined;
+	private attested: Buffer | undefined;
 
 	constructor(mail: Mail, presence: Presence, now: () => Millis) {
 		this.mail = mail;
@@ -63,6 +65,7 @@ export class Outbox {
 	begin(): void {
 		this.birth();
 		if (this.report !== undefined) this.putReport(this.report);
+		if (this.attested !== undefined) this.putAttested(this.attested);
 		this.mail.send();
 	}
 
@@ -89,6 +92,12 @@ export class Outbox {
 			topic: this.topic("fill"),
 			payload: encodeMessage(fill),
 		});
+	}
+
+	/** Told again at every connection, until there is something else to attest or nothing any more. */
+	attest(statements: readonly Signed[] | undefined): void {
+		this.attested = statements && encodeMessage(statements);
+		if (this.attested !== undefined) this.putAttested(this.attested);
 	}
 
 	requestKey(id: string, title: TitleId, patience: Millis): void {
@@ -146,6 +155,10 @@ export class Outbox {
 			payload,
 			retain: true,
 		});
+	}
+
+	private putAttested(payload: Buffer): void {
+		this.mail.put("attest", { topic: this.topic("attest"), payload });
 	}
 
 	private topic(kind: Up): string {

@@ -18,6 +18,7 @@ export const ACTIONS = [
 	"keys",
 	"plan",
 	"purge",
+	"purge-undo",
 	"revoke",
 	"token-add",
 	"token-remove",

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
-import { MINUTE, SECOND } from "../base/time.ts";
+import { MINUTE, SECOND, sleep } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { Api } from "./api/api.ts";
@@ -23,6 +23,8 @@ import { openStores, type Stores } from "./stores.ts";
 
 /** A part that takes longer to close is named in the log. */
 const PATIENCE = 2 * SECOND;
+/** What was shut out and taken back since the backup is still known in the region: nobody is to hear that it is not. */
+const LISTEN: Millis = 10 * SECOND;
 const PRESENCE_EVERY: Millis = 10 * MINUTE;
 
 export interface HeadendOptions {
@@ -30,6 +32,8 @@ export interface HeadendOptions {
 	readonly serveOrigin?: boolean;
 	/** How long nothing must change before a plan is made; for the desk, where nobody wants to wait. */
 	readonly quiet?: Millis;
+	/** How long a restored one listens before it speaks. */
+	readonly listen?: Millis;
 }
 
 export interface Headend {
@@ -69,26 +73,31 @@ async function run(
 	stores: Stores,
 	parts: ServiceGroup,
 	log: Log,
-	{ serveOrigin = true, quiet }: HeadendOptions,
+	{ serveOrigin = true, quiet, listen = LISTEN }: HeadendOptions,
 ): Promise<string> {
-	const { operator, fleet, wishes, shelf } = stores;
+	const { operator, fleet, wishes, shelf, purges, heads } = stores;
 	const { dir, config } = operator;
 	const origin = serveOrigin
 		? await startOrigin({ ...config.origin, dir: join(dir, "origin"), log })
 		: undefined;
 	if (origin !== undefined) parts.add("origin", origin);
 	const lines = await openLines(stores, parts, log);
-	const publishDesired = (box: BoxId, envelope: Buffer) =>
-		lines.dispatch.desired(box, envelope);
+	const publishDesired = async (box: BoxId, envelope: Buffer) => {
+		// It may have been shut out while the plan was made.
+		if (!lines.announcer.isRevoked(box))
+			await lines.dispatch.desired(box, envelope);
+	};
 	const planner = new Planner({
 		operator,
 		fleet,
 		wishes,
 		titles: async () =>
-			shelf.titles.map((record) => ({
-				id: record.id,
-				geometry: geometryOf(record),
-			})),
+			shelf.titles
+				.filter(({ id }) => !purges.has(id))
+				.map((record) => ({
+					id: record.id,
+					geometry: geometryOf(record),
+				})),
 		publishDesired,
 		log,
 		...(quiet !== undefined && { quiet }),
@@ -115,11 +124,24 @@ async function run(
 		log,
 	});
 	parts.add("attention", attention);
+	await lines.withdrawal.start();
+	// A database that was lost may have known less.
+	if (heads.head !== undefined) await lines.recall.hear(heads.head);
+	const isRestored = operator.epoch > 1 && heads.banned === undefined;
+	if (isRestored) {
+		log.info({ ms: listen }, "restored: listening to what the region knows");
+		lines.dispatch.start();
+		await sleep(listen);
+	}
 	await lines.announcer.announce();
-	lines.dispatch.start();
+	if (!isRestored) lines.dispatch.start();
 	await planner.start();
 	// In the background: thousands of boxes take minutes, and nobody waits for it.
 	renewal.begin();
+	parts.onClose(
+		"purges",
+		purges.onChange(() => planner.trigger("titles")),
+	);
 	shelf.follow(async () => {
 		await lines.announcer.announce();
 		planner.trigger("titles");
@@ -149,32 +171,31 @@ function openApi(
 	{ planner, renewal, origin }: Working,
 	log: Log,
 ): ReturnType<typeof Api.start> {
-	const { operator, database, audit, fleet, shelf } = stores;
-	const { dispatch, commands, announcer } = lines;
+	const { operator, database, audit, fleet, shelf, purges, attests } = stores;
+	const { dispatch, commands, announcer, withdrawal } = lines;
 	return Api.start({
 		operator,
 		database,
 		audit,
 		fleet,
+		purges,
+		attests,
 		planner,
 		origin,
-		titles: () => shelf.titles,
+		titles: () => shelf.titles.filter(({ id }) => !purges.has(id)),
 		broker: () => ({
 			connected: dispatch.connected,
 			trouble: dispatch.trouble,
 		}),
 		command: (box, body) => {
+			if (announcer.isRevoked(box))
+				throw new LarderError("BOX_REVOKED", `${short(box)} is shut out`);
 			if (lines.knows(box)) return commands.ask(box, body);
 			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
 		},
-		revoke: async (box, why) => {
-			if (!(await fleet.revoke(box, why)))
-				throw new LarderError(
-					"BOX_UNKNOWN",
-					`${short(box)} was not issued here`,
-				);
-			await announcer.announce();
-		},
+		revoke: (box, why) => lines.shutOut(box, why),
+		purge: (title, why) => withdrawal.purge(title, why),
+		giveBack: (title) => withdrawal.giveBack(title),
 		takeKeys: () => takeKeys({ operator, fleet, announcer, renewal, log }),
 		backup: (file) => backup(operator, file, database),
 		log,

@@ -1,24 +1,37 @@
 import { existsSync } from "node:fs";
+import { describe, LarderError } from "../base/errors.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import type { Millis } from "../base/units.ts";
 import type { Swarm } from "../swarm/swarm.ts";
+import { head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
+import { parseMessage } from "../wire/json.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import { Announcer } from "./control/announcer.ts";
 import { answerRequest } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
+import { Expulsion } from "./control/expulsion.ts";
+import { Recall } from "./control/recall.ts";
 import { openNode } from "./node.ts";
 import { issuedPath } from "./operator/issue.ts";
+import { Limbo } from "./publish/limbo.ts";
 import { entryOf } from "./publish/titles.ts";
 import type { Stores } from "./stores.ts";
 import { headendAccess } from "./tls/access.ts";
+import { refuseRevoked } from "./tls/broker.ts";
+import { Withdrawal } from "./withdrawal.ts";
 
 /** The headend's lines to its region: the broker, the swarm, and what goes over both. */
 export interface Lines {
 	readonly dispatch: Dispatch;
 	readonly commands: Commands;
 	readonly announcer: Announcer;
+	readonly withdrawal: Withdrawal;
+	readonly recall: Recall;
+	/** Shuts a box out. Rejects with BOX_UNKNOWN. */
+	shutOut(box: BoxId, why?: string): Promise<void>;
 	/** Whether a box is the operator's. */
 	knows(box: BoxId): boolean;
 }
@@ -29,7 +42,8 @@ export async function openLines(
 	parts: ServiceGroup,
 	log: Log,
 ): Promise<Lines> {
-	const { operator, fleet, heads, catalog, shelf } = stores;
+	const { operator, fleet, heads, catalog, shelf, purges, attests, audit } =
+		stores;
 	const { dir, region, config } = operator;
 	const access = await headendAccess(operator);
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
@@ -40,7 +54,10 @@ export async function openLines(
 	const dispatch: Dispatch = new Dispatch({
 		...access,
 		name: operator.network.slice(0, 16),
+		network: operator.network,
+		region,
 		knows,
+		isRevoked,
 		retained: () => retained(stores),
 		handlers: {
 			onState: (box, state) => fleet.recordState(box, state),
@@ -58,40 +75,101 @@ export async function openLines(
 				if (!commands.answered(box, response))
 					log.debug({ box: short(box) }, "an answer that nobody waits for");
 			},
+			onAttested: async (box, attested) => {
+				if (!(await attests.keep(box, attested))) return;
+				const at = Math.max(0, ...attested.map(({ said }) => said.at));
+				await acknowledge(commands, box, at, log);
+			},
+			onHead: async (payload) => {
+				const read = parseMessage(head, payload);
+				if (read.ok) await recall.hear(read.value);
+			},
 		},
 		log,
 	});
+	/** Until the shelf has seen that its record is gone, a title that is taken back is still on it. */
+	const titles = () => shelf.titles.filter(({ id }) => !purges.has(id));
 	const announcer: Announcer = await Announcer.open({
 		catalog,
 		heads,
-		entries: () => shelf.titles.map(entryOf),
+		entries: () => titles().map(entryOf),
 		revoked: () => fleet.revoked(),
-		purged: async () => [],
+		purged: () => purges.list,
 		policy: { shareTransient: config.policy.share_transient },
 		tellMembers: () => node.headChanged(),
 		tellBroker: (head) => dispatch.head(region, head),
 		log,
+	});
+	const withdrawal = new Withdrawal({
+		...{ purges, log },
+		limbo: new Limbo(dir),
+		titles: () => shelf.titles,
+		signedAt: () => heads.banned?.issuedAt,
+		announce: () => announcer.announce(),
+	});
+	const expulsion = new Expulsion({
+		...{ dispatch, access, log },
+		refuse: async () => {
+			// Elsewhere the broker knows nobody by certificate.
+			if (access.tls !== undefined)
+				await refuseRevoked(operator, await fleet.revoked());
+		},
+	});
+	const recall = new Recall({
+		...{ operator, heads, fleet, purges, audit, knows, log },
+		onRecalled: async (boxes) => {
+			await withdrawal.settled();
+			await announcer.announce();
+			await expulsion.expel(boxes);
+		},
 	});
 	const node: Swarm = await openNode({
 		operator,
 		catalog,
 		currentHead: () => heads.head,
 		isRevoked,
+		offerHead: (offered) => void recall.hear(offered),
 		log,
 	});
-	parts.add("swarm", node);
 	parts.add("announcer", announcer);
+	parts.add("withdrawal", withdrawal);
+	parts.add("recall", recall);
+	parts.add("swarm", node);
 	parts.add("dispatch", dispatch);
 	parts.add("commands", commands);
-	return { dispatch, commands, announcer, knows };
+	parts.add("expulsion", expulsion);
+	const shutOut = async (box: BoxId, why?: string) => {
+		if (!(await fleet.revoke(box, why)))
+			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
+		await announcer.announce();
+		await expulsion.expel([box]);
+	};
+	return { dispatch, commands, announcer, withdrawal, recall, shutOut, knows };
 }
 
-/** All that is to stand at the broker. */
+/** A box whose word was kept need not repeat it. Never rejects: it does until it hears this. */
+async function acknowledge(
+	commands: Commands,
+	box: BoxId,
+	at: Millis,
+	log: Log,
+): Promise<void> {
+	try {
+		await commands.send(box, { kind: "attested", at });
+	} catch (error) {
+		log.debug({ box: short(box) }, `not acknowledged: ${describe(error)}`);
+	}
+}
+
+/** All that is to stand at the broker, and what is not to stand there any more. */
 async function* retained({
 	operator,
 	heads,
 	wishes,
+	fleet,
 }: Stores): AsyncGenerator<Retained> {
+	for (const box of await fleet.revoked())
+		yield [downTopic(box, "desired"), Buffer.alloc(0)];
 	if (heads.bytes) yield [headTopic(operator.region), heads.bytes];
 	for await (const [box, envelope] of wishes.envelopes(operator.epoch))
 		yield [downTopic(box, "desired"), envelope];

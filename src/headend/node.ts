@@ -16,6 +16,8 @@ export interface NodeOptions {
 	readonly catalog: CatalogWriter;
 	readonly currentHead: () => Head | undefined;
 	readonly isRevoked: (box: BoxId) => boolean;
+	/** A neighbour passed on a head. */
+	readonly offerHead: (head: Head) => void;
 	readonly log: Log;
 }
 
@@ -24,7 +26,7 @@ export interface NodeOptions {
  * Throws NO_BOOTSTRAP, or OPERATOR_INVALID for a damaged keys/headend.json.
  */
 export async function openNode(options: NodeOptions): Promise<Swarm> {
-	const { operator, catalog, currentHead, isRevoked, log } = options;
+	const { operator, catalog, currentHead, isRevoked, offerHead, log } = options;
 	const { pair, certificate } = await issueHeadend(operator);
 	const membership = parseEnvelope(JSON.parse(certificate.toString("utf8")));
 	if (!membership.ok) {
@@ -43,8 +45,7 @@ export async function openNode(options: NodeOptions): Promise<Swarm> {
 			certificate: () => membership.value,
 			isRevoked,
 			currentHead,
-			// The headend makes heads; it takes none.
-			offerHead: () => undefined,
+			offerHead,
 		},
 		dht: {
 			bootstrap,

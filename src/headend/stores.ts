@@ -2,10 +2,14 @@ import { join } from "node:path";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { type CatalogWriter, openCatalogWriter } from "../logs/writer.ts";
+import type { TitleId } from "../wire/ids.ts";
+import { readMandate } from "../wire/mandate.ts";
 import { Audit } from "./audit.ts";
 import { HeadWriter } from "./control/heads.ts";
+import { Attests } from "./fleet/attests.ts";
 import { type Database, openDatabase } from "./fleet/database.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { Purges } from "./fleet/purges.ts";
 import { Wishes } from "./fleet/wishes.ts";
 import { readIssued } from "./operator/issue.ts";
 import { lockOperator } from "./operator/lock.ts";
@@ -19,6 +23,8 @@ export interface Stores {
 	readonly audit: Audit;
 	readonly fleet: Fleet;
 	readonly wishes: Wishes;
+	readonly purges: Purges;
+	readonly attests: Attests;
 	readonly shelf: TitleShelf;
 	readonly catalog: CatalogWriter;
 	readonly heads: HeadWriter;
@@ -48,8 +54,22 @@ export async function openStores(
 		audit,
 		fleet,
 		wishes: new Wishes(database, region),
+		purges: await Purges.open({
+			database,
+			vouched: () => vouchedBy(operator),
+		}),
+		attests: new Attests({ database, issued }),
 		shelf: parts.add("titles", await TitleShelf.open(dir, log)),
 		catalog,
 		heads: await HeadWriter.open(operator, log),
 	};
+}
+
+/** The titles of which the root itself says that they are taken back. */
+function vouchedBy({
+	mandate,
+	trust,
+}: Pick<Operator, "mandate" | "trust">): ReadonlySet<TitleId> {
+	const read = mandate && readMandate(mandate, trust);
+	return new Set(read?.ok ? read.value.purged : []);
 }

@@ -33,6 +33,8 @@ export const command = z.object({
 		/** Report fill levels now. */
 		z.object({ kind: z.literal("report") }),
 		z.object({ kind: z.literal("log-level"), level: z.enum(LOG_LEVELS) }),
+		/** What the box attested at that instant is kept: src/wire/attest.ts. */
+		z.object({ kind: z.literal("attested"), at: instant }),
 	]),
 });
 export type Command = z.output<typeof command>;

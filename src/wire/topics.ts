@@ -1,7 +1,14 @@
 import { type BoxId, isBoxId, isRegion, type Region } from "./ids.ts";
 
 const DOWN = ["desired", "command"] as const;
-const UP = ["state", "reported", "fill", "request", "response"] as const;
+const UP = [
+	"state",
+	"reported",
+	"fill",
+	"request",
+	"response",
+	"attest",
+] as const;
 export type Down = (typeof DOWN)[number];
 export type Up = (typeof UP)[number];
 

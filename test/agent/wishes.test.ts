@@ -42,7 +42,11 @@ function head(version: number, ...purged: TitleId[]): Standing {
 		},
 		revoked: new Set(),
 		purged: new Map(purged.map((title) => [title, NOW])),
-		bans: { epoch: 1, version },
+		bans: {
+			epoch: 1,
+			version,
+			purged: purged.map((title) => ({ title, at: 0 })),
+		},
 	};
 }
 
@@ -97,6 +101,7 @@ async function scene(t: Test) {
 	const parts: WishParts = {
 		...{ catalog, swarm, reporter, reconciler, library, keys, log },
 		lease: { look() {}, async renew() {} },
+		attests: { look: async () => {}, acknowledged: async () => {} },
 	};
 	const keyFile = join(keyFolder, film.id);
 	return { box, neighbour, revoked, wishes, tell, time, parts, log, keyFile };

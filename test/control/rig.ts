@@ -12,7 +12,8 @@ import {
 	type DispatchHandlers,
 	type Retained,
 } from "../../src/headend/control/dispatch.ts";
-import type { BoxId } from "../../src/wire/ids.ts";
+import type { Attested } from "../../src/headend/fleet/attests.ts";
+import type { BoxId, NetworkId } from "../../src/wire/ids.ts";
 import type {
 	Fill,
 	Reported,
@@ -28,6 +29,8 @@ import {
 	REGION,
 } from "./operator.ts";
 
+/** Where nothing depends on whose it is. */
+export const NETWORK = "0".repeat(64) as NetworkId;
 export const FAST = { base: 20, cap: 100, willDelay: 1000, minInterval: 10 };
 
 interface Kinds {
@@ -36,6 +39,7 @@ interface Kinds {
 	fill: Fill;
 	request: Request;
 	response: Response;
+	attested: readonly Attested[];
 }
 
 export type Said = {
@@ -80,7 +84,10 @@ export async function openDesk(
 	const dispatch = new Dispatch({
 		url,
 		name: "test",
+		network: NETWORK,
+		region: REGION,
 		knows: () => true,
+		isRevoked: () => false,
 		retained: (): Iterable<Retained> => retained,
 		log: heard(lines),
 		timing: FAST,
@@ -89,6 +96,8 @@ export async function openDesk(
 			onReported: (box, it) => said.add({ is: "reported", box, it }),
 			onFill: (box, it) => said.add({ is: "fill", box, it }),
 			onResponse: (box, it) => said.add({ is: "response", box, it }),
+			onAttested: (box, it) => said.add({ is: "attested", box, it }),
+			onHead() {},
 			onRequest: (box, it) => {
 				said.add({ is: "request", box, it });
 				return onRequest?.(box, it);

@@ -3,8 +3,11 @@ import { LarderError } from "../../src/base/errors.ts";
 import { type Log, silent } from "../../src/base/log.ts";
 import { Api, type ApiOptions } from "../../src/headend/api/api.ts";
 import { Audit } from "../../src/headend/audit.ts";
+import { Attests } from "../../src/headend/fleet/attests.ts";
 import { Planner } from "../../src/headend/fleet/planner.ts";
+import { Purges } from "../../src/headend/fleet/purges.ts";
 import { Wishes } from "../../src/headend/fleet/wishes.ts";
+import { readIssued } from "../../src/headend/operator/issue.ts";
 import { geometryOf } from "../../src/headend/publish/titles.ts";
 import type { CommandBody } from "../../src/wire/command.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
@@ -57,6 +60,10 @@ export async function apiRig(
 	const commands: [BoxId, CommandBody][] = [];
 	const backups: string[] = [];
 	const revoked: [BoxId, string | undefined][] = [];
+	const purges = await Purges.open({
+		database: it.database,
+		vouched: () => new Set(),
+	});
 	const options: ApiOptions = {
 		operator: {
 			...it.operator,
@@ -65,6 +72,11 @@ export async function apiRig(
 		database: it.database,
 		audit,
 		fleet: it.fleet,
+		purges,
+		attests: new Attests({
+			database: it.database,
+			issued: (box) => readIssued(it.operator.dir, box),
+		}),
 		planner,
 		titles: () => [title],
 		broker: () => ({ connected: true }),
@@ -80,6 +92,8 @@ export async function apiRig(
 			await it.fleet.revoke(box, why);
 		},
 		takeKeys: () => it.operator.keyring.reread(),
+		purge: (id, why) => purges.order(id, title, why, 0),
+		giveBack: (id) => purges.countermand(id),
 		backup: async (file) => void backups.push(file),
 		log,
 	};

@@ -3,11 +3,20 @@ import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
 import { startBroker } from "../../src/headend/control/broker.ts";
 import { Dispatch, type Retained } from "../../src/headend/control/dispatch.ts";
+import { type Attestation, signAttestation } from "../../src/wire/attest.ts";
+import type { BoxId, NetworkId } from "../../src/wire/ids.ts";
 import { encodeMessage } from "../../src/wire/json.ts";
+import { generateKeyPair } from "../../src/wire/keys.ts";
 import type { State } from "../../src/wire/reports.ts";
 import { downTopic, headTopic, upTopic } from "../../src/wire/topics.ts";
-import { Happenings, heard, newBox, REGION } from "../control/operator.ts";
-import { FAST, openDesk } from "../control/rig.ts";
+import {
+	Happenings,
+	heard,
+	newBox,
+	newTitle,
+	REGION,
+} from "../control/operator.ts";
+import { FAST, NETWORK, openDesk } from "../control/rig.ts";
 
 async function setUp(t: Test) {
 	const broker = await startBroker({ host: "127.0.0.1", port: 0, log: silent });
@@ -65,6 +74,7 @@ t.test("states: which goodbye is believed", async (t) => {
 t.test("what is not as it should be is dropped and counted", async (t) => {
 	const { url, raw } = await setUp(t);
 	const stranger = newBox();
+	const out = newBox();
 	const lines = new Happenings<string>();
 	const said: unknown[] = [];
 	const say = (_box: unknown, it: unknown) => {
@@ -74,7 +84,10 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 	const dispatch = new Dispatch({
 		url,
 		name: "one",
+		network: NETWORK,
+		region: REGION,
 		knows: (id) => id !== stranger,
+		isRevoked: (id) => id === out,
 		retained: () => [],
 		log: heard(lines),
 		timing: FAST,
@@ -84,6 +97,8 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 			onFill: say,
 			onRequest: say,
 			onResponse: say,
+			onAttested: say,
+			onHead() {},
 		},
 	});
 	t.teardown(() => dispatch.close());
@@ -99,6 +114,30 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 	await send(upTopic(box, "reported"), { epoch: -1 });
 	await send(upTopic(box, "state"), { ...birth, box: stranger });
 	await send(upTopic(stranger, "state"), { ...birth, box: stranger });
+	await send(upTopic(out, "state"), { ...birth, box: out });
+	await send(upTopic(out, "fill"), "garbage");
+	await send(upTopic(box, "state"), { ...birth, region: "south-1" });
+	await send(upTopic(box, "reported"), "");
+	const pair = generateKeyPair();
+	const signer = pair.publicKey.toString("hex") as BoxId;
+	const word: Attestation = {
+		network: NETWORK,
+		box: signer,
+		title: newTitle(),
+		ordered: 1,
+		bans: { epoch: 1, version: 1 },
+		state: "deleted",
+		at: 2,
+	};
+	const other = generateKeyPair();
+	await send(upTopic(signer, "attest"), [signAttestation(other, word)]);
+	await send(upTopic(box, "attest"), [signAttestation(pair, word)]);
+	await send(upTopic(signer, "attest"), [
+		signAttestation(pair, { ...word, network: "1".repeat(64) as NetworkId }),
+	]);
+	await send(upTopic(signer, "attest"), [
+		signAttestation(pair, { ...word, box }),
+	]);
 	const response = { id: "x", session: birth.session, ok: true };
 	await send(upTopic(box, "response"), response);
 	await send(upTopic(box, "response"), response);
@@ -107,8 +146,12 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 	t.same(Object.fromEntries(dispatch.dropped), {
 		"not-json": 1,
 		"bad-schema": 1,
-		"wrong-box": 1,
+		"wrong-box": 2,
 		"unknown-box": 1,
+		revoked: 2,
+		"wrong-region": 1,
+		"bad-signature": 2,
+		"wrong-network": 1,
 	});
 });
 
@@ -123,7 +166,10 @@ t.test("what is published while topics are restored stays", async (t) => {
 	const dispatch: Dispatch = new Dispatch({
 		url,
 		name: "one",
+		network: NETWORK,
+		region: REGION,
 		knows: () => true,
+		isRevoked: () => false,
 		async *retained(): AsyncGenerator<Retained> {
 			await dispatch.desired(box, Buffer.from("new"));
 			yield [downTopic(box, "desired"), Buffer.from("old")];
@@ -137,6 +183,8 @@ t.test("what is published while topics are restored stays", async (t) => {
 			onFill() {},
 			onRequest() {},
 			onResponse() {},
+			onAttested() {},
+			onHead() {},
 		},
 	});
 	t.teardown(() => dispatch.close());

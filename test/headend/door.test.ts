@@ -47,6 +47,8 @@ t.test("every route, for everybody who may ask", async (t) => {
 	const bodies: Record<string, unknown> = {
 		"POST /api/command": { box, kind: "log-level", level: "info" },
 		"POST /api/revoke": { box, why: "lost" },
+		"POST /api/purge": { title: "f".repeat(64), why: "rights ended" },
+		"POST /api/purge/undo": { title: "f".repeat(64), why: "not yet" },
 		"POST /api/plan": {},
 		"POST /api/keys": { what: "rotate placement" },
 		"POST /api/backup": { file: "/safe/b" },
@@ -108,7 +110,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	];
 	const none = async () => undefined;
 	const routes = routesOf(
-		{ overview: none, boxes: none, titles: none, keys: none },
+		{ overview: none, boxes: none, titles: none, keys: none, purges: none },
 		it.options,
 		await Tokens.open(it.operator.dir),
 		undefined as never,

@@ -15,8 +15,8 @@ import {
 import { openBootstrapNode } from "../../src/swarm/dht.ts";
 import { selfSigned } from "../certificate.ts";
 import { mosquitto } from "../control/brokers.ts";
-import { Happenings, heard } from "../control/operator.ts";
-import { FAST, newFolder } from "../control/rig.ts";
+import { Happenings, heard, REGION } from "../control/operator.ts";
+import { FAST, NETWORK, newFolder } from "../control/rig.ts";
 import { region } from "./fixture.ts";
 
 const SECRET = "a secret of the headend";
@@ -49,7 +49,10 @@ async function openDispatch(t: Test, dir: string) {
 	const dispatch = new Dispatch({
 		...(await brokerAccess(brokerOf(dir, config))),
 		name: "login",
+		network: NETWORK,
+		region: REGION,
 		knows: () => true,
+		isRevoked: () => false,
 		retained: () => [],
 		log: {
 			...log,
@@ -65,6 +68,8 @@ async function openDispatch(t: Test, dir: string) {
 			onFill() {},
 			onRequest() {},
 			onResponse() {},
+			onAttested() {},
+			onHead() {},
 		},
 	});
 	t.teardown(() => dispatch.close());

@@ -226,6 +226,8 @@ t.test("what a thief of `placement` can command", async (t) => {
 			"carries the issuer's word, which takes the issuer's key: not even the time can be set",
 		renew: "the box asks for what it has, and gets it from the issuer alone",
 		report: "nothing that is not said anyway",
+		attested:
+			"the box thinks that its word on a purge was heard and stops repeating it: nothing on the box changes",
 		"log-level": "more lines in the box's own log, without titles",
 	};
 	const listed = command.def.shape.body.def.options.map(
@@ -376,5 +378,6 @@ const idle: Parameters<Wishes["begin"]>[0] = {
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
 	lease: { renew: async () => undefined, look: () => undefined },
+	attests: { look: async () => undefined, acknowledged: async () => undefined },
 	log: silent,
 };

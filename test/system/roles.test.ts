@@ -45,7 +45,7 @@ t.test(
 		await shoot(t, page, "shut-out");
 		await page.getByRole("button", { name: "Cancel" }).click();
 		await shut.click();
-		const why = page.getByLabel("Why?");
+		const why = page.locator("dialog[open]").getByLabel("Why?");
 		await why.press("Enter");
 		t.ok(await why.isVisible(), "no reason, no change");
 		await why.fill("stolen from the van");
@@ -57,6 +57,18 @@ t.test(
 		await page.getByRole("button", { name: "Shut out 1" }).click();
 		await page.locator("#boxes").getByText("stolen from the van").waitFor();
 		await shoot(t, page, "operator");
+		await page.getByRole("button", { name: "Take back Film" }).click();
+		await page.locator("dialog[open]").getByLabel("Why?").fill("rights ended");
+		await page.locator("dialog[open]").getByLabel("Why?").press("Enter");
+		const taken = page.locator("#purges tr", { hasText: "Film" });
+		await taken.getByText("rights ended").waitFor();
+		await taken.getByText("SN-0001: not yet").waitFor();
+		await shoot(t, page, "taken-back");
+		await page.getByRole("button", { name: "Give back Film" }).click();
+		await page.locator("dialog[open]").getByLabel("Why?").fill("a mistake");
+		await page.locator("dialog[open]").getByLabel("Why?").press("Enter");
+		await taken.waitFor({ state: "detached" });
+		await page.locator("#changes").getByText("gave back").waitFor();
 		await it.database.query("ALTER TABLE audit RENAME TO lost");
 		await page.getByRole("button", { name: "Plan anew" }).click();
 		await page.getByText("That did not work").waitFor();
@@ -68,7 +80,7 @@ t.test(
 		await looking.getByText("noc, viewer").waitFor();
 		await looking.getByText("2 of 2 boxes online").waitFor();
 		await looking.getByText("stolen from the van").first().waitFor();
-		for (const name of [/Plan anew/, /Shut out SN/])
+		for (const name of [/Plan anew/, /Shut out SN/, /Take back/])
 			t.equal(await looking.getByRole("button", { name }).count(), 0);
 		await shoot(t, looking, "viewer");
 		const refused = await looking.evaluate(

@@ -5,8 +5,12 @@ import {
 } from "node:http";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import type { TitleId } from "../../wire/ids.ts";
+import type { Attests } from "../fleet/attests.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner, PlanOutcome } from "../fleet/planner.ts";
+import type { Purges } from "../fleet/purges.ts";
+import { purgeViews } from "../fleet/stragglers.ts";
 import { boxes } from "../fleet/views.ts";
 import { type Assets, readAssets, sendAsset } from "./assets.ts";
 import { Door } from "./door.ts";
@@ -19,12 +23,17 @@ import { Tokens } from "./tokens.ts";
 
 export interface ApiOptions extends Sources, Deeds {
 	readonly fleet: Fleet;
+	readonly purges: Pick<Purges, "onChange">;
+	readonly attests: Pick<Attests, "onChange">;
 	readonly planner: Planner;
 	readonly log: Log;
 }
 
 /** Changes that the page shows. */
 const LATEST = 50;
+/** Titles that were taken back, and boxes that still have them, in a list of all; and of one title that is asked for. */
+const SOME = { titles: 50, boxes: 20 };
+const EVERY = { titles: 1, boxes: 100_000 };
 
 /** The operator's page and its JSON, on loopback and behind a token. */
 export class Api {
@@ -47,6 +56,7 @@ export class Api {
 		assets: Assets,
 	) {
 		const { operator, database, audit, fleet, planner, log } = options;
+		const { purges, attests } = options;
 		this.log = log;
 		this.assets = assets;
 		const { host } = operator.config.api;
@@ -57,12 +67,15 @@ export class Api {
 			boxes: () => boxes(database),
 			titles: () => titles(options),
 			keys: () => keys(options),
+			purges: (title?: TitleId) =>
+				purgeViews(database, title ? EVERY : SOME, title),
 		};
 		this.live = new Live(
 			[
 				{ name: "overview", read: async () => [await views.overview()] },
 				{ name: "boxes", read: views.boxes },
 				{ name: "titles", read: views.titles },
+				{ name: "purges", read: () => views.purges() },
 				{ name: "changes", read: () => audit.entries(LATEST) },
 			],
 			log,
@@ -71,6 +84,8 @@ export class Api {
 		this.stop = [
 			fleet.onChange(() => this.live.touch()),
 			audit.onEntry(() => this.live.touch()),
+			purges.onChange(() => this.live.touch()),
+			attests.onChange(() => this.live.touch()),
 			planner.onPlan((outcome: PlanOutcome) => {
 				missing = outcome.missing;
 				this.live.touch();

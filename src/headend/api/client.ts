@@ -5,15 +5,16 @@ import { SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { isLocked } from "../../store/lock.ts";
 import type { CommandBody } from "../../wire/command.ts";
-import type { BoxId } from "../../wire/ids.ts";
+import type { BoxId, TitleId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import type { Response as Answer } from "../../wire/reports.ts";
 import type { Entry } from "../audit.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
+import type { PurgeView } from "../fleet/stragglers.ts";
 import type { BoxView } from "../fleet/views.ts";
 import { type OperatorConfig, readConfig } from "../operator/config.ts";
 import { errorReply } from "./reply.ts";
-import type { KeysView } from "./show.ts";
+import type { KeysView, TitleView } from "./show.ts";
 import { apiToken, type Role } from "./tokens.ts";
 
 /** Longer than the headend waits for a box. */
@@ -61,6 +62,25 @@ export class HeadendClient {
 
 	async revoke(box: BoxId, why: string): Promise<void> {
 		await this.ask("POST", "revoke", { box, why }, PATIENCE);
+	}
+
+	/** Titles as the API lists them. */
+	titles(): Promise<TitleView[]> {
+		return this.ask("GET", "titles", undefined, PATIENCE);
+	}
+
+	/** Titles that are taken back, newest first; of one title with every box that still has it. */
+	purges(title?: TitleId): Promise<PurgeView[]> {
+		const query = title === undefined ? "" : `?title=${title}`;
+		return this.ask("GET", `purges${query}`, undefined, PATIENCE);
+	}
+
+	async purge(title: TitleId, why: string): Promise<void> {
+		await this.ask("POST", "purge", { title, why }, PATIENCE);
+	}
+
+	async giveBack(title: TitleId, why: string): Promise<void> {
+		await this.ask("POST", "purge/undo", { title, why }, PATIENCE);
 	}
 
 	plan(): Promise<PlanOutcome> {

@@ -27,6 +27,9 @@ export const SAFETY: Readonly<Record<string, string>> = {
 const STATUS: Partial<Record<ErrorCode, number>> = {
 	REQUEST_INVALID: 400,
 	BOX_UNKNOWN: 404,
+	TITLE_UNKNOWN: 404,
+	BOX_REVOKED: 409,
+	PURGE_LIMIT: 429,
 	BOX_SILENT: 504,
 	AUDIT_FAILED: 503,
 	INTERNAL_FAULT: 500,

@@ -3,7 +3,13 @@ import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
-import { type BoxId, boxId } from "../../wire/ids.ts";
+import {
+	type BoxId,
+	boxId,
+	isTitleId,
+	type TitleId,
+	titleId,
+} from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
 import { type Audit, type Change, reason } from "../audit.ts";
 import type { Planner } from "../fleet/planner.ts";
@@ -24,6 +30,10 @@ export interface Deeds {
 	readonly revoke: (box: BoxId, why?: string) => Promise<void>;
 	/** Takes up what was changed in keys/. Rejects with OPERATOR_INVALID, and then nothing changes. */
 	readonly takeKeys: () => Promise<void>;
+	/** Takes a title back. Rejects with REQUEST_INVALID when it is already, PURGE_LIMIT when no box would obey. */
+	readonly purge: (title: TitleId, why: string) => Promise<void>;
+	/** Gives it back. Rejects with TITLE_UNKNOWN, or REQUEST_INVALID when it is too late. */
+	readonly giveBack: (title: TitleId) => Promise<void>;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly audit: Audit;
@@ -57,6 +67,7 @@ const commandRequest = z.union([
 	}),
 ]);
 const revokeRequest = z.object({ box: boxId, why: z.optional(reason) });
+const purgeRequest = z.object({ title: titleId, why: reason });
 const backupRequest = z.object({
 	file: z.string().check(z.refine(isAbsolute, "must be an absolute path")),
 });
@@ -69,12 +80,13 @@ const tokenRequest = z.object({ name: tokenName, role: z.enum(ROLES) });
 export function routesOf(
 	views: Readonly<
 		Record<"overview" | "boxes" | "titles" | "keys", () => Promise<unknown>>
-	>,
+	> & { readonly purges: (title?: TitleId) => Promise<unknown> },
 	deeds: Deeds,
 	tokens: Tokens,
 	live: Live,
 ): Routes {
-	const { audit, planner, command, revoke, takeKeys, backup } = deeds;
+	const { audit, planner, command, revoke, purge, giveBack } = deeds;
+	const { takeKeys, backup } = deeds;
 	const changes = changesIn(audit);
 	return {
 		"/api/overview": { GET: reads(views.overview) },
@@ -123,6 +135,29 @@ export function routesOf(
 				({ what }) => ({ action: "keys", subject: what }),
 				async () => {
 					await takeKeys();
+					return { ok: true };
+				},
+			),
+		},
+		"/api/purges": {
+			GET: reads(({ query }) => views.purges(titleIn(query))),
+		},
+		"/api/purge": {
+			POST: changes(
+				purgeRequest,
+				({ title, why }) => ({ action: "purge", subject: title, why }),
+				async ({ title, why }) => {
+					await purge(title, why);
+					return { ok: true };
+				},
+			),
+		},
+		"/api/purge/undo": {
+			POST: changes(
+				purgeRequest,
+				({ title, why }) => ({ action: "purge-undo", subject: title, why }),
+				async ({ title }) => {
+					await giveBack(title);
 					return { ok: true };
 				},
 			),
@@ -200,4 +235,11 @@ function whole(query: URLSearchParams, name: string): number | undefined {
 	if (text === null) return undefined;
 	if (/^\d{1,15}$/.test(text)) return Number(text);
 	throw new Refusal(400, "REQUEST_INVALID", `${name} must be a whole number`);
+}
+
+/** Undefined when none is asked for. Throws a Refusal. */
+function titleIn(query: URLSearchParams): TitleId | undefined {
+	const text = query.get("title") ?? undefined;
+	if (text === undefined || isTitleId(text)) return text;
+	throw new Refusal(400, "REQUEST_INVALID", "title must be a title's id");
 }

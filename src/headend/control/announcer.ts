@@ -12,7 +12,7 @@ export interface AnnouncerOptions {
 	readonly entries: () => readonly CatalogEntry[];
 	readonly revoked: () => Promise<readonly BoxId[]>;
 	/** Titles that are taken back, in the order in which they were. */
-	readonly purged: () => Promise<Bans["purged"]>;
+	readonly purged: () => Bans["purged"];
 	readonly policy: Announcement["policy"];
 	/** Tells members of the swarm, and the broker. */
 	readonly tellMembers: () => void;
@@ -64,7 +64,7 @@ export class Announcer {
 		for (const entry of wanted) await catalog.put(entry);
 		const revoked = [...(await this.options.revoked())];
 		this.shutOut = new Set(revoked);
-		const purged = await this.options.purged();
+		const purged = this.options.purged();
 		const { key, length } = catalog;
 		const changed = await heads.write({
 			announcement: { catalog: { key, length }, policy },

@@ -5,7 +5,8 @@ import { bad, good, type Result } from "../../base/result.ts";
 import type { Millis } from "../../base/units.ts";
 import { MqttSession, type Timing } from "../../control/client.ts";
 import type { BrokerAccess } from "../../control/connection.ts";
-import type { BoxId, Region } from "../../wire/ids.ts";
+import { attest, readAttestation } from "../../wire/attest.ts";
+import type { BoxId, NetworkId, Region } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import {
 	type Fill,
@@ -26,6 +27,7 @@ import {
 	parseTopic,
 	type Up,
 } from "../../wire/topics.ts";
+import type { Attested } from "../fleet/attests.ts";
 import { HEADEND } from "./broker.ts";
 
 /** What boxes say, read and checked. A box is only known to be the one that the broker lets write under its name. */
@@ -35,6 +37,10 @@ export interface DispatchHandlers {
 	onFill(box: BoxId, fill: Fill): Promise<void> | void;
 	onRequest(box: BoxId, request: Request): Promise<void> | void;
 	onResponse(box: BoxId, response: Response): Promise<void> | void;
+	/** Statements that the box itself signed, whoever brought them. */
+	onAttested(box: BoxId, attested: readonly Attested[]): Promise<void> | void;
+	/** A head that stands at the broker, unchecked. */
+	onHead(payload: Buffer): Promise<void> | void;
 }
 
 export type Retained = readonly [topic: string, payload: Buffer];
@@ -42,8 +48,13 @@ export type Retained = readonly [topic: string, payload: Buffer];
 export interface DispatchOptions extends BrokerAccess {
 	/** Tells headends at one broker apart. */
 	readonly name: string;
+	readonly network: NetworkId;
+	/** The region whose boxes are listened to, and whose head is. */
+	readonly region: Region;
 	/** Whether a box is the operator's; what others say is dropped. */
 	readonly knows: (box: BoxId) => boolean;
+	/** Whether a box is shut out; what it says is dropped. */
+	readonly isRevoked: (box: BoxId) => boolean;
 	/** All that is to stand at the broker, from the fleet database; asked for at every connection. */
 	readonly retained: () => Iterable<Retained> | AsyncIterable<Retained>;
 	readonly handlers: DispatchHandlers;
@@ -71,7 +82,7 @@ export class Dispatch {
 		this.ear = new MqttSession({
 			...options,
 			clientId: `${name}-up`,
-			subscriptions: [ALL_UP],
+			subscriptions: [ALL_UP, headTopic(options.region)],
 			onMessage: (topic, payload) => this.receive(topic, payload),
 		});
 		this.mouth = new MqttSession({
@@ -113,6 +124,12 @@ export class Dispatch {
 	/** Puts a signed head at the broker, or leaves it to `retained` while the broker is away. Rejects when refused. */
 	head(region: Region, envelope: Buffer): Promise<void> {
 		return this.retain(headTopic(region), envelope);
+	}
+
+	/** Leaves nothing at the broker of what was told to a box. Rejects when refused. */
+	async forget(box: BoxId): Promise<void> {
+		this.live.delete(box);
+		await this.retain(downTopic(box, "desired"), Buffer.alloc(0));
 	}
 
 	/**
@@ -157,12 +174,26 @@ export class Dispatch {
 
 	private async receive(topic: string, payload: Buffer): Promise<void> {
 		const address = parseTopic(topic);
+		// Somebody cleared the topic.
+		if (payload.length === 0) return;
+		if (address?.to === "region")
+			return await this.options.handlers.onHead(payload);
 		if (address?.to !== "headend") return this.drop("wrong-topic", topic);
 		const { box, kind } = address;
-		const taken = this.options.knows(box)
-			? await this.take(box, kind, payload)
-			: bad("unknown-box");
+		const taken = await this.takeFrom(box, kind, payload);
 		if (!taken.ok) this.drop(taken.reason, `${topic} ${taken.detail}`);
+	}
+
+	/** The guards, one after the other. */
+	private async takeFrom(
+		box: BoxId,
+		kind: Up,
+		payload: Buffer,
+	): Promise<Result<unknown>> {
+		const { knows, isRevoked } = this.options;
+		if (!knows(box)) return bad("unknown-box");
+		if (isRevoked(box)) return bad("revoked");
+		return await this.take(box, kind, payload);
 	}
 
 	private async take(
@@ -182,6 +213,8 @@ export class Dispatch {
 				return read(request, payload, (it) => handlers.onRequest(box, it));
 			case "response":
 				return read(response, payload, (it) => handlers.onResponse(box, it));
+			case "attest":
+				return this.takeAttested(box, payload);
 			default:
 				return kind satisfies never;
 		}
@@ -195,12 +228,30 @@ export class Dispatch {
 		if (!parsed.ok) return parsed;
 		const said = parsed.value;
 		if (said.box !== box) return bad("wrong-box", said.box);
+		if (said.region !== this.options.region)
+			return bad("wrong-region", said.region);
 		const live = this.live.get(box);
 		if (said.online) this.live.set(box, said);
 		else if (live !== undefined && !endsIt(said, live))
 			return bad("late-will", `session ${said.session}`);
 		else this.live.delete(box);
 		await this.options.handlers.onState(box, said);
+		return good(true);
+	}
+
+	private async takeAttested(
+		box: BoxId,
+		payload: Buffer,
+	): Promise<Result<unknown>> {
+		const parsed = parseMessage(attest, payload);
+		if (!parsed.ok) return parsed;
+		const attested: Attested[] = [];
+		for (const signed of parsed.value) {
+			const read = readAttestation(signed, this.options.network, box);
+			if (!read.ok) return read;
+			attested.push({ ...signed, said: read.value });
+		}
+		await this.options.handlers.onAttested(box, attested);
 		return good(true);
 	}
 

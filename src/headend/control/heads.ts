@@ -86,6 +86,11 @@ export class HeadWriter {
 		};
 	}
 
+	/** The last statement about bans of this epoch. */
+	get banned(): Bans | undefined {
+		return this.bans?.said;
+	}
+
 	get bytes(): Buffer | undefined {
 		return this.head && encodeMessage(this.head);
 	}

@@ -143,7 +143,7 @@ export class Fleet {
 		);
 	}
 
-	/** Shuts a box out of plans; the head tells the boxes. The first reason stays. False when no such box was ever seen or issued. */
+	/** Shuts a box out of plans and forgets what it was told; the head tells the boxes. The first reason stays. False when no such box was ever issued. */
 	async revoke(box: BoxId, why?: string): Promise<boolean> {
 		await this.flush();
 		const issued = await this.issued(box);
@@ -154,6 +154,7 @@ export class Fleet {
 			WHERE id = $1`,
 			[box, this.now(), why ?? null],
 		);
+		await this.database.query("DELETE FROM placements WHERE box = $1", [box]);
 		this.tell([box]);
 		return true;
 	}

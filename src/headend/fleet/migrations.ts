@@ -120,4 +120,34 @@ CREATE TRIGGER audit_outcomes_stay BEFORE UPDATE ON audit_outcomes FOR EACH ROW 
 ALTER TABLE placements ADD COLUMN key_serial bigint NOT NULL DEFAULT 0;
 ALTER TABLE holders ADD COLUMN key_serial bigint NOT NULL DEFAULT 0;
 `,
+	`
+-- Titles that were taken back. One that was given back stays, so that nobody who missed that takes it back once more.
+CREATE TABLE purges (
+	title text PRIMARY KEY,
+	-- What it was called.
+	name text,
+	asset_id text,
+	at bigint NOT NULL,
+	why text,
+	countermanded_at bigint,
+	-- When its key and files were removed here.
+	removed_at bigint
+);
+
+-- What each box says, signed, of the titles that were taken back: of the order made at ordered.
+CREATE TABLE attests (
+	title text NOT NULL,
+	box text NOT NULL REFERENCES boxes(id),
+	ordered bigint NOT NULL,
+	state text NOT NULL,
+	-- When it first said that nothing is left; a box that says otherwise later has it again.
+	deleted_at bigint,
+	-- By the box's clock, and by the headend's.
+	at bigint NOT NULL,
+	received_at bigint NOT NULL,
+	payload text NOT NULL,
+	signature text NOT NULL,
+	PRIMARY KEY (title, box)
+);
+`,
 ];

@@ -8,6 +8,9 @@ import type { Database, Statements } from "./database.ts";
 
 /** Rows that are written with one statement: some megabytes of JSON. */
 const BATCH = 50;
+/** A box that is not shut out. */
+const WELCOME =
+	"NOT EXISTS (SELECT 1 FROM boxes WHERE id = box AND revoked_at IS NOT NULL)";
 
 /** What a box was told last. */
 export interface Told {
@@ -60,10 +63,10 @@ export class Wishes {
 		return new Map(rows.map((row) => [row.title, whole<Table>(row)]));
 	}
 
-	/** By box, without the envelopes. */
+	/** By box, without the envelopes. Nothing is told to those that are shut out. */
 	async told(): Promise<ReadonlyMap<BoxId, Omit<Told, "envelope">>> {
 		const { rows } = await this.database.query<Omit<Told, "envelope">>(
-			`SELECT ${TOLD} FROM placements`,
+			`SELECT ${TOLD} FROM placements WHERE ${WELCOME}`,
 		);
 		return new Map(rows.map((row) => [row.box, row]));
 	}
@@ -80,7 +83,7 @@ export class Wishes {
 	/** Some of what boxes were told in this epoch, signed by earlier keys than this one. */
 	async oldTold(epoch: number, keySerial: number): Promise<Told[]> {
 		const { rows } = await this.database.query<Row<Told>>(
-			`SELECT ${TOLD}, envelope FROM placements WHERE epoch = $1 AND key_serial < $2 ORDER BY box LIMIT $3`,
+			`SELECT ${TOLD}, envelope FROM placements WHERE epoch = $1 AND key_serial < $2 AND ${WELCOME} ORDER BY box LIMIT $3`,
 			[epoch, keySerial, BATCH],
 		);
 		return rows.map((row) => whole<Told>(row));
@@ -90,7 +93,7 @@ export class Wishes {
 	async countOld(keySerial: number): Promise<number> {
 		const { rows } = await this.database.query<{ old: number }>(
 			`SELECT ((SELECT count(*) FROM holders WHERE key_serial < $1)
-				+ (SELECT count(*) FROM placements WHERE key_serial < $1))::integer AS old`,
+				+ (SELECT count(*) FROM placements WHERE key_serial < $1 AND ${WELCOME}))::integer AS old`,
 			[keySerial],
 		);
 		return rows[0]?.old ?? 0;
@@ -112,7 +115,7 @@ export class Wishes {
 		const { rows } = await this.database.query<
 			Row<Pick<Told, "box" | "envelope">>
 		>(
-			"SELECT box, envelope FROM placements WHERE epoch = $1 AND box > $2 ORDER BY box LIMIT $3",
+			`SELECT box, envelope FROM placements WHERE epoch = $1 AND box > $2 AND ${WELCOME} ORDER BY box LIMIT $3`,
 			[epoch, after, BATCH],
 		);
 		return rows.map(({ box, envelope }) => [box, Buffer.from(envelope)]);

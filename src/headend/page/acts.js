@@ -10,7 +10,8 @@ export async function learnRole() {
 	document.getElementById("me").textContent =
 		name === role ? name : `${name}, ${role}`;
 	document.getElementById("plan").hidden = !acting;
-	document.getElementById("boxes-act").hidden = !acting;
+	for (const column of ["boxes-act", "titles-act", "purges-act"])
+		document.getElementById(column).hidden = !acting;
 }
 
 export function mayAct() {
@@ -44,14 +45,23 @@ export function listen() {
 	document
 		.getElementById("plan")
 		.addEventListener("click", () => act("plan", {}));
-	const dialog = document.getElementById("shut");
+	confirmed("boxes", "shut", (box, why) => act("revoke", { box, why }));
+	confirmed("titles", "take", (title, why) => act("purge", { title, why }));
+	confirmed("purges", "give", (title, why) =>
+		act("purge/undo", { title, why }),
+	);
+}
+
+/** A button in a table that asks why, in a dialog, before it does something. */
+function confirmed(table, name, deed) {
+	const dialog = document.getElementById(name);
 	const why = dialog.querySelector("input");
-	let box;
-	document.getElementById("boxes").addEventListener("click", (event) => {
+	let subject;
+	document.getElementById(table).addEventListener("click", (event) => {
 		const button = event.target.closest("button.act");
 		if (button === null) return;
-		box = button.dataset.box;
-		dialog.querySelector("b").textContent = button.dataset.serial;
+		subject = button.dataset.subject;
+		dialog.querySelector("b").textContent = button.dataset.name;
 		why.value = "";
 		dialog.returnValue = "";
 		dialog.showModal();
@@ -60,7 +70,6 @@ export function listen() {
 		.querySelector("button[type=button]")
 		.addEventListener("click", () => dialog.close());
 	dialog.addEventListener("close", async () => {
-		if (dialog.returnValue === "shut")
-			await act("revoke", { box, why: why.value });
+		if (dialog.returnValue === "yes") await deed(subject, why.value);
 	});
 }

@@ -3,6 +3,7 @@ import { onChoice, showBoxes } from "./boxes.js";
 import { showChanges } from "./changes.js";
 import { showFigures } from "./figures.js";
 import { plural } from "./format.js";
+import { showPurges } from "./purges.js";
 import { showTitles } from "./titles.js";
 
 /** What the headend last said, by kind of news and id. */
@@ -10,6 +11,7 @@ const news = {
 	overview: new Map(),
 	boxes: new Map(),
 	titles: new Map(),
+	purges: new Map(),
 	changes: new Map(),
 };
 let drawing = false;
@@ -37,6 +39,7 @@ function draw() {
 		showAlarm(overview);
 		showFigures(document.getElementById("figures"), overview, titles);
 		showTitles(titles, overview.copies);
+		showPurges([...news.purges.values()]);
 		showBoxes(
 			[...news.boxes.values()].toSorted(
 				(a, b) =>

@@ -213,8 +213,8 @@ function shutter({ id, serial, revoked }) {
 	if (revoked) return [];
 	const attributes = {
 		type: "button",
-		"data-box": id,
-		"data-serial": serial,
+		"data-subject": id,
+		"data-name": serial,
 		"aria-label": `Shut out ${serial}`,
 	};
 	return [el("button.field.act", attributes, "Shut out…")];

@@ -1,3 +1,4 @@
+import { mayAct } from "./acts.js";
 import { bytes, el, keyed, meter, percent, plural } from "./format.js";
 
 /** One row for each title: how far it has spread. */
@@ -12,7 +13,7 @@ export function showTitles(titles, copies) {
 		rows.length === 0 ? "" : `${whole.length} of ${rows.length} in place`;
 	keyed(
 		document.getElementById("titles"),
-		rows.map((title) => ({ ...title, copies })),
+		rows.map((title) => ({ ...title, copies, acts: mayAct() })),
 		(title) => title.id,
 		row,
 	);
@@ -71,7 +72,19 @@ function row(title) {
 					),
 				]),
 		el("td", {}, el(`span.state.${tone}`, {}, words)),
+		...(title.acts ? [el("td.n", {}, taker(title))] : []),
 	);
+}
+
+/** The button that takes a title back. */
+function taker({ id, name }) {
+	const attributes = {
+		type: "button",
+		"data-subject": id,
+		"data-name": name,
+		"aria-label": `Take back ${name}`,
+	};
+	return el("button.field.act", attributes, "Take back…");
 }
 
 function details(title) {

@@ -21,6 +21,7 @@ import {
 	framesOf,
 	reportFaults,
 } from "./faults.ts";
+import { Limbo } from "./limbo.ts";
 import {
 	type Published,
 	type PublishOptions,
@@ -69,6 +70,7 @@ export class Ingest {
 	private readonly options: IngestOptions;
 	private readonly dir: string;
 	private readonly quiet: Millis;
+	private readonly limbo: Limbo;
 	private readonly watcher: FSWatcher;
 	private readonly entries = new Map<string, Entry>();
 	/** How many entries there have been. */
@@ -82,6 +84,7 @@ export class Ingest {
 	private constructor(options: IngestOptions) {
 		this.options = options;
 		this.dir = ingestDir(options);
+		this.limbo = new Limbo(options.operatorDir);
 		this.quiet = options.quiet ?? 5 * SECOND;
 		// Only the folder itself: one watch for every file of every title would exhaust the system's watches.
 		// Changes deeper down are found by looking again.
@@ -213,11 +216,13 @@ export class Ingest {
 			this.options.log.error(record, "a title record cannot be read");
 		const fingerprint = fingerprintOf(source);
 		const name = basename(await realpath(path));
-		return titles.some(
+		const isThere = titles.some(
 			(title) =>
 				title.source.fingerprint === fingerprint &&
 				basename(title.source.path) === name,
 		);
+		// What was taken back is not put on the shelf again of itself.
+		return isThere || (await this.limbo.holds(name, fingerprint));
 	}
 
 	private async report(

@@ -1,0 +1,64 @@
+import { describe } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import { SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import type { BrokerAccess } from "../../control/connection.ts";
+import { type BoxId, short } from "../../wire/ids.ts";
+import type { Dispatch } from "./dispatch.ts";
+import { endSession } from "./ending.ts";
+
+/** A broker that was away is tried again after so long. */
+const AGAIN: Millis = 30 * SECOND;
+
+export interface ExpulsionOptions {
+	readonly dispatch: Pick<Dispatch, "forget">;
+	readonly access: BrokerAccess;
+	/** Has the broker refuse whoever is shut out. */
+	readonly refuse: () => Promise<void>;
+	readonly log: Log;
+}
+
+/** Puts boxes that are shut out off the broker, when it can be reached. Invariant: `pending` holds those that may be on it yet. */
+export class Expulsion {
+	private readonly options: ExpulsionOptions;
+	private readonly pending = new Set<BoxId>();
+	private turn: Promise<void> = Promise.resolve();
+	private timer: NodeJS.Timeout | undefined;
+	private closed = false;
+
+	constructor(options: ExpulsionOptions) {
+		this.options = options;
+	}
+
+	/** Resolves when it was tried; never rejects. */
+	expel(boxes: readonly BoxId[]): Promise<void> {
+		for (const box of boxes) this.pending.add(box);
+		this.turn = this.turn.then(() => this.round());
+		return this.turn;
+	}
+
+	async close(): Promise<void> {
+		this.closed = true;
+		clearTimeout(this.timer);
+		await this.turn;
+	}
+
+	private async round(): Promise<void> {
+		if (this.closed || this.pending.size === 0) return;
+		const { dispatch, access, refuse, log } = this.options;
+		try {
+			// First: who is refused is not back at once.
+			await refuse();
+			for (const box of this.pending) {
+				await dispatch.forget(box);
+				await endSession(access, box);
+				this.pending.delete(box);
+				log.info({ box: short(box) }, "put off the broker");
+			}
+		} catch (error) {
+			log.warn({}, `boxes may be at the broker yet: ${describe(error)}`);
+			clearTimeout(this.timer);
+			this.timer = setTimeout(() => void this.expel([]), AGAIN).unref();
+		}
+	}
+}
