@@ -1,5 +1,6 @@
 import { describe, LarderError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import { DAY } from "../../base/time.ts";
 import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, short } from "../../wire/ids.ts";
 import type { KeyRequest } from "../../wire/reports.ts";
@@ -50,6 +51,7 @@ async function keyFor(
 			request: id,
 			title,
 			sealed: sealed.toString("base64"),
+			until: Date.now() + DAY,
 		};
 	} catch (error) {
 		if (error instanceof LarderError && error.code === "TITLE_UNKNOWN")
