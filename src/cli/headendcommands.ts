@@ -12,6 +12,7 @@ import { MAX_RANK } from "../wire/placement.ts";
 import { addAccessCommands } from "./accesscommands.ts";
 import { whole } from "./argument.ts";
 import { addBrokerCommands } from "./brokercommands.ts";
+import { addEntitleCommands } from "./entitlecommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
 import { print } from "./output.ts";
@@ -26,6 +27,7 @@ export function addHeadendCommands(program: Command): void {
 	addTitleCommands(program);
 	addFleetCommands(program);
 	addAccessCommands(program);
+	addEntitleCommands(program);
 	addBackupCommands(program);
 }
 

@@ -4,7 +4,7 @@ import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
-import { short } from "../wire/ids.ts";
+import { type BoxId, short } from "../wire/ids.ts";
 import { Api } from "./api/api.ts";
 import { backup } from "./backup/backup.ts";
 import { Attention } from "./control/attention.ts";
@@ -123,8 +123,8 @@ function openApi(
 	origin: OriginServer | undefined,
 	log: Log,
 ): ReturnType<typeof Api.start> {
-	const { operator, database, audit, fleet, shelf } = stores;
-	const { dispatch, commands, announcer } = lines;
+	const { operator, database, audit, entitlement, fleet, shelf } = stores;
+	const { dispatch, commands, announcer, recalls } = lines;
 	return Api.start({
 		operator,
 		database,
@@ -138,8 +138,20 @@ function openApi(
 			trouble: dispatch.trouble,
 		}),
 		command: (box, body) => {
-			if (lines.knows(box)) return commands.ask(box, body);
-			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
+			checkKnown(lines, box);
+			return commands.ask(box, body);
+		},
+		entitle: async (title, box, rule) => {
+			if (box !== undefined) checkKnown(lines, box);
+			const boxes = await entitlement.rule(title, box, rule);
+			// Who is away does not hold up the others; it is told when it is back.
+			void recalls.tell(boxes, title);
+			return boxes.length;
+		},
+		rules: () => entitlement.rules(),
+		forget: (box) => {
+			checkKnown(lines, box);
+			return entitlement.erase(box);
 		},
 		revoke: async (box, why) => {
 			if (!(await fleet.revoke(box, why)))
@@ -152,6 +164,11 @@ function openApi(
 		backup: (file) => backup(operator, file, database),
 		log,
 	});
+}
+
+function checkKnown(lines: Pick<Lines, "knows">, box: BoxId): void {
+	if (lines.knows(box)) return;
+	throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
 }
 
 /** Looks at even intervals who is there. Gives what ends it. */

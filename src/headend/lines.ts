@@ -5,9 +5,10 @@ import type { Swarm } from "../swarm/swarm.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import { Announcer } from "./control/announcer.ts";
-import { answerRequest } from "./control/answers.ts";
+import { Answers } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
+import { Recalls } from "./control/recalls.ts";
 import { openNode } from "./node.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { entryOf } from "./publish/titles.ts";
@@ -19,6 +20,7 @@ export interface Lines {
 	readonly dispatch: Dispatch;
 	readonly commands: Commands;
 	readonly announcer: Announcer;
+	readonly recalls: Recalls;
 	/** Whether a box is the operator's. */
 	knows(box: BoxId): boolean;
 }
@@ -29,7 +31,7 @@ export async function openLines(
 	parts: ServiceGroup,
 	log: Log,
 ): Promise<Lines> {
-	const { operator, fleet, heads, catalog, shelf } = stores;
+	const { operator, entitlement, fleet, heads, catalog, shelf } = stores;
 	const { dir, region, config } = operator;
 	const access = await headendAccess(operator);
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
@@ -37,22 +39,24 @@ export async function openLines(
 	const commands: Commands = new Commands(operator, (box, envelope, expiry) =>
 		dispatch.command(box, envelope, expiry),
 	);
+	const answers = new Answers({
+		...{ operator, entitlement, commands, isRevoked, log },
+	});
+	const recalls = new Recalls(entitlement, commands, log);
 	const dispatch: Dispatch = new Dispatch({
 		...access,
 		name: operator.network.slice(0, 16),
 		knows,
 		retained: () => retained(stores),
 		handlers: {
-			onState: (box, state) => fleet.recordState(box, state),
+			onState: (box, state) => {
+				fleet.recordState(box, state);
+				if (state.online) void recalls.remind(box);
+			},
 			onReported: (box, reported) => fleet.recordReported(box, reported),
 			onFill: (box, fill) => fleet.recordFill(box, fill),
 			onRequest: async (box, request) => {
-				if (request.kind === "key")
-					await answerRequest(
-						{ operator, commands, isRevoked, log },
-						box,
-						request,
-					);
+				if (request.kind === "key") await answers.take(box, request);
 			},
 			onResponse: (box, response) => {
 				if (!commands.answered(box, response))
@@ -83,7 +87,7 @@ export async function openLines(
 	parts.add("announcer", announcer);
 	parts.add("dispatch", dispatch);
 	parts.add("commands", commands);
-	return { dispatch, commands, announcer, knows };
+	return { dispatch, commands, announcer, recalls, knows };
 }
 
 /** All that is to stand at the broker. */

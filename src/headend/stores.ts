@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import { type CatalogWriter, openCatalogWriter } from "../logs/writer.ts";
 import { Audit } from "./audit.ts";
 import { HeadWriter } from "./control/heads.ts";
+import { Entitlement } from "./entitlement/entitlement.ts";
 import { type Database, openDatabase } from "./fleet/database.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { Wishes } from "./fleet/wishes.ts";
@@ -17,6 +18,7 @@ export interface Stores {
 	readonly operator: Operator;
 	readonly database: Database;
 	readonly audit: Audit;
+	readonly entitlement: Entitlement;
 	readonly fleet: Fleet;
 	readonly wishes: Wishes;
 	readonly shelf: TitleShelf;
@@ -24,7 +26,7 @@ export interface Stores {
 	readonly heads: HeadWriter;
 }
 
-/** Opens it, each part to be closed with the group. Throws OPERATOR_BUSY, OPERATOR_INVALID or STORE_UNUSABLE. */
+/** Opens it, each part to be closed with the group. Throws OPERATOR_BUSY, OPERATOR_INVALID, CONFIG_INVALID or STORE_UNUSABLE. */
 export async function openStores(
 	operator: Operator,
 	parts: ServiceGroup,
@@ -34,6 +36,10 @@ export async function openStores(
 	parts.add("lock", await lockOperator(dir));
 	const database = parts.add("database", await openDatabase(join(dir, "db")));
 	const audit = parts.add("audit", await Audit.open(database, log));
+	const entitlement = parts.add(
+		"entitlement",
+		await Entitlement.open(operator, database, log),
+	);
 	const issued = (box: Parameters<typeof readIssued>[1]) =>
 		readIssued(dir, box);
 	const fleet = parts.add("fleet", new Fleet({ database, issued, log }));
@@ -46,6 +52,7 @@ export async function openStores(
 		operator,
 		database,
 		audit,
+		entitlement,
 		fleet,
 		wishes: new Wishes(database, region),
 		shelf: parts.add("titles", await TitleShelf.open(dir, log)),

@@ -29,6 +29,8 @@ export async function apiRig(
 		readonly commands: [BoxId, CommandBody][];
 		readonly backups: string[];
 		readonly revoked: [BoxId, string | undefined][];
+		readonly entitled: Parameters<ApiOptions["entitle"]>[];
+		readonly forgotten: BoxId[];
 		/** With the operator's token unless other headers are given. */
 		ask(
 			method: string,
@@ -57,6 +59,8 @@ export async function apiRig(
 	const commands: [BoxId, CommandBody][] = [];
 	const backups: string[] = [];
 	const revoked: [BoxId, string | undefined][] = [];
+	const entitled: Parameters<ApiOptions["entitle"]>[] = [];
+	const forgotten: BoxId[] = [];
 	const options: ApiOptions = {
 		operator: {
 			...it.operator,
@@ -78,6 +82,15 @@ export async function apiRig(
 		revoke: async (box, why) => {
 			revoked.push([box, why]);
 			await it.fleet.revoke(box, why);
+		},
+		entitle: async (...rule) => {
+			entitled.push(rule);
+			return 2;
+		},
+		rules: async () => [],
+		forget: async (box) => {
+			forgotten.push(box);
+			return 3;
 		},
 		backup: async (file) => void backups.push(file),
 		log,
@@ -126,6 +139,8 @@ export async function apiRig(
 		commands,
 		backups,
 		revoked,
+		entitled,
+		forgotten,
 		ask,
 		post: (path, body, headers = {}) =>
 			ask(

@@ -5,14 +5,17 @@ import { SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { isLocked } from "../../store/lock.ts";
 import type { CommandBody } from "../../wire/command.ts";
-import type { BoxId } from "../../wire/ids.ts";
+import type { BoxId, TitleId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import type { Response as Answer } from "../../wire/reports.ts";
 import type { Entry } from "../audit.ts";
+import type { Rule } from "../entitlement/policy.ts";
+import type { RuleView } from "../entitlement/rules.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
 import type { BoxView } from "../fleet/views.ts";
 import { type OperatorConfig, readConfig } from "../operator/config.ts";
 import { errorReply } from "./reply.ts";
+import type { TitleView } from "./show.ts";
 import { apiToken, type Role } from "./tokens.ts";
 
 /** Longer than the headend waits for a box. */
@@ -60,6 +63,42 @@ export class HeadendClient {
 
 	async revoke(box: BoxId, why: string): Promise<void> {
 		await this.ask("POST", "revoke", { box, why }, PATIENCE);
+	}
+
+	titles(): Promise<TitleView[]> {
+		return this.ask("GET", "titles", undefined, PATIENCE);
+	}
+
+	/** Makes or takes away a rule about who may play a title; gives how many boxes are told to forget its key. */
+	async entitle(
+		rule: Rule | "unset",
+		title: TitleId,
+		box: BoxId | undefined,
+		why: string | undefined,
+	): Promise<number> {
+		const body = { rule, title, box, why };
+		const done = await this.ask<{ readonly told: number }>(
+			"POST",
+			"entitle",
+			body,
+			PATIENCE,
+		);
+		return done.told;
+	}
+
+	rules(): Promise<RuleView[]> {
+		return this.ask("GET", "entitlements", undefined, PATIENCE);
+	}
+
+	/** Erases what a box was given keys for; gives how many records there were. */
+	async forget(box: BoxId, why: string | undefined): Promise<number> {
+		const done = await this.ask<{ readonly erased: number }>(
+			"POST",
+			"forget",
+			{ box, why },
+			PATIENCE,
+		);
+		return done.erased;
 	}
 
 	plan(): Promise<PlanOutcome> {
