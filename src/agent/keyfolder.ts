@@ -10,9 +10,9 @@ import { join } from "node:path";
 import { systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { Turns } from "../store/turns.ts";
-import { isTitleId, short, type TitleId } from "../wire/ids.ts";
+import { isTitleId, type TitleId } from "../wire/ids.ts";
 
-/** Leases on disk, as they came: signed by the operator, their keys sealed to this box. One file for each title. */
+/** Leases on disk, signed by the operator, their keys sealed to this box. One file for each title. */
 export class KeyFolder {
 	private readonly folder: string;
 	private readonly log: Log;
@@ -29,22 +29,23 @@ export class KeyFolder {
 			return await readFile(join(this.folder, id));
 		} catch (error) {
 			if (systemCode(error) !== "ENOENT")
-				this.log.warn({ err: error, title: short(id) }, "a key was not read");
+				this.log.warn({ err: error }, "a key was not read");
 			return undefined;
 		}
 	}
 
-	/** Nobody needs to wait for the disk: after a restart the key is asked for again. */
-	keep(id: TitleId, bytes: Buffer): void {
-		const kept = this.turns.run(id, async () => {
-			await mkdir(this.folder, { recursive: true, mode: 0o700 });
-			const part = join(this.folder, `${id}.part`);
-			await writeFile(part, bytes, { mode: 0o600 });
-			await rename(part, join(this.folder, id));
-		});
-		kept.catch((error: unknown) => {
-			this.log.warn({ err: error, title: short(id) }, "a key was not kept");
-		});
+	/** Resolves when it is there, or the disk has refused. */
+	async keep(id: TitleId, bytes: Buffer): Promise<void> {
+		try {
+			await this.turns.run(id, async () => {
+				await mkdir(this.folder, { recursive: true, mode: 0o700 });
+				const part = join(this.folder, `${id}.part`);
+				await writeFile(part, bytes, { mode: 0o600 });
+				await rename(part, join(this.folder, id));
+			});
+		} catch (error) {
+			this.log.warn({ err: error }, "a key was not kept");
+		}
 	}
 
 	/** Rejects with what the disk says. */

@@ -6,9 +6,9 @@ import type { TitleCipher } from "../content/cipher.ts";
 import { commitmentOf } from "../content/hash.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { Identity } from "../control/verify.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import { KeyFolder } from "./keyfolder.ts";
-import { type KeyLease, readKeyLease } from "./keylease.ts";
+import { decodeKeyLease, type KeyLease, readKeyLease } from "./keylease.ts";
 import { OpenKey } from "./openkey.ts";
 import type { Vault } from "./vault.ts";
 
@@ -24,19 +24,21 @@ export interface TitleKeysOptions {
 }
 
 /**
- * Title keys of this box, each leased for a while and in memory only while its title is open.
- * Invariant: `open` keys, those on their way included, are in `inUse`, so that `forget` reaches them all.
+ * Title keys of this box, each leased for a while and opened only while its title is.
+ * Invariants: open keys, those on their way included, are in `inUse`, so that `forget` reaches them all. A lease that was
+ * looked at is in `leases` until it is over: read from the disk again, it would forget how much of it has gone by.
  */
 export class TitleKeys implements Keys {
 	private readonly options: TitleKeysOptions;
 	private readonly folder: KeyFolder;
 	private readonly inUse = new Set<OpenKey>();
+	private readonly leases = new Map<TitleId, KeyLease>();
 	private readonly sweeper: NodeJS.Timeout;
 
 	constructor(options: TitleKeysOptions) {
 		this.options = options;
 		this.folder = new KeyFolder(options.folder, options.log);
-		this.sweeper = setInterval(() => this.sweep(), HOUR).unref();
+		this.sweeper = setInterval(() => void this.sweep(), HOUR).unref();
 	}
 
 	async open(
@@ -49,19 +51,23 @@ export class TitleKeys implements Keys {
 		const key: OpenKey = new OpenKey(id, () => this.renew(key, manifest));
 		this.inUse.add(key);
 		key.ended.addEventListener("abort", () => this.inUse.delete(key));
-		const kept = await this.folder.read(id);
-		const lease = kept && readKeyLease(kept, id, this.options.identity);
+		let isOver = false;
 		try {
-			const cipher = lease?.ok && this.unseal(lease.value, await manifest);
-			if (lease?.ok && cipher) key.take(lease.value, cipher);
+			const lease = this.leases.get(id) ?? (await this.load(id));
+			isOver = lease === "ended" || lease?.left === 0;
+			const counts =
+				typeof lease === "object" &&
+				lease.left > 0 &&
+				lease.counts(this.options.identity);
+			const cipher = counts && this.unseal(lease, await manifest);
+			if (counts && cipher) key.take(lease, cipher);
 			else await this.fetch(key, manifest, signal);
 			key.ended.throwIfAborted();
 			return key;
 		} catch (cause) {
 			key.close();
-			const isOver = lease?.ok === false && lease.reason === "ended";
 			if (!isOver || !has(cause, "TITLE_KEY_UNAVAILABLE")) throw cause;
-			const what = `the time for which this box may play ${short(id)} is over`;
+			const what = "the time for which this box may play the title is over";
 			throw new LarderError("TITLE_KEY_EXPIRED", what, { cause });
 		}
 	}
@@ -74,16 +80,28 @@ export class TitleKeys implements Keys {
 		id: TitleId,
 		why: Error = new LarderError(
 			"TITLE_KEY_DENIED",
-			`the operator took the key of ${short(id)} back`,
+			"the operator took the title's key back",
 		),
 	): Promise<void> {
 		for (const key of this.inUse) if (key.id === id) key.end(why);
+		this.leases.delete(id);
 		await this.folder.remove(id);
 	}
 
-	close(): void {
+	/** How much of each lease has gone by is on disk, as far as it lets us. */
+	async close(): Promise<void> {
 		clearInterval(this.sweeper);
 		for (const key of this.inUse) key.close();
+		await this.keepAll();
+	}
+
+	private async load(id: TitleId): Promise<KeyLease | "ended" | undefined> {
+		const kept = await this.folder.read(id);
+		if (kept === undefined) return undefined;
+		const read = decodeKeyLease(kept, id, this.options.identity);
+		if (!read.ok) return read.reason === "ended" ? "ended" : undefined;
+		this.leases.set(id, read.value);
+		return read.value;
 	}
 
 	private async fetch(
@@ -99,11 +117,14 @@ export class TitleKeys implements Keys {
 		if (!lease.ok || !cipher)
 			throw new LarderError(
 				"TITLE_KEY_UNAVAILABLE",
-				`the key that came for ${short(id)} is not this title's`,
+				"the key that came is not this title's",
 				lease.ok ? {} : { cause: new Error(lease.reason) },
 			);
 		key.take(lease.value, cipher);
-		if (!ended.aborted) this.folder.keep(id, bytes);
+		if (ended.aborted) return;
+		this.leases.set(id, lease.value);
+		// Nobody needs to wait for the disk: after a restart the key is asked for again.
+		void this.folder.keep(id, lease.value.encode());
 	}
 
 	/** The film goes on meanwhile, and after a failure until its lease ends; only a denial ends it at once. */
@@ -112,15 +133,14 @@ export class TitleKeys implements Keys {
 		manifest: Promise<Manifest>,
 	): Promise<void> {
 		const { log } = this.options;
-		const title = short(key.id);
 		try {
 			await this.fetch(key, manifest, key.ended);
 		} catch (error) {
 			if (key.ended.aborted) return;
-			log.debug({ title, error: describe(error) }, "a key was not renewed");
+			log.debug({ error: describe(error) }, "a key was not renewed");
 			if (!has(error, "TITLE_KEY_DENIED")) return;
 			await this.forget(key.id, error).catch((error: unknown) => {
-				log.error({ err: error, title }, "a key was not removed");
+				log.error({ err: error }, "a key was not removed");
 			});
 		}
 	}
@@ -135,13 +155,26 @@ export class TitleKeys implements Keys {
 		return { key, nonce: Buffer.from(cipher.nonce, "hex") };
 	}
 
-	private sweep(): void {
+	/** What is over only tells what was watched. */
+	private async sweep(): Promise<void> {
 		const { identity, log } = this.options;
-		this.folder
-			.sweep((id, bytes) => readKeyLease(bytes, id, identity).ok)
-			.catch((error: unknown) => {
-				log.warn({ err: error }, "old keys were not removed");
-			});
+		for (const [id, { left }] of this.leases)
+			if (left === 0) this.leases.delete(id);
+		try {
+			await this.keepAll();
+			await this.folder.sweep(
+				(id, bytes) => decodeKeyLease(bytes, id, identity).ok,
+			);
+		} catch (error) {
+			log.warn({ err: error }, "old keys were not removed");
+		}
+	}
+
+	private async keepAll(): Promise<void> {
+		const kept = [...this.leases].map(([id, lease]) =>
+			this.folder.keep(id, lease.encode()),
+		);
+		await Promise.all(kept);
 	}
 }
 

@@ -3,7 +3,7 @@ import { LarderError } from "../base/errors.ts";
 import { MINUTE, monotonic, SECOND } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
 import { applyCipher, type TitleCipher } from "../content/cipher.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import type { KeyLease } from "./keylease.ts";
 
 /** A lease is looked at this often at least: a clock may be put right while a film stands still. */
@@ -66,7 +66,7 @@ export class OpenKey implements TitleKey {
 		this.end(
 			new LarderError(
 				"TITLE_KEY_EXPIRED",
-				`the time for which this box may play ${short(this.id)} is over`,
+				"the time for which this box may play the title is over",
 			),
 		);
 	}

@@ -6,10 +6,18 @@ const START = 1_000 * HOUR;
 const LIFE = 24 * HOUR;
 
 /** A lease of a day, and the two clocks of the box that has it. */
-function lease({ now = START, random = 0 } = {}) {
+function lease({ now = START, random = 0, elapsed = 0 } = {}) {
 	const time = { now, monotonic: 5 };
+	const signed = { payload: "", signature: "" };
+	const purpose = "placement" as const;
 	const it = new KeyLease(
-		{ sealed: Buffer.alloc(0), issuedAt: START, until: START + LIFE },
+		{
+			envelope: { v: 1, purpose, ...signed, grant: signed },
+			sealed: Buffer.alloc(0),
+			issuedAt: START,
+			until: START + LIFE,
+		},
+		elapsed,
 		{ now: () => time.now },
 		() => time.monotonic,
 		() => random,
@@ -55,6 +63,12 @@ t.test("a clock that is put back extends nothing", async (t) => {
 	t.equal(it.left, 0);
 });
 
+t.test("nor one that is put back after the lease was taken up", async (t) => {
+	const { it, time } = lease({ now: START + 17 * HOUR });
+	time.now = 0;
+	t.equal(it.left, 7 * HOUR);
+});
+
 t.test("a clock that is not known cuts nothing", async (t) => {
 	const { it, time, pass } = lease({ now: 0 });
 	t.equal(it.left, LIFE, "it is at least as late as the lease says");
@@ -62,4 +76,12 @@ t.test("a clock that is not known cuts nothing", async (t) => {
 	t.equal(it.left, LIFE - HOUR);
 	time.now = START + 2 * HOUR;
 	t.equal(it.left, LIFE - 2 * HOUR, "once it is known, it counts");
+});
+
+t.test("what went by before a restart still has", async (t) => {
+	const { it, pass } = lease({ now: 0, elapsed: 20 * HOUR });
+	t.equal(it.left, 4 * HOUR);
+	pass(HOUR);
+	const { elapsed } = JSON.parse(it.encode().toString());
+	t.equal(elapsed, 21 * HOUR);
 });
