@@ -3,7 +3,7 @@ import { SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { Manifest } from "../../content/manifest.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
 import type {
 	Catalog,
@@ -99,7 +99,7 @@ export class TitleLibrary implements Library {
 
 	private async start(id: TitleId): Promise<Stream> {
 		const { neighbours, catalog, isPurged } = this.ports;
-		if (isPurged(id)) throw unknown(id, "the operator has taken it back");
+		if (isPurged(id)) throw unknown("the operator has taken it back");
 		const { startLimit = START_LIMIT } = this.ports;
 		const limit = AbortSignal.timeout(startLimit);
 		const signal = AbortSignal.any([limit, this.closing.signal]);
@@ -124,9 +124,9 @@ export class TitleLibrary implements Library {
 			if (stream !== undefined) stream.close();
 			else unwatch();
 			if (isUnavailable(error) && !(await catalog.get(id)))
-				throw unknown(id, "it is not in the catalog", error);
+				throw unknown("it is not in the catalog", error);
 			if (!limit.aborted) throw error;
-			const why = `${short(id)} could not be opened in ${startLimit / SECOND} s`;
+			const why = `it could not be opened in ${startLimit / SECOND} s`;
 			throw new LarderError("TITLE_UNAVAILABLE", why, { cause: error });
 		}
 	}
@@ -157,11 +157,10 @@ function isUnavailable(error: unknown): boolean {
 	return error instanceof LarderError && error.code === "TITLE_UNAVAILABLE";
 }
 
-function unknown(id: TitleId, why: string, cause?: unknown): LarderError {
-	const what = `title ${short(id)}: ${why}`;
+function unknown(why: string, cause?: unknown): LarderError {
 	return new LarderError(
 		"TITLE_UNKNOWN",
-		what,
+		why,
 		cause === undefined ? {} : { cause },
 	);
 }

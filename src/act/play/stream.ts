@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Log } from "../../base/log.ts";
 import { type Bytes, KiB, MiB } from "../../base/units.ts";
 import type { Manifest } from "../../content/manifest.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
 import type { BlockFetch, Fetcher } from "../fetch/fetcher.ts";
 import type { Ledger } from "../ledger.ts";
@@ -200,7 +200,7 @@ export class Stream implements OpenTitle {
 			}));
 		} catch (error) {
 			// A failing disk does not stop the film.
-			log.warn({ err: error, title: short(this.id) }, "a read failed");
+			log.warn({ err: error }, "a read failed");
 			return [];
 		}
 	}
