@@ -8,7 +8,13 @@ import { Fetcher } from "../src/act/fetch/fetcher.ts";
 import { type Progress, Reconciler } from "../src/act/fill/reconcile.ts";
 import { Ledger } from "../src/act/ledger.ts";
 import { TitleLibrary } from "../src/act/play/library.ts";
-import type { HolderBook, Keys, Origin, Store } from "../src/act/ports.ts";
+import type {
+	HolderBook,
+	Keys,
+	Origin,
+	Store,
+	TitleKey,
+} from "../src/act/ports.ts";
 import { Room } from "../src/act/room.ts";
 import { LarderError } from "../src/base/errors.ts";
 import { createLog, silent } from "../src/base/log.ts";
@@ -367,11 +373,26 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 
 function keysOf(titles: readonly TestTitle[]): Keys {
 	return {
-		cipher: async (id) => {
+		open: async (id) => {
 			const title = titles.find((candidate) => candidate.id === id);
-			if (title !== undefined) return title.cipher;
+			if (title !== undefined) return keyOf(title);
 			throw new LarderError("TITLE_KEY_DENIED", "not this box");
 		},
+	};
+}
+
+/** A key that lasts. */
+export function keyOf(
+	{ cipher }: TestTitle,
+	{ signal } = new AbortController(),
+): TitleKey {
+	return {
+		ended: signal,
+		decipher(offset, bytes) {
+			signal.throwIfAborted();
+			return applyCipher(cipher, offset, bytes);
+		},
+		close() {},
 	};
 }
 

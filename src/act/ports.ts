@@ -1,6 +1,5 @@
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { Bitfield } from "../content/bitfield.ts";
-import type { TitleCipher } from "../content/cipher.ts";
 import type { BlockRun, Geometry } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
@@ -140,17 +139,27 @@ export interface Origin {
 	): AsyncIterable<Buffer>;
 }
 
+/** A title's key in the hands of who plays the title. It is renewed by itself until it is closed. */
+export interface TitleKey {
+	/** Aborted with a LarderError when the key may be used no more: TITLE_KEY_EXPIRED, or TITLE_KEY_DENIED. */
+	readonly ended: AbortSignal;
+	/** Plaintext of bytes that lie at `offset` of the byte space. Throws as `ended` says. */
+	decipher(offset: Bytes, bytes: Uint8Array): Buffer;
+	/** Nobody plays the title any more. */
+	close(): void;
+}
+
 /** Title keys. */
 export interface Keys {
 	/**
 	 * Asks at once, while the manifest against which the key is checked may still be on its way.
-	 * Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE, or as `manifest` does.
+	 * Rejects with TITLE_KEY_DENIED, TITLE_KEY_EXPIRED or TITLE_KEY_UNAVAILABLE, or as `manifest` does.
 	 */
-	cipher(
+	open(
 		id: TitleId,
 		manifest: Promise<Manifest>,
 		signal: AbortSignal,
-	): Promise<TitleCipher>;
+	): Promise<TitleKey>;
 }
 
 export interface Catalog {
@@ -174,7 +183,8 @@ export interface OpenTitle {
 	readonly manifest: Manifest;
 	/**
 	 * Plaintext of bytes [offset, offset + length) of the byte space, in order, as soon as each block is verified.
-	 * Throws TITLE_UNAVAILABLE when a block cannot be had. Ending the iteration or the signal stops its fetches.
+	 * Throws TITLE_UNAVAILABLE when a block cannot be had, and TITLE_KEY_EXPIRED or TITLE_KEY_DENIED once the key may be
+	 * used no more. Ending the iteration or the signal stops its fetches.
 	 */
 	read(
 		offset: Bytes,
@@ -186,7 +196,7 @@ export interface OpenTitle {
 /** What the gateway serves from. */
 export interface Library {
 	titles(): Promise<readonly CatalogEntry[]>;
-	/** Throws TITLE_UNKNOWN, TITLE_KEY_DENIED, TITLE_KEY_UNAVAILABLE or TITLE_UNAVAILABLE. */
+	/** Throws TITLE_UNKNOWN, TITLE_KEY_DENIED, TITLE_KEY_EXPIRED, TITLE_KEY_UNAVAILABLE or TITLE_UNAVAILABLE. */
 	open(id: TitleId, signal: AbortSignal): Promise<OpenTitle>;
 	/** Where the bytes that players got in each of the last seconds came from, newest last. */
 	recent(): readonly SecondOfSources[];

@@ -2,7 +2,7 @@ import type { Log } from "../base/log.ts";
 import type { Bytes } from "../base/units.ts";
 import { shardFileBytes } from "../content/geometry.ts";
 import { planEviction, type TransientShard } from "../plan/evict.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import type { Store } from "./ports.ts";
 
 type Entry = Omit<TransientShard, "inUse">;
@@ -117,12 +117,9 @@ export class Room {
 	private async remove(title: TitleId, shard: number): Promise<void> {
 		try {
 			await this.store.removeShard(title, shard);
-			this.log.debug({ title: short(title), shard }, "evicted");
+			this.log.debug({ shard }, "evicted");
 		} catch (error) {
-			this.log.error(
-				{ err: error, title: short(title), shard },
-				"a shard was not evicted",
-			);
+			this.log.error({ err: error, shard }, "a shard was not evicted");
 		}
 	}
 

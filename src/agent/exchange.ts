@@ -15,6 +15,7 @@ import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
 import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
+import { fileVault } from "./vault.ts";
 
 /** What brings titles to this box and gives them to neighbours and players. */
 export type Exchange = Awaited<ReturnType<typeof openExchange>>;
@@ -69,12 +70,14 @@ export async function openExchange(
 		neighbours: () => swarm.neighbours.size,
 	});
 	parts.add("reporter", reporter);
-	const keys = new TitleKeys(
-		join(config.data, "keys"),
-		identity.keyPair,
-		(id, signal) => control.key(id, signal),
+	const keys = new TitleKeys({
+		folder: join(config.data, "keys"),
+		identity: { box: identity.boxId, region, trust },
+		vault: fileVault(identity.keyPair),
+		ask: (id, signal) => control.key(id, signal),
 		log,
-	);
+	});
+	parts.add("keys", keys);
 	const library = new TitleLibrary({
 		...common,
 		...{ fetcher, ledger, keys, catalog },

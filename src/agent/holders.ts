@@ -6,7 +6,7 @@ import type { Log } from "../base/log.ts";
 import { monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type Trust, unseal } from "../wire/envelope.ts";
-import { type BoxId, type Region, short, type TitleId } from "../wire/ids.ts";
+import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import { type HolderTable, holderTable } from "../wire/placement.ts";
 
 /** A table is looked for again after so long; it is a hint that changes with the placement. */
@@ -98,7 +98,7 @@ export class Holders implements HolderBook {
 			return bytes && this.read(id, bytes);
 		} catch (error) {
 			const { log } = this.options;
-			log.warn({ err: error, title: short(id) }, "a holder table was not read");
+			log.warn({ err: error }, "a holder table was not read");
 			return undefined;
 		}
 	}
@@ -131,7 +131,7 @@ export class Holders implements HolderBook {
 			return await source.holders(id, AbortSignal.timeout(PATIENCE));
 		} catch (error) {
 			const { log } = this.options;
-			log.debug({ err: error, title: short(id) }, "no holder table here");
+			log.debug({ err: error }, "no holder table here");
 			return undefined;
 		}
 	}
@@ -141,7 +141,7 @@ export class Holders implements HolderBook {
 		const read = unseal(bytes, "placement", holderTable, trust);
 		if (!read.ok) {
 			log.warn(
-				{ title: short(id), slug: read.reason, detail: read.detail },
+				{ slug: read.reason, detail: read.detail },
 				"holder table refused",
 			);
 			return undefined;
@@ -163,7 +163,7 @@ export class Holders implements HolderBook {
 			await writeFile(part, bytes, { mode: 0o600 });
 			await rename(part, this.path(id));
 		} catch (error) {
-			log.warn({ err: error, title: short(id) }, "a holder table was not kept");
+			log.warn({ err: error }, "a holder table was not kept");
 		}
 	}
 

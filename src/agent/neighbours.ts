@@ -11,6 +11,7 @@ import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Holders } from "./holders.ts";
 import type { Identity } from "./identity.ts";
+import { Later } from "./later.ts";
 
 export interface NeighbourhoodParts {
 	readonly config: Pick<Config, "data" | "swarm" | "rates">;
@@ -24,6 +25,8 @@ export interface NeighbourhoodParts {
 	readonly flow: Flow;
 	/** Whether a shard is placed on this box, or anything of the title. */
 	readonly isPlaced: IsShared;
+	/** When a shard is offered that policy wants offered later; for tests. */
+	readonly later?: ConstructorParameters<typeof Later>[1];
 	/** A member's stream, for the catalog to replicate on. */
 	readonly onMember: (stream: NoiseStream) => void;
 	readonly log: Log;
@@ -33,14 +36,19 @@ export interface NeighbourhoodParts {
 export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 	const { config, identity, store, control, flow, log } = parts;
 	const { swarm: settings, rates } = config;
+	const later = new Later((id, shard) => {
+		if (isShared(id, shard)) swarm.announce(id, shard);
+	}, parts.later);
+	noteAll(store, later);
 	// What is taken back is gone at once, and until a head says so, what was only watched is nobody else's business.
 	const isShared: IsShared = (id, shard) => {
 		const { purged, announcement } = control.standing;
 		if (purged.has(id)) return false;
-		const all = announcement?.policy.shareTransient === "now";
-		return all || parts.isPlaced(id, shard);
+		const sharing = announcement?.policy.shareTransient;
+		if (sharing === "now" || parts.isPlaced(id, shard)) return true;
+		return sharing === "later" && later.isDue(id, shard);
 	};
-	const swarm = await Swarm.open({
+	const swarm: Swarm = await Swarm.open({
 		keyPair: identity.keyPair,
 		networkSecret: identity.networkSecret,
 		membership: {
@@ -74,9 +82,19 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 		log,
 	});
 	store.onChange(({ title, shard }) => {
+		later.note(title, shard, store.hasAny(title, shard));
 		if (isShared(title, shard)) swarm.announce(title, shard);
 	});
 	return swarm;
+}
+
+function noteAll(store: ShardStore, later: Later): void {
+	for (const id of store.titles()) {
+		const inventory = store.inventory(id);
+		for (const shard of inventory?.held ?? []) later.note(id, shard, true);
+		for (const { shard } of inventory?.partial ?? [])
+			later.note(id, shard, true);
+	}
 }
 
 function offer(

@@ -1,5 +1,5 @@
 import { bad, good, type Result } from "../base/result.ts";
-import { HOUR, MINUTE, SECOND } from "../base/time.ts";
+import { parseSpan } from "../base/time.ts";
 import {
 	type Bytes,
 	type Millis,
@@ -154,18 +154,9 @@ export const rate: Reader<Rate> = (value) => {
 	return bytes === undefined || bytes === 0 ? takes : good(bytes);
 };
 
-const SPANS: Readonly<Record<string, Millis>> = {
-	ms: 1,
-	s: SECOND,
-	min: MINUTE,
-	h: HOUR,
-};
-
 export const span: Reader<Millis> = (value) => {
-	const [, number, unit = ""] =
-		/^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/.exec(String(value)) ?? [];
-	const scale = SPANS[unit];
-	return number === undefined || scale === undefined
+	const ms = parseSpan(String(value));
+	return ms === undefined
 		? wrong('takes a time such as "10 s", "500 ms" or "2 min"')
-		: good(Math.round(Number(number) * scale));
+		: good(ms);
 };

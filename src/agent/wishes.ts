@@ -82,10 +82,11 @@ export class Wishes implements ControlHandlers {
 	}
 
 	async order(order: Order): Promise<void> {
-		const { lease, attests, log } = await this.parts.promise;
+		const { keys, lease, attests, log } = await this.parts.promise;
 		if (order.kind === "log-level") log.level = order.level;
 		if (order.kind === "renew") await lease.renew();
 		if (order.kind === "attested") await attests.acknowledged(order.at);
+		if (order.kind === "key-revoked") await keys.forget(order.title);
 	}
 
 	private place(parts: WishParts, desired: Desired): void {

@@ -29,6 +29,8 @@ export const ERRORS = {
 	TITLE_UNKNOWN:
 		"Check the title id with `larder titles`, or publish the title.",
 	TITLE_KEY_DENIED: "The operator does not let this box play the title.",
+	TITLE_KEY_EXPIRED:
+		"The time for which this box may play the title is over and the control plane gave no more; check the broker, then play again.",
 	TITLE_KEY_UNAVAILABLE:
 		"The control plane did not answer; check the broker, then play again.",
 	TITLE_UNAVAILABLE:

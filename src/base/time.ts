@@ -6,6 +6,25 @@ export const MINUTE: Millis = 60 * SECOND;
 export const HOUR: Millis = 60 * MINUTE;
 export const DAY: Millis = 24 * HOUR;
 
+const SPANS: Readonly<Record<string, Millis>> = {
+	ms: 1,
+	s: SECOND,
+	min: MINUTE,
+	h: HOUR,
+	day: DAY,
+	days: DAY,
+};
+
+/** Reads `500 ms`, `10 s`, `2 min`, `24 h`, `30 days`; undefined when it is none of these. */
+export function parseSpan(text: string): Millis | undefined {
+	const [, number, unit = ""] =
+		/^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/.exec(text) ?? [];
+	const scale = SPANS[unit];
+	return number === undefined || scale === undefined
+		? undefined
+		: Math.round(Number(number) * scale);
+}
+
 /** Wall-clock milliseconds since 1970; a port so that pure code and tests choose the hour. */
 export type Clock = () => Millis;
 

@@ -5,13 +5,9 @@ import { formatBytes } from "../base/units.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import type { BoxView } from "../headend/fleet/views.ts";
 import { short } from "../wire/ids.ts";
+import { BOX, findBox } from "./find.ts";
 import { DIR } from "./folder.ts";
 import { formatSpan, print, printJson, table, tint } from "./output.ts";
-
-const BOX = [
-	"<box>",
-	"serial number, or the beginning of the id as `larder boxes` prints it",
-] as const;
 
 /** The commands that ask a running headend about its boxes. */
 export function addFleetCommands(program: Command): void {
@@ -99,22 +95,6 @@ export function addFleetCommands(program: Command): void {
 
 function plural(count: number, one: string, many: string): string {
 	return `${count} ${count === 1 ? one : many}`;
-}
-
-/** The box of that serial, or the only one whose id begins so. Throws BOX_UNKNOWN. */
-function findBox(boxes: readonly BoxView[], text: string): BoxView {
-	const bySerial = boxes.filter(({ serial }) => serial === text);
-	const byId = boxes.filter(({ id }) => id.startsWith(text.toLowerCase()));
-	const found = bySerial.length > 0 ? bySerial : byId;
-	const [box, other] = found;
-	if (box === undefined || text === "")
-		throw new LarderError("BOX_UNKNOWN", `no box has reported as "${text}"`);
-	if (other === undefined) return box;
-	const ids = found.slice(0, 5).map(({ id }) => short(id));
-	throw new LarderError(
-		"BOX_UNKNOWN",
-		`${found.length} boxes are "${text}" (${ids.join(", ")} …): give more of the id`,
-	);
 }
 
 function tableOfBoxes(boxes: readonly BoxView[], now: number): string[] {

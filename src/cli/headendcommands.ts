@@ -14,6 +14,7 @@ import { MAX_RANK } from "../wire/placement.ts";
 import { addAccessCommands } from "./accesscommands.ts";
 import { whole } from "./argument.ts";
 import { addBrokerCommands } from "./brokercommands.ts";
+import { addEntitleCommands } from "./entitlecommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
 import { addKeyCommands } from "./keycommands.ts";
@@ -32,6 +33,7 @@ export function addHeadendCommands(program: Command): void {
 	addPurgeCommand(program);
 	addAccessCommands(program);
 	addKeyCommands(program);
+	addEntitleCommands(program);
 	addBackupCommands(program);
 }
 

@@ -20,10 +20,7 @@ import { type KeyAnswer, KeyRequests } from "./requests.ts";
 import type { Identity } from "./verify.ts";
 
 /** A command for the agent to carry out; answers to key requests are not among them. */
-export type Order = Exclude<
-	CommandBody,
-	{ kind: "key" | "key-denied" | "issuance" }
->;
+export type Order = Exclude<CommandBody, KeyAnswer | { kind: "issuance" }>;
 
 export interface ControlHandlers {
 	/** A newer placement is in force. */
@@ -77,7 +74,7 @@ export class Control {
 			events: {
 				placement: (desired) => this.accepted(desired),
 				head: (head) => handlers.head(head),
-				command: (command) => this.command(command),
+				command: (...command) => this.command(...command),
 				refused: (refusal) => this.refused(refusal),
 			},
 		});
@@ -172,8 +169,8 @@ export class Control {
 		this.fills.set(levels);
 	}
 
-	/** Asks for a title's key, sealed to this box. Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE. */
-	key(title: TitleId, signal: AbortSignal): Promise<KeyAnswer> {
+	/** Asks for a title's key: the command that carries it, as it was signed. Rejects with TITLE_KEY_DENIED or TITLE_KEY_UNAVAILABLE. */
+	key(title: TitleId, signal: AbortSignal): Promise<Buffer> {
 		return this.keys.ask(title, signal);
 	}
 
@@ -232,9 +229,9 @@ export class Control {
 			this.log.debug({ id }, "an answer that nobody waits for");
 	}
 
-	private command({ id, body }: Command): void {
-		if (body.kind === "key" || body.kind === "key-denied") {
-			if (!this.keys.settle(body))
+	private command({ id, body }: Command, envelope: Buffer): void {
+		if ("request" in body) {
+			if (!this.keys.settle(body, envelope))
 				this.log.debug({ id }, "an answer that nobody waits for");
 			return;
 		}

@@ -22,7 +22,8 @@ export interface Refusal {
 export interface InboxEvents {
 	placement(desired: Desired): void;
 	head(standing: Standing): void;
-	command(command: Command): void;
+	/** @param envelope as it was signed */
+	command(command: Command, envelope: Buffer): void;
 	refused(refusal: Refusal): void;
 }
 
@@ -70,7 +71,7 @@ export class Inbox {
 				async (payload) => {
 					const taken = commands.take(payload);
 					this.judge("command", taken);
-					if (taken.ok && taken.value) events.command(taken.value);
+					if (taken.ok && taken.value) events.command(taken.value, payload);
 				},
 			],
 		]);

@@ -5,15 +5,21 @@ import type { Millis } from "../base/units.ts";
 import type { CommandBody } from "../wire/command.ts";
 import type { TitleId } from "../wire/ids.ts";
 
-/** The answer that carries a title key, sealed to the box. */
-export type KeyAnswer = Extract<CommandBody, { kind: "key" }>;
-type Answer = Extract<CommandBody, { kind: "key" | "key-denied" }>;
+/** The answers to a key request. */
+export type KeyAnswer = Extract<
+	CommandBody,
+	{ kind: "key" | "key-denied" | "key-undecided" }
+>;
 
 const PATIENCE: Millis = 5 * SECOND;
+const CODES = {
+	"key-denied": "TITLE_KEY_DENIED",
+	"key-undecided": "TITLE_KEY_UNAVAILABLE",
+} as const;
 
 interface Waiting {
 	readonly request: string;
-	readonly answer: PromiseWithResolvers<KeyAnswer>;
+	readonly answer: PromiseWithResolvers<Buffer>;
 	readonly timer: NodeJS.Timeout;
 }
 
@@ -31,21 +37,26 @@ export class KeyRequests {
 		this.patience = patience;
 	}
 
-	/** Rejects with TITLE_KEY_DENIED, with TITLE_KEY_UNAVAILABLE after the patience, or as the signal does. */
-	ask(title: TitleId, signal: AbortSignal): Promise<KeyAnswer> {
+	/**
+	 * The command that carries the key, as it was signed. Rejects with TITLE_KEY_DENIED, with TITLE_KEY_UNAVAILABLE when
+	 * nothing was decided or after the patience, or as the signal does.
+	 */
+	ask(title: TitleId, signal: AbortSignal): Promise<Buffer> {
 		const { answer } = this.waiting.get(title) ?? this.open(title);
 		return abortable(answer.promise, signal);
 	}
 
-	/** False when nobody waits for this answer (any more). */
-	settle(body: Answer): boolean {
+	/**
+	 * False when nobody waits for this answer (any more).
+	 * @param envelope the command that it came in
+	 */
+	settle(body: KeyAnswer, envelope: Buffer): boolean {
 		const waiting = this.waiting.get(body.title);
 		if (waiting?.request !== body.request) return false;
 		this.waiting.delete(body.title);
 		clearTimeout(waiting.timer);
-		if (body.kind === "key") waiting.answer.resolve(body);
-		else
-			waiting.answer.reject(new LarderError("TITLE_KEY_DENIED", body.reason));
+		if (body.kind === "key") waiting.answer.resolve(envelope);
+		else waiting.answer.reject(new LarderError(CODES[body.kind], body.reason));
 		return true;
 	}
 
@@ -61,7 +72,7 @@ export class KeyRequests {
 			() => this.giveUp(title, "the headend did not answer in time"),
 			this.patience,
 		);
-		const answer = Promise.withResolvers<KeyAnswer>();
+		const answer = Promise.withResolvers<Buffer>();
 		const waiting: Waiting = { request, answer, timer };
 		this.waiting.set(title, waiting);
 		this.send(request, title, this.patience);

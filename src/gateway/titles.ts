@@ -66,7 +66,7 @@ export class Titles {
 		);
 	}
 
-	/** Throws TITLE_UNKNOWN, TITLE_KEY_DENIED, TITLE_KEY_UNAVAILABLE or TITLE_UNAVAILABLE. */
+	/** Throws TITLE_UNKNOWN, TITLE_UNAVAILABLE, or TITLE_KEY_DENIED, TITLE_KEY_EXPIRED or TITLE_KEY_UNAVAILABLE. */
 	async open(id: TitleId, signal: AbortSignal): Promise<OpenTitle> {
 		try {
 			const title = await this.library.open(id, signal);

@@ -171,8 +171,9 @@ function openApi(
 	{ planner, renewal, origin }: Working,
 	log: Log,
 ): ReturnType<typeof Api.start> {
-	const { operator, database, audit, fleet, shelf, purges, attests } = stores;
-	const { dispatch, commands, announcer, withdrawal } = lines;
+	const { operator, database, audit, entitlement, fleet } = stores;
+	const { shelf, purges, attests } = stores;
+	const { dispatch, commands, announcer, withdrawal, recalls } = lines;
 	return Api.start({
 		operator,
 		database,
@@ -188,10 +189,22 @@ function openApi(
 			trouble: dispatch.trouble,
 		}),
 		command: (box, body) => {
+			checkKnown(lines, box);
 			if (announcer.isRevoked(box))
 				throw new LarderError("BOX_REVOKED", `${short(box)} is shut out`);
-			if (lines.knows(box)) return commands.ask(box, body);
-			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
+			return commands.ask(box, body);
+		},
+		entitle: async (title, box, rule) => {
+			if (box !== undefined) checkKnown(lines, box);
+			const boxes = await entitlement.rule(title, box, rule);
+			// Who is away does not hold up the others; it is told when it is back.
+			void recalls.tell(boxes, title);
+			return boxes.length;
+		},
+		rules: () => entitlement.rules(),
+		forget: (box) => {
+			checkKnown(lines, box);
+			return entitlement.erase(box);
 		},
 		revoke: (box, why) => lines.shutOut(box, why),
 		purge: (title, why) => withdrawal.purge(title, why),
@@ -200,6 +213,11 @@ function openApi(
 		backup: (file) => backup(operator, file, database),
 		log,
 	});
+}
+
+function checkKnown(lines: Pick<Lines, "knows">, box: BoxId): void {
+	if (lines.knows(box)) return;
+	throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
 }
 
 /** Looks at even intervals who is there. Gives what ends it. */

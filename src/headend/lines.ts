@@ -9,11 +9,12 @@ import { type BoxId, short } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import { Announcer } from "./control/announcer.ts";
-import { answerRequest } from "./control/answers.ts";
+import { Answers } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
 import { Expulsion } from "./control/expulsion.ts";
 import { Recall } from "./control/recall.ts";
+import { Recalls } from "./control/recalls.ts";
 import { openNode } from "./node.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { Limbo } from "./publish/limbo.ts";
@@ -32,6 +33,7 @@ export interface Lines {
 	readonly recall: Recall;
 	/** Shuts a box out. Rejects with BOX_UNKNOWN. */
 	shutOut(box: BoxId, why?: string): Promise<void>;
+	readonly recalls: Recalls;
 	/** Whether a box is the operator's. */
 	knows(box: BoxId): boolean;
 }
@@ -42,8 +44,8 @@ export async function openLines(
 	parts: ServiceGroup,
 	log: Log,
 ): Promise<Lines> {
-	const { operator, fleet, heads, catalog, shelf, purges, attests, audit } =
-		stores;
+	const { operator, entitlement, fleet, heads, catalog, shelf } = stores;
+	const { purges, attests, audit } = stores;
 	const { dir, region, config } = operator;
 	const access = await headendAccess(operator);
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
@@ -51,6 +53,10 @@ export async function openLines(
 	const commands: Commands = new Commands(operator, (box, envelope, expiry) =>
 		dispatch.command(box, envelope, expiry),
 	);
+	const answers = new Answers({
+		...{ operator, entitlement, commands, isRevoked, log },
+	});
+	const recalls = new Recalls(entitlement, commands, log);
 	const dispatch: Dispatch = new Dispatch({
 		...access,
 		name: operator.network.slice(0, 16),
@@ -60,16 +66,14 @@ export async function openLines(
 		isRevoked,
 		retained: () => retained(stores),
 		handlers: {
-			onState: (box, state) => fleet.recordState(box, state),
+			onState: (box, state) => {
+				fleet.recordState(box, state);
+				if (state.online) void recalls.remind(box);
+			},
 			onReported: (box, reported) => fleet.recordReported(box, reported),
 			onFill: (box, fill) => fleet.recordFill(box, fill),
 			onRequest: async (box, request) => {
-				if (request.kind === "key")
-					await answerRequest(
-						{ operator, commands, isRevoked, log },
-						box,
-						request,
-					);
+				if (request.kind === "key") await answers.take(box, request);
 			},
 			onResponse: (box, response) => {
 				if (!commands.answered(box, response))
@@ -144,7 +148,10 @@ export async function openLines(
 		await announcer.announce();
 		await expulsion.expel([box]);
 	};
-	return { dispatch, commands, announcer, withdrawal, recall, shutOut, knows };
+	return {
+		...{ dispatch, commands, announcer, withdrawal, recall, recalls },
+		...{ shutOut, knows },
+	};
 }
 
 /** A box whose word was kept need not repeat it. Never rejects: it does until it hears this. */

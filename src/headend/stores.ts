@@ -6,6 +6,7 @@ import type { TitleId } from "../wire/ids.ts";
 import { readMandate } from "../wire/mandate.ts";
 import { Audit } from "./audit.ts";
 import { HeadWriter } from "./control/heads.ts";
+import { Entitlement } from "./entitlement/entitlement.ts";
 import { Attests } from "./fleet/attests.ts";
 import { type Database, openDatabase } from "./fleet/database.ts";
 import { Fleet } from "./fleet/fleet.ts";
@@ -21,6 +22,7 @@ export interface Stores {
 	readonly operator: Operator;
 	readonly database: Database;
 	readonly audit: Audit;
+	readonly entitlement: Entitlement;
 	readonly fleet: Fleet;
 	readonly wishes: Wishes;
 	readonly purges: Purges;
@@ -30,7 +32,7 @@ export interface Stores {
 	readonly heads: HeadWriter;
 }
 
-/** Opens it, each part to be closed with the group. Throws OPERATOR_BUSY, OPERATOR_INVALID or STORE_UNUSABLE. */
+/** Opens it, each part to be closed with the group. Throws OPERATOR_BUSY, OPERATOR_INVALID, CONFIG_INVALID or STORE_UNUSABLE. */
 export async function openStores(
 	operator: Operator,
 	parts: ServiceGroup,
@@ -40,6 +42,10 @@ export async function openStores(
 	parts.add("lock", await lockOperator(dir));
 	const database = parts.add("database", await openDatabase(join(dir, "db")));
 	const audit = parts.add("audit", await Audit.open(database, log));
+	const entitlement = parts.add(
+		"entitlement",
+		await Entitlement.open(operator, database, log),
+	);
 	const issued = (box: Parameters<typeof readIssued>[1]) =>
 		readIssued(dir, box);
 	const fleet = parts.add("fleet", new Fleet({ database, issued, log }));
@@ -52,6 +58,7 @@ export async function openStores(
 		operator,
 		database,
 		audit,
+		entitlement,
 		fleet,
 		wishes: new Wishes(database, region),
 		purges: await Purges.open({

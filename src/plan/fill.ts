@@ -18,8 +18,6 @@ export interface PlacedView {
 	readonly held: Bitfield | undefined;
 	/** Shards of which some blocks are on disk. */
 	readonly begun: ReadonlySet<number>;
-	/** Bytes of the title on disk. */
-	readonly bytes: Bytes;
 }
 
 /**
@@ -85,6 +83,7 @@ export interface FillPlan {
 		readonly id: TitleId;
 		readonly placed: number;
 		readonly held: number;
+		/** Of held shards that are placed: what else is here of the title was only watched, and is nobody's business. */
 		readonly bytes: Bytes;
 	}[];
 }
@@ -133,13 +132,15 @@ function takeStock(placed: readonly PlacedView[]) {
 	let placedShards = 0;
 	let heldShards = 0;
 	for (const view of placed) {
-		const { id, shards = [], bytes } = view;
+		const { id, shards = [] } = view;
 		if (view.shards === undefined) unknown.push(id);
 		let held = 0;
+		let bytes = 0;
 		for (const wanted of shards) {
 			placedBytes += wanted.bytes;
 			if (view.held?.has(wanted.shard)) {
 				heldBytes += wanted.bytes;
+				bytes += wanted.bytes;
 				held++;
 				continue;
 			}

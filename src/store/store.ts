@@ -113,6 +113,12 @@ export class ShardStore implements Store {
 		return { id, geometry, held, bytes, partial: title.partials() };
 	}
 
+	/** Whether any of a shard is here. */
+	hasAny(id: TitleId, shard: number): boolean {
+		const title = this.byId.get(id);
+		return title?.held.has(shard) || title?.blocksOf(shard) !== undefined;
+	}
+
 	hasBlock(id: TitleId, shard: number, block: number): boolean {
 		const title = this.byId.get(id);
 		if (title === undefined) return false;

@@ -13,12 +13,13 @@ export const command = z.object({
 	issuedAt: instant,
 	expires: instant,
 	body: z.discriminatedUnion("kind", [
-		/** The answer to a key request: the title key sealed to the box's public key, base64. */
+		/** The answer to a key request: the title key sealed to the box's public key, base64, to be used until then. */
 		z.object({
 			kind: z.literal("key"),
 			request: requestId,
 			title: titleId,
 			sealed: z.string().check(z.maxLength(256)),
+			until: instant,
 		}),
 		z.object({
 			kind: z.literal("key-denied"),
@@ -26,6 +27,15 @@ export const command = z.object({
 			title: titleId,
 			reason: z.string().check(z.maxLength(64)),
 		}),
+		/** Nobody could decide just now: a lease in hand goes on, and the box may ask again. */
+		z.object({
+			kind: z.literal("key-undecided"),
+			request: requestId,
+			title: titleId,
+			reason: z.string().check(z.maxLength(64)),
+		}),
+		/** Forget the title's key, whatever its lease says. */
+		z.object({ kind: z.literal("key-revoked"), title: titleId }),
 		/** The answer to a renewal or a question for the time: src/wire/enrol.ts, signed by the issuer. */
 		z.object({ kind: z.literal("issuance"), statement: envelope }),
 		/** Renew the membership now: its issuer's key is about to be retired. */

@@ -25,8 +25,8 @@ export const announcement = z.object({
 	...dated,
 	catalog: z.object({ key: hex32, length: count }),
 	policy: z.object({
-		/** Whether shards cached by watching are offered to neighbours. */
-		shareTransient: z.enum(["now", "never"]),
+		/** Whether shards cached by watching are offered to neighbours; `later` is after a random while for each. */
+		shareTransient: z.enum(["now", "later", "never"]),
 	}),
 });
 export type Announcement = z.output<typeof announcement>;

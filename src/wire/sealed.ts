@@ -16,12 +16,14 @@ export function openSealed(
 	const length = sealed.byteLength - sodium.crypto_box_SEALBYTES;
 	if (length < 0) return undefined;
 	const secret = Buffer.alloc(sodium.crypto_box_SECRETKEYBYTES);
-	sodium.crypto_sign_ed25519_sk_to_curve25519(secret, secretKey(pair));
+	const signing = secretKey(pair);
+	sodium.crypto_sign_ed25519_sk_to_curve25519(secret, signing);
 	const message = Buffer.alloc(length);
 	const publicKey = exchangeKey(pair.publicKey);
-	return sodium.crypto_box_seal_open(message, sealed, publicKey, secret)
-		? message
-		: undefined;
+	const opens = sodium.crypto_box_seal_open(message, sealed, publicKey, secret);
+	secret.fill(0);
+	signing.fill(0);
+	return opens ? message : undefined;
 }
 
 function exchangeKey(publicKey: Uint8Array): Buffer {

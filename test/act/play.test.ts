@@ -4,7 +4,7 @@ import { LarderError } from "../../src/base/errors.ts";
 import { type Bytes, KiB, MiB } from "../../src/base/units.ts";
 import { VIEWER_PATIENCE } from "../../src/plan/source.ts";
 import type { ShardStore } from "../../src/store/store.ts";
-import { hold, makeTitle, type TestBox, until } from "../fixture.ts";
+import { hold, keyOf, makeTitle, type TestBox, until } from "../fixture.ts";
 import { makeRegion, meet, watch } from "../swarm/region.ts";
 
 const title = makeTitle(24 * MiB, 64 * KiB, 16);
@@ -186,4 +186,30 @@ t.test("nobody has it: the viewer is told in the end", async (t) => {
 		code: "TITLE_UNAVAILABLE",
 	});
 	t.ok((await watch(viewer, title, 0, 100)).equals(before), "what is here is");
+});
+
+t.test("a key that ends takes the film with it", async (t) => {
+	const region = await makeRegion(t, title);
+	const leases: AbortController[] = [];
+	const viewer = await region.box("viewer", {
+		titles,
+		keys: {
+			async open() {
+				const lease = new AbortController();
+				leases.push(lease);
+				return keyOf(title, lease);
+			},
+		},
+	});
+	const { signal } = new AbortController();
+	const open = await viewer.library.open(id, signal);
+	const film = reader(open, signal);
+	await film.next();
+	leases[0]?.abort(new LarderError("TITLE_KEY_EXPIRED", "over"));
+	await t.rejects(film.next(), { code: "TITLE_KEY_EXPIRED" });
+	await t.rejects(reader(open, signal).next(), { code: "TITLE_KEY_EXPIRED" });
+	t.notOk(viewer.library.isOpen(id));
+	const again = await watch(viewer, title, 0, 100);
+	t.ok(again.equals(plaintext.subarray(0, 100)), "the next asks for a key");
+	t.equal(leases.length, 2);
 });

@@ -34,6 +34,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 	});
 	t.teardown(() => store.close());
 	const placement = new Set<string>();
+	const waiting: (() => void)[] = [];
 	const announcement = policy && {
 		network: trust.network,
 		region: operator.region,
@@ -84,6 +85,12 @@ async function openPair(t: Test, policy: Policy | undefined) {
 		flow: new Flow(new Ledger().counters),
 		isPlaced: (title, shard) =>
 			placement.has(shard === undefined ? title : `${title}/${shard}`),
+		later: {
+			after(_wait, work) {
+				waiting.push(work);
+				return () => undefined;
+			},
+		},
 		onMember() {},
 		log: silent,
 	});
@@ -95,7 +102,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 	};
 	const other = (await region.box("other")).swarm;
 	await until(() => other.neighbours.has(id));
-	return { id, store, swarm, place, purged, other };
+	return { id, store, swarm, place, purged, other, waiting };
 }
 
 type Pair = Awaited<ReturnType<typeof openPair>>;
@@ -132,6 +139,7 @@ const NONE = { manifest: false, holders: false, leaves: false, block: false };
 
 for (const [policy, shares] of [
 	["now", true],
+	["later", false],
 	["never", false],
 	[undefined, false],
 ] as const)
@@ -190,4 +198,23 @@ t.test("neighbours hear what another placement makes theirs", async (t) => {
 	place();
 	swarm.retell();
 	await until(() => !told(1));
+});
+
+t.test("what is shared later is told of and given later", async (t) => {
+	const pair = await openPair(t, "later");
+	const { store, other, waiting } = pair;
+	await put(store, watched, 0);
+	await put(store, watched, 1);
+	other.watch(watched.id);
+	t.same(await given(pair, watched, 0), NONE);
+	t.equal(waiting.length, 2);
+	waiting[0]?.();
+	await until(() => other.candidates(watched.id, 0).length > 0);
+	t.same(other.candidates(watched.id, 1), []);
+	t.same(await given(pair, watched, 0), ALL);
+	t.same(await given(pair, watched, 1), {
+		...ALL,
+		leaves: false,
+		block: false,
+	});
 });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { TitleKeys } from "../../src/agent/keys.ts";
 import { Reporter } from "../../src/agent/reporter.ts";
+import { fileVault } from "../../src/agent/vault.ts";
 import { Wishes, type WishParts } from "../../src/agent/wishes.ts";
 import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
@@ -11,9 +12,10 @@ import { KiB } from "../../src/base/units.ts";
 import type { Desired } from "../../src/control/desired.ts";
 import type { Standing } from "../../src/control/heads.ts";
 import { openCatalogReader } from "../../src/logs/reader.ts";
-import type { NetworkId, Region, TitleId } from "../../src/wire/ids.ts";
+import type { BoxId, NetworkId, Region, TitleId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import { sealTo } from "../../src/wire/sealed.ts";
+import { Operator, REGION } from "../control/operator.ts";
 import { hold, makeTitle, type TestTitle, until } from "../fixture.ts";
 import { has, makeRegion, meet } from "../swarm/region.ts";
 
@@ -72,9 +74,25 @@ async function scene(t: Test) {
 		if (isPurged(film.id))
 			throw new LarderError("TITLE_KEY_DENIED", "it was taken back");
 		const sealed = sealTo(keyPair.publicKey, film.cipher.key);
-		return { sealed: sealed.toString("base64") };
+		return operator.command(id, {
+			kind: "key",
+			request: "0".repeat(32),
+			title: film.id,
+			sealed: sealed.toString("base64"),
+			until: NOW + DAY,
+		});
 	};
-	const keys = new TitleKeys(keyFolder, keyPair, ask, silent);
+	const operator = new Operator();
+	const id = keyPair.publicKey.toString("hex") as BoxId;
+	const { trust } = operator;
+	const keys = new TitleKeys({
+		folder: keyFolder,
+		identity: { box: id, region: REGION, trust },
+		vault: fileVault(keyPair),
+		ask,
+		log: silent,
+	});
+	t.teardown(() => keys.close());
 	const revoked = new Set<string>();
 	const box = await region.box("box", {
 		keys,

@@ -236,16 +236,21 @@ const CASES: Readonly<
 	) {
 		const operator = new Operator();
 		const [given, denied, ignored] = [newTitle(), newTitle(), newTitle()];
+		const sent: Buffer[] = [];
 		const desk = await openDesk(t, url, async (box, asked: Request) => {
 			if (asked.kind !== "key") return;
 			const { id, title } = asked;
 			const answer = { request: id, title };
 			const body =
 				title === given
-					? { kind: "key" as const, ...answer, sealed: "c2VjcmV0" }
-					: { kind: "key-denied" as const, ...answer, reason: "no contract" };
+					? { kind: "key" as const, ...answer, sealed: "c2VjcmV0", until: 1 }
+					: title === denied
+						? { kind: "key-denied" as const, ...answer, reason: "no contract" }
+						: { kind: "key-undecided" as const, ...answer, reason: "busy" };
 			if (title === ignored) return;
-			await desk.dispatch.command(box, operator.command(box, body), 5000);
+			const command = operator.command(box, body);
+			sent.push(command);
+			await desk.dispatch.command(box, command, 5000);
 		});
 		const { box, control } = await openRig(t, url, operator, {
 			timing: { ...FAST, keyPatience: 2000 },
@@ -255,11 +260,15 @@ const CASES: Readonly<
 		const ask = (title = given, { signal } = forever) =>
 			control.key(title, signal);
 		const [one, two] = await Promise.all([ask(), ask()]);
-		t.match([one, two], [{ sealed: "c2VjcmV0" }, { sealed: "c2VjcmV0" }]);
+		t.same([one, two], [sent[0], sent[0]], "as it was signed");
 		t.equal(desk.said.all.filter(({ is }) => is === "request").length, 1);
 		await t.rejects(ask(denied), {
 			code: "TITLE_KEY_DENIED",
 			message: "no contract",
+		});
+		await t.rejects(ask(newTitle()), {
+			code: "TITLE_KEY_UNAVAILABLE",
+			message: "busy",
 		});
 		const aborted = new AbortController();
 		const left = ask(ignored, aborted);

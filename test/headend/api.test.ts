@@ -91,6 +91,19 @@ t.test("the operator's page and API", async (t) => {
 			t.equal((await post("/api/revoke", { box })).status, 200);
 			t.equal((await post("/api/revoke", { box: "x" })).status, 400);
 			t.same(it.revoked, [[box, undefined]]);
+			const title = "f".repeat(64);
+			const ruled = await post("/api/entitle", { title, rule: "deny" });
+			t.same(JSON.parse(ruled.text), { told: 2 });
+			await post("/api/entitle", { title, box, rule: "unset" });
+			t.same(it.entitled, [
+				[title, undefined, "deny"],
+				[title, box, undefined],
+			]);
+			const wrong = await post("/api/entitle", { title, rule: "perhaps" });
+			t.equal(wrong.status, 400);
+			const forgot = await post("/api/forget", { box, why: "asked to" });
+			t.same(JSON.parse(forgot.text), { erased: 3 });
+			t.same(it.forgotten, [box]);
 			for (const body of [
 				{ box, kind: "key" },
 				{ box: "x", kind: "report" },

@@ -32,6 +32,8 @@ export async function apiRig(
 		readonly commands: [BoxId, CommandBody][];
 		readonly backups: string[];
 		readonly revoked: [BoxId, string | undefined][];
+		readonly entitled: Parameters<ApiOptions["entitle"]>[];
+		readonly forgotten: BoxId[];
 		/** With the operator's token unless other headers are given. */
 		ask(
 			method: string,
@@ -64,6 +66,8 @@ export async function apiRig(
 		database: it.database,
 		vouched: () => new Set(),
 	});
+	const entitled: Parameters<ApiOptions["entitle"]>[] = [];
+	const forgotten: BoxId[] = [];
 	const options: ApiOptions = {
 		operator: {
 			...it.operator,
@@ -94,6 +98,15 @@ export async function apiRig(
 		takeKeys: () => it.operator.keyring.reread(),
 		purge: (id, why) => purges.order(id, title, why, 0),
 		giveBack: (id) => purges.countermand(id),
+		entitle: async (...rule) => {
+			entitled.push(rule);
+			return 2;
+		},
+		rules: async () => [],
+		forget: async (box) => {
+			forgotten.push(box);
+			return 3;
+		},
 		backup: async (file) => void backups.push(file),
 		log,
 	};
@@ -141,6 +154,8 @@ export async function apiRig(
 		commands,
 		backups,
 		revoked,
+		entitled,
+		forgotten,
 		ask,
 		post: (path, body, headers = {}) =>
 			ask(

@@ -1,8 +1,9 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { answerRequest } from "../../src/headend/control/answers.ts";
+import { Answers } from "../../src/headend/control/answers.ts";
 import { Commands } from "../../src/headend/control/commands.ts";
+import type { Verdict } from "../../src/headend/entitlement/policy.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
 import { titlesDir, writeTitle } from "../../src/headend/publish/titles.ts";
@@ -72,13 +73,21 @@ t.test("who asks for a title's key", async (t) => {
 	const log = heard(lines);
 	const title = "a".repeat(64) as TitleId;
 	const key = "7".repeat(64);
-	const ask = async (over: { title?: TitleId; revoked?: boolean } = {}) => {
+	const until = Date.now() + 1000;
+	type Asked = { title?: TitleId; revoked?: boolean; verdict?: Verdict };
+	const ask = async (over: Asked = {}) => {
 		const id = String(sent.all.length).padStart(32, "0");
-		await answerRequest(
-			{ operator, commands, isRevoked: () => over.revoked ?? false, log },
-			box,
-			{ id, session, kind: "key", title: over.title ?? title },
-		);
+		const answers = new Answers({
+			operator,
+			commands,
+			entitlement: {
+				decide: async () => over.verdict ?? { kind: "lease", until },
+			},
+			isRevoked: () => over.revoked ?? false,
+			log,
+		});
+		const asked = { id, session, title: over.title ?? title };
+		await answers.answer(box, { kind: "key", ...asked });
 		return sent.all.at(-1)?.body;
 	};
 
@@ -92,6 +101,7 @@ t.test("who asks for a title's key", async (t) => {
 			await writeTitle(operator.dir, recordOf(title, { key }));
 			const body = await ask();
 			if (body?.kind !== "key") return t.fail(JSON.stringify(body));
+			t.equal(body.until, until);
 			const identity = await readFile(join(dir, "box/identity.json"), "utf8");
 			const seed = Buffer.from(JSON.parse(identity).seed, "hex");
 			const sealed = Buffer.from(body.sealed, "base64");
@@ -106,6 +116,16 @@ t.test("who asks for a title's key", async (t) => {
 			);
 		},
 	);
+
+	await t.test("gets none when that is the verdict", async (t) => {
+		for (const [kind, answer] of [
+			["denied", "key-denied"],
+			["undecided", "key-undecided"],
+		] as const) {
+			const verdict = { kind, reason: "because" };
+			t.match(await ask({ verdict }), { kind: answer, reason: "because" });
+		}
+	});
 
 	await t.test("gets none when it is shut out", async (t) => {
 		t.match(await ask({ revoked: true }), {
@@ -125,4 +145,31 @@ t.test("who asks for a title's key", async (t) => {
 			t.match(lines.all.at(-1), /an answer was lost.*OPERATOR_INVALID/);
 		},
 	);
+});
+
+t.test("a verdict that takes its time holds up nobody else", async (t) => {
+	const { operator, box, sent, commands } = await post(t);
+	const title = "a".repeat(64) as TitleId;
+	await writeTitle(operator.dir, recordOf(title));
+	const slow = Promise.withResolvers<Verdict>();
+	const answers = new Answers({
+		operator,
+		commands,
+		entitlement: { decide: () => slow.promise },
+		isRevoked: () => false,
+		log: heard(new Happenings()),
+	});
+	const ask = (id: number) =>
+		answers.take(box, {
+			...{ id: String(id).padStart(32, "0"), session, kind: "key", title },
+		});
+	let taken = 0;
+	const all = Array.from({ length: 256 }, (_, id) =>
+		ask(id).then(() => taken++),
+	);
+	await Promise.all(all.slice(0, -1));
+	t.equal(taken, 255, "the last one waits: there is an end to what waits");
+	slow.resolve({ kind: "denied", reason: "late" });
+	await Promise.all(all);
+	await sent.until(() => sent.all.length === 256);
 });

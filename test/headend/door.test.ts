@@ -49,6 +49,8 @@ t.test("every route, for everybody who may ask", async (t) => {
 		"POST /api/revoke": { box, why: "lost" },
 		"POST /api/purge": { title: "f".repeat(64), why: "rights ended" },
 		"POST /api/purge/undo": { title: "f".repeat(64), why: "not yet" },
+		"POST /api/entitle": { title: "f".repeat(64), box, rule: "deny" },
+		"POST /api/forget": { box },
 		"POST /api/plan": {},
 		"POST /api/keys": { what: "rotate placement" },
 		"POST /api/backup": { file: "/safe/b" },
@@ -124,6 +126,9 @@ t.test("every route, for everybody who may ask", async (t) => {
 			for (const route of [...listed, "GET /", "GET /app.js"]) {
 				const [method = "", path = ""] = route.split(" ");
 				const reads = method === "GET";
+				// Not all that can be read is for those who only look.
+				const isClosed =
+					routes[path]?.[method]?.role === "operator" && /viewer/.test(who);
 				const body = JSON.stringify(bodies[route]);
 				t.ok(reads || body !== undefined, `${route} has a body to try`);
 				const answer = await ask(
@@ -132,7 +137,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 					{ ...headers, ...(!reads && { "content-type": "application/json" }) },
 					body,
 				);
-				const usual = reads ? expected.read : expected.change;
+				const usual = reads && !isClosed ? expected.read : expected.change;
 				const status = usual === 200 && !reads ? done(route) : usual;
 				t.equal(answer.status, status, `${route}: ${status}`);
 				t.match(answer.headers, {

@@ -185,7 +185,22 @@ t.test("every wrong setting is named with its key", async (t) => {
 			/operator\.toml: broker\.url: (?!.*head).*set broker\.username and broker\.password_file/,
 		]),
 		[/bootstrap = \[.*\]/, 'bootstrap = ["here"]', /swarm\.bootstrap/],
-		[/= "now"/, '= "later"', /policy\.share_transient/],
+		[/= "now"/, '= "soon"', /policy\.share_transient/],
+		[/mode = "all"/, 'mode = "some"', /entitlement\.mode/],
+		[/mode = "all"/, 'mode = "callback"', /entitlement\.url: must be set/],
+		...["1 year", "0 s", "24", "31 days"].map(
+			(lease): [RegExp, string, RegExp] => [
+				/lease = "24 h"/,
+				`lease = "${lease}"`,
+				/entitlement\.lease: must be a time from "1 s" to "30 days"/,
+			],
+		),
+		[
+			/# url = .*/,
+			'url = "http://subscribers.example/"',
+			/entitlement\.url: must be an https:\/\/ address/,
+		],
+		[/keep_viewing = .*/, 'keep_viewing = "1 h"', /policy\.keep_viewing/],
 		[/region = .*/, 'region = "south"', /region/],
 	];
 	for (const [from, to, names] of edits) {

@@ -222,6 +222,9 @@ t.test("what a thief of `placement` can command", async (t) => {
 	const kinds: Record<Command["body"]["kind"], string> = {
 		key: "answers only what this box asked, and a wrong key opens nothing",
 		"key-denied": "answers only what this box asked: it can refuse, not give",
+		"key-undecided":
+			"answers only what this box asked: the viewer is told to try again",
+		"key-revoked": "the box forgets a key and asks for it again: a film stops",
 		issuance:
 			"carries the issuer's word, which takes the issuer's key: not even the time can be set",
 		renew: "the box asks for what it has, and gets it from the issuer alone",
@@ -239,7 +242,8 @@ t.test("what a thief of `placement` can command", async (t) => {
 	const request = "0".repeat(32);
 	const sealed = Buffer.alloc(80).toString("base64");
 	const by = to.operator.signers.placement;
-	await order(by, to, { kind: "key", request, title, sealed });
+	const until = Date.now() + DAY;
+	await order(by, to, { kind: "key", request, title, sealed, until });
 	await order(by, to, { kind: "key-denied", request, title, reason: "thief" });
 	const asked: string[] = [];
 	const requests = new KeyRequests((id) => asked.push(id));
@@ -247,7 +251,10 @@ t.test("what a thief of `placement` can command", async (t) => {
 	answer.catch(() => undefined);
 	for (const { body } of to.commands)
 		if (body.kind === "key" || body.kind === "key-denied")
-			t.notOk(requests.settle(body), `${body.kind} that nobody asked for`);
+			t.notOk(
+				requests.settle(body, Buffer.alloc(0)),
+				`${body.kind} that nobody asked for`,
+			);
 	t.notSame(asked, [request]);
 	const { network } = to.operator;
 	const now = Date.now() + DAY;

@@ -25,7 +25,6 @@ function title(
 		),
 		held,
 		begun: new Set(over.begun),
-		bytes: held.count * 10,
 	};
 }
 
@@ -33,7 +32,7 @@ function title(
 function unknown(name: string): PlacedView {
 	const id = name as TitleId;
 	const begun = new Set<number>();
-	return { id, shards: undefined, held: undefined, begun, bytes: 0 };
+	return { id, shards: undefined, held: undefined, begun };
 }
 
 function plan(placed: readonly PlacedView[], over: Partial<FillView> = {}) {
@@ -82,6 +81,17 @@ t.test(
 			missingBytes: 0,
 		});
 		t.same(titles, [{ id: "a", placed: 3, held: 2, bytes: 20 }]);
+	},
+);
+
+t.test(
+	"what is here of a title without being placed is not told",
+	async (t) => {
+		const { titles, heldBytes } = plan([
+			title("a", "0--", { held: [0, 1, 2] }),
+		]);
+		t.same(titles, [{ id: "a", placed: 1, held: 1, bytes: 10 }]);
+		t.equal(heldBytes, 10);
 	},
 );
 

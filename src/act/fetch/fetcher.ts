@@ -7,7 +7,7 @@ import {
 	VIEWER_PATIENCE,
 	type ViewerPatience,
 } from "../../plan/source.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { ShardPlace } from "./ask.ts";
 import { Backlog } from "./backlog.ts";
 import type { Ticket } from "./shard.ts";
@@ -168,7 +168,7 @@ export class Fetcher {
 		});
 		const giveUp = this.afterSilence(shard.place.title, (after) => {
 			settle();
-			const what = `block ${block} of shard ${shard.place.shard} of ${short(shard.place.title)}`;
+			const what = `block ${block} of shard ${shard.place.shard}`;
 			const why = `${what} could not be had in ${after / SECOND} s`;
 			end.reject(new LarderError("TITLE_UNAVAILABLE", why));
 		});

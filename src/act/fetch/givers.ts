@@ -47,24 +47,21 @@ export class Givers {
 		this.failure = error;
 		const expected =
 			error instanceof NeighbourFailed || error instanceof LarderError;
-		const { title, shard } = this.place;
+		const { shard } = this.place;
 		this.ports.log[expected ? "debug" : "error"](
-			{ err: error, from: nameOf(giver), title: short(title), shard },
+			{ err: error, from: nameOf(giver), shard },
 			"a source gave up",
 		);
 	}
 
 	/** It sent what does not verify: a neighbour is cut off, the origin asked again later. */
 	lied(giver: Giver, slug: string): void {
-		const { title, shard } = this.place;
+		const { shard } = this.place;
 		const from = nameOf(giver);
 		this.failed.set(giver, monotonic());
 		this.failure = new LarderError("BLOCK_WRONG", `${from}: ${slug}`);
 		this.ports.onWrong();
-		this.ports.log.warn(
-			{ from, slug, title: short(title), shard },
-			"wrong bytes were thrown away",
-		);
+		this.ports.log.warn({ from, slug, shard }, "wrong bytes were thrown away");
 		if (giver !== "origin") this.ports.neighbours.expel(giver, slug);
 	}
 }

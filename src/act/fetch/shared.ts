@@ -2,7 +2,7 @@ import type { Log } from "../../base/log.ts";
 import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { shardFileBytes } from "../../content/geometry.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Store } from "../ports.ts";
 import type { Room } from "../room.ts";
 import type { ShardPlace } from "./ask.ts";
@@ -62,9 +62,8 @@ export class SharedShard {
 		this.write(block, got).catch((error: unknown) => {
 			if (this.kept !== true) return;
 			this.kept = false;
-			const { title, shard } = this.place;
 			this.ports.log.warn(
-				{ err: error, title: short(title), shard },
+				{ err: error, shard: this.place.shard },
 				"what is watched is not kept",
 			);
 		});

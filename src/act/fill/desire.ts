@@ -39,9 +39,9 @@ export class Desire {
 		const inventory = store.inventory(id);
 		if (inventory === undefined) {
 			const begun = new Set<number>();
-			return { id, shards: undefined, held: undefined, begun, bytes: 0 };
+			return { id, shards: undefined, held: undefined, begun };
 		}
-		const { geometry, held, partial, bytes } = inventory;
+		const { geometry, held, partial } = inventory;
 		let shards = this.wanted.get(id);
 		if (shards === undefined) {
 			shards = [...(this.ranks.get(id) ?? [])]
@@ -52,7 +52,7 @@ export class Desire {
 			this.wanted.set(id, shards);
 		}
 		const begun = new Set(partial.map(({ shard }) => shard));
-		return { id, shards, held, begun, bytes };
+		return { id, shards, held, begun };
 	}
 }
 

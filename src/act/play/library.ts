@@ -1,10 +1,9 @@
 import { LarderError } from "../../base/errors.ts";
 import { SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
-import type { TitleCipher } from "../../content/cipher.ts";
 import type { Manifest } from "../../content/manifest.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
 import type {
 	Catalog,
@@ -12,6 +11,7 @@ import type {
 	Library,
 	OpenTitle,
 	SecondOfSources,
+	TitleKey,
 } from "../ports.ts";
 import { findManifest, type ManifestPorts } from "./manifest.ts";
 import { Stream, type StreamPorts } from "./stream.ts";
@@ -51,16 +51,18 @@ export class TitleLibrary implements Library {
 		return this.ports.ledger.recent();
 	}
 
-	/** Opening goes on when one of those who wait goes away; when it fails, the next who asks tries again. */
+	/** Opening goes on when one of those who wait goes away; when it fails or its key ends, the next who asks begins anew. */
 	async open(id: TitleId, signal: AbortSignal): Promise<OpenTitle> {
 		signal.throwIfAborted();
 		let stream = this.streams.get(id);
 		if (stream === undefined) {
 			stream = this.start(id);
 			this.streams.set(id, stream);
-			stream.catch(() => {
-				if (this.streams.get(id) === stream) this.streams.delete(id);
-			});
+			const opened = stream;
+			const gone = () => {
+				if (this.streams.get(id) === opened) this.streams.delete(id);
+			};
+			opened.then(({ closed }) => closed.addEventListener("abort", gone), gone);
 		}
 		const open = await orAborted(stream, signal);
 		open.lastRead = Date.now();
@@ -97,7 +99,7 @@ export class TitleLibrary implements Library {
 
 	private async start(id: TitleId): Promise<Stream> {
 		const { neighbours, catalog, isPurged } = this.ports;
-		if (isPurged(id)) throw unknown(id, "the operator has taken it back");
+		if (isPurged(id)) throw unknown("the operator has taken it back");
 		const { startLimit = START_LIMIT } = this.ports;
 		const limit = AbortSignal.timeout(startLimit);
 		const signal = AbortSignal.any([limit, this.closing.signal]);
@@ -105,33 +107,39 @@ export class TitleLibrary implements Library {
 		let stream: Stream | undefined;
 		try {
 			const finding = findManifest(id, this.ports, signal);
-			const cipher = this.cipher(id, finding, signal);
-			cipher.catch(ignore);
+			const opening = this.key(id, finding, signal);
+			opening.catch(ignore);
 			const manifest = await finding;
-			stream = new Stream(id, manifest, cipher, this.ports, unwatch);
-			stream.warm();
-			await cipher;
-			return stream;
+			const open = new Stream(id, manifest, opening, this.ports, () => {
+				unwatch();
+				opening.then((key) => key.close(), ignore);
+			});
+			stream = open;
+			open.warm();
+			const { ended } = await opening;
+			ended.throwIfAborted();
+			ended.addEventListener("abort", () => open.close(ended.reason));
+			return open;
 		} catch (error) {
 			if (stream !== undefined) stream.close();
 			else unwatch();
 			if (isUnavailable(error) && !(await catalog.get(id)))
-				throw unknown(id, "it is not in the catalog", error);
+				throw unknown("it is not in the catalog", error);
 			if (!limit.aborted) throw error;
-			const why = `${short(id)} could not be opened in ${startLimit / SECOND} s`;
+			const why = `it could not be opened in ${startLimit / SECOND} s`;
 			throw new LarderError("TITLE_UNAVAILABLE", why, { cause: error });
 		}
 	}
 
 	/** The key of a title in the catalog is asked for at once; nobody else is troubled with ids that a page made up. */
-	private async cipher(
+	private async key(
 		id: TitleId,
 		manifest: Promise<Manifest>,
 		signal: AbortSignal,
-	): Promise<TitleCipher> {
+	): Promise<TitleKey> {
 		const { keys, catalog } = this.ports;
 		if ((await catalog.get(id)) === undefined) await manifest;
-		return await keys.cipher(id, manifest, signal);
+		return await keys.open(id, manifest, signal);
 	}
 
 	private closeIdle(): void {
@@ -149,11 +157,10 @@ function isUnavailable(error: unknown): boolean {
 	return error instanceof LarderError && error.code === "TITLE_UNAVAILABLE";
 }
 
-function unknown(id: TitleId, why: string, cause?: unknown): LarderError {
-	const what = `title ${short(id)}: ${why}`;
+function unknown(why: string, cause?: unknown): LarderError {
 	return new LarderError(
 		"TITLE_UNKNOWN",
-		what,
+		why,
 		cause === undefined ? {} : { cause },
 	);
 }

@@ -2,7 +2,7 @@ import { LarderError } from "../../base/errors.ts";
 import { sleep } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { Manifest } from "../../content/manifest.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Neighbours, Origin, Store } from "../ports.ts";
 
 export interface ManifestPorts {
@@ -37,7 +37,7 @@ export async function findManifest(
 		return await Promise.any([near, far]);
 	} catch (cause) {
 		signal.throwIfAborted();
-		const what = `no neighbour and no origin has the manifest of ${short(id)}`;
+		const what = "no neighbour and no origin has the manifest";
 		throw new LarderError("TITLE_UNAVAILABLE", what, { cause });
 	} finally {
 		settled.abort(new DOMException("found elsewhere", "AbortError"));

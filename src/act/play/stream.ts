@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../../base/log.ts";
 import { type Bytes, KiB, MiB } from "../../base/units.ts";
-import { applyCipher, type TitleCipher } from "../../content/cipher.ts";
 import type { Manifest } from "../../content/manifest.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
 import type { BlockFetch, Fetcher } from "../fetch/fetcher.ts";
 import type { Ledger } from "../ledger.ts";
-import type { OpenTitle, Source, Store } from "../ports.ts";
+import type { OpenTitle, Source, Store, TitleKey } from "../ports.ts";
 import type { Room } from "../room.ts";
 import { Ahead } from "./ahead.ts";
 import { type Piece, Reading } from "./reading.ts";
@@ -41,7 +40,7 @@ export class Stream implements OpenTitle {
 	lastRead = Date.now();
 	private readonly opened = Date.now();
 	private readonly streamId = randomBytes(8).toString("hex");
-	private readonly cipher: Promise<TitleCipher>;
+	private readonly key: Promise<TitleKey>;
 	private readonly ports: StreamPorts;
 	private readonly onClose: () => void;
 	private readonly ahead: Ahead;
@@ -55,13 +54,13 @@ export class Stream implements OpenTitle {
 	constructor(
 		id: TitleId,
 		manifest: Manifest,
-		cipher: Promise<TitleCipher>,
+		key: Promise<TitleKey>,
 		ports: StreamPorts,
 		onClose: () => void,
 	) {
 		this.id = id;
 		this.manifest = manifest;
-		this.cipher = cipher;
+		this.key = key;
 		this.ports = ports;
 		this.onClose = onClose;
 		this.ahead = new Ahead({
@@ -72,6 +71,11 @@ export class Stream implements OpenTitle {
 			fetch: (block) => this.fetchAhead(block),
 			onFetched: (block, source) => this.remember(block, source),
 		});
+	}
+
+	/** Aborted when it can be read no more. */
+	get closed(): AbortSignal {
+		return this.closing.signal;
 	}
 
 	get reading(): boolean {
@@ -88,7 +92,7 @@ export class Stream implements OpenTitle {
 		if (end <= offset) return;
 		const reading = this.readingOf(offset, end);
 		const either = AbortSignal.any([signal, this.closing.signal]);
-		const cipher = await this.cipher;
+		const key = await this.key;
 		let shard = -1;
 		let unpin = () => {};
 		let whole = false;
@@ -108,9 +112,13 @@ export class Stream implements OpenTitle {
 				const to = Math.min(end, start + bytes.length);
 				const part = bytes.subarray(from - start, to - start);
 				this.count(source, part.length);
-				yield applyCipher(cipher, from, part);
+				yield key.decipher(from, part);
 			}
 			whole = true;
+		} catch (error) {
+			// What was asked for fails because the title was closed: a player is to hear why it was.
+			either.throwIfAborted();
+			throw error;
 		} finally {
 			unpin();
 			this.readers--;
@@ -143,9 +151,12 @@ export class Stream implements OpenTitle {
 		};
 	}
 
-	/** Ends its reads, too. */
-	close(): void {
-		this.closing.abort(new DOMException("the title was closed", "AbortError"));
+	/** Ends its reads, too: with why, if there is a reason that a player should hear. */
+	close(why?: unknown): void {
+		if (this.closed.aborted) return;
+		this.closing.abort(
+			why ?? new DOMException("the title was closed", "AbortError"),
+		);
 		this.ahead.stop();
 		this.onClose();
 	}
@@ -189,7 +200,7 @@ export class Stream implements OpenTitle {
 			}));
 		} catch (error) {
 			// A failing disk does not stop the film.
-			log.warn({ err: error, title: short(this.id) }, "a read failed");
+			log.warn({ err: error }, "a read failed");
 			return [];
 		}
 	}

@@ -9,6 +9,8 @@ import type { BoxId, TitleId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import type { Response as Answer } from "../../wire/reports.ts";
 import type { Entry } from "../audit.ts";
+import type { Rule } from "../entitlement/policy.ts";
+import type { RuleView } from "../entitlement/rules.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
 import type { PurgeView } from "../fleet/stragglers.ts";
 import type { BoxView } from "../fleet/views.ts";
@@ -81,6 +83,38 @@ export class HeadendClient {
 
 	async giveBack(title: TitleId, why: string): Promise<void> {
 		await this.ask("POST", "purge/undo", { title, why }, PATIENCE);
+	}
+
+	/** Makes or takes away a rule about who may play a title; gives how many boxes are told to forget its key. */
+	async entitle(
+		rule: Rule | "unset",
+		title: TitleId,
+		box: BoxId | undefined,
+		why: string | undefined,
+	): Promise<number> {
+		const body = { rule, title, box, why };
+		const done = await this.ask<{ readonly told: number }>(
+			"POST",
+			"entitle",
+			body,
+			PATIENCE,
+		);
+		return done.told;
+	}
+
+	rules(): Promise<RuleView[]> {
+		return this.ask("GET", "entitlements", undefined, PATIENCE);
+	}
+
+	/** Erases what a box was given keys for; gives how many records there were. */
+	async forget(box: BoxId, why: string | undefined): Promise<number> {
+		const done = await this.ask<{ readonly erased: number }>(
+			"POST",
+			"forget",
+			{ box, why },
+			PATIENCE,
+		);
+		return done.erased;
 	}
 
 	plan(): Promise<PlanOutcome> {

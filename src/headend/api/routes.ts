@@ -12,6 +12,8 @@ import {
 } from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
 import { type Audit, type Change, reason } from "../audit.ts";
+import type { Rule } from "../entitlement/policy.ts";
+import type { RuleView } from "../entitlement/rules.ts";
 import type { Planner } from "../fleet/planner.ts";
 import type { Visitor } from "./door.ts";
 import type { Live } from "./live.ts";
@@ -34,6 +36,16 @@ export interface Deeds {
 	readonly purge: (title: TitleId, why: string) => Promise<void>;
 	/** Gives it back. Rejects with TITLE_UNKNOWN, or REQUEST_INVALID when it is too late. */
 	readonly giveBack: (title: TitleId) => Promise<void>;
+	/** Makes a rule or takes it away; gives how many boxes are told to forget a key. Rejects with BOX_UNKNOWN. */
+	readonly entitle: (
+		title: TitleId,
+		box: BoxId | undefined,
+		rule: Rule | undefined,
+	) => Promise<number>;
+	/** Who may play what, where it differs from the mode. */
+	readonly rules: () => Promise<RuleView[]>;
+	/** Erases what a box was given keys for; gives how many records there were. Rejects with BOX_UNKNOWN. */
+	readonly forget: (box: BoxId) => Promise<number>;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly audit: Audit;
@@ -68,6 +80,12 @@ const commandRequest = z.union([
 ]);
 const revokeRequest = z.object({ box: boxId, why: z.optional(reason) });
 const purgeRequest = z.object({ title: titleId, why: reason });
+const entitleRequest = z.object({
+	title: titleId,
+	box: z.optional(boxId),
+	rule: z.enum(["allow", "deny", "unset"]),
+	why: z.optional(reason),
+});
 const backupRequest = z.object({
 	file: z.string().check(z.refine(isAbsolute, "must be an absolute path")),
 });
@@ -86,7 +104,7 @@ export function routesOf(
 	live: Live,
 ): Routes {
 	const { audit, planner, command, revoke, purge, giveBack } = deeds;
-	const { takeKeys, backup } = deeds;
+	const { takeKeys, entitle, forget, backup } = deeds;
 	const changes = changesIn(audit);
 	return {
 		"/api/overview": { GET: reads(views.overview) },
@@ -160,6 +178,33 @@ export function routesOf(
 					await giveBack(title);
 					return { ok: true };
 				},
+			),
+		},
+		"/api/entitle": {
+			POST: changes(
+				entitleRequest,
+				({ title, box, rule, why }) => ({
+					action: `key-${rule}`,
+					subject: box === undefined ? title : `${title} on ${box}`,
+					why,
+				}),
+				async ({ title, box, rule }) => ({
+					told: await entitle(title, box, rule === "unset" ? undefined : rule),
+				}),
+			),
+		},
+		"/api/entitlements": {
+			GET: {
+				// What a household may play is nothing for those who only look.
+				role: "operator",
+				answer: async ({ response }) => sendJson(response, await deeds.rules()),
+			},
+		},
+		"/api/forget": {
+			POST: changes(
+				revokeRequest,
+				({ box, why }) => ({ action: "forget", subject: box, why }),
+				async ({ box }) => ({ erased: await forget(box) }),
 			),
 		},
 		"/api/plan": {

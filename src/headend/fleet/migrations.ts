@@ -150,4 +150,28 @@ CREATE TABLE attests (
 	PRIMARY KEY (title, box)
 );
 `,
+	`
+-- Who may play what, where it differs from the mode in operator.toml. An empty box stands for every box without a rule of its own.
+CREATE TABLE entitlements (
+	title text NOT NULL,
+	box text NOT NULL,
+	rule text NOT NULL,
+	at bigint NOT NULL,
+	PRIMARY KEY (title, box)
+);
+
+-- The newest lease of each title's key that a box was given. Rows go when they are old, or when they are to be erased.
+CREATE TABLE leases (
+	box text NOT NULL,
+	title text NOT NULL,
+	given_at bigint NOT NULL,
+	until bigint NOT NULL,
+	-- Until when the entitlement callback's last yes holds.
+	allowed bigint,
+	-- The box was told to forget the key and has not yet said that it did.
+	recalled boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (box, title)
+);
+CREATE INDEX leases_title ON leases (title);
+`,
 ];

@@ -4,6 +4,7 @@ import { parse } from "smol-toml";
 import * as z from "zod/mini";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log.ts";
+import { parseSpan } from "../../base/time.ts";
 import { type BrokerSettings, faultOfBrokerUrl } from "../../control/access.ts";
 import { type Region, region } from "../../wire/ids.ts";
 import { explain } from "../../wire/json.ts";
@@ -32,6 +33,47 @@ const node = z
 const BOOTSTRAP_PORT = 49_737;
 const SWARM_PORT = 49_738;
 
+/** A time as text, between two others. */
+function span(least: string, most: string) {
+	const takes = `must be a time from "${least}" to "${most}"`;
+	const fits = (text: string) => {
+		const ms = parseSpan(text) ?? 0;
+		return ms >= (parseSpan(least) ?? 0) && ms <= (parseSpan(most) ?? 0);
+	};
+	return z.pipe(
+		z.string(takes).check(z.refine(fits, takes)),
+		z.transform((text) => parseSpan(text) ?? 0),
+	);
+}
+/** A secret is sent there: in the clear to this machine only. */
+const callbackUrl = z
+	.string()
+	.check(
+		z.regex(
+			/^(https:\/\/|http:\/\/(127\.0\.0\.1|localhost|\[::1\])[:/])/,
+			"must be an https:// address, or an http:// one of this machine",
+		),
+	);
+const entitlement = z
+	.strictObject({
+		mode: z.prefault(z.enum(["all", "list", "callback"]), "all"),
+		lease: z.prefault(span("1 s", "30 days"), "24 h"),
+		url: z.optional(callbackUrl),
+		secret_file: z.optional(text),
+		timeout: z.prefault(span("100 ms", "4 s"), "3 s"),
+		concurrency: z.prefault(
+			z.number().check(z.int(), z.minimum(1), z.maximum(256)),
+			32,
+		),
+		grace: z.prefault(span("1 s", "30 days"), "72 h"),
+	})
+	.check(
+		z.refine(({ mode, url }) => mode !== "callback" || url !== undefined, {
+			path: ["url"],
+			error: 'must be set where the mode is "callback"',
+		}),
+	);
+
 const schema = z.strictObject({
 	region,
 	copies: z.number().check(z.int(), z.minimum(1), z.maximum(MAX_RANK)),
@@ -47,7 +89,12 @@ const schema = z.strictObject({
 	origin: z.strictObject({ host, port, url }),
 	api: z.strictObject({ host, port }),
 	ingest: z.strictObject({ quiet: z.number().check(z.minimum(0)) }),
-	policy: z.strictObject({ share_transient: z.enum(["now", "never"]) }),
+	// An operator.toml from before there were leases has none.
+	entitlement: z.prefault(entitlement, {}),
+	policy: z.strictObject({
+		share_transient: z.enum(["now", "later", "never"]),
+		keep_viewing: z.prefault(span("1 day", "400 days"), "30 days"),
+	}),
 });
 
 /** operator.toml, as it is written there. */
@@ -162,9 +209,30 @@ port = ${settings.apiPort ?? 8490}
 # A title in ingest/ is published once nothing in it has changed for this many seconds.
 quiet = 10
 
+[entitlement]
+# Which boxes get the key of a title: "all", those on the "list" (larder entitle allow), or whom a "callback" names. In
+# every mode larder entitle deny keeps a title from a box, or from all, and takes keys back at once.
+mode = "all"
+# How long a box may use a key before it has to ask again. It asks by itself, at two thirds; a box that is cut off plays on
+# until then, and so does one that was shut out and cannot be told.
+lease = "24 h"
+# With "callback": gets POST {box, serial, title, asset, region, at} and answers {allow, until?, reason?}, times in
+# milliseconds since 1970. The secret stands alone in its file and is sent as a bearer token. While it fails or takes
+# longer than timeout, nobody new gets a key, and what it allowed is renewed for as long as grace after its last yes.
+# url = "https://subscribers.example/larder"
+# secret_file = "keys/entitlement-secret"
+# timeout = "3 s"
+# concurrency = 32
+# grace = "72 h"
+
 [policy]
-# Whether boxes offer neighbours what they hold only because someone watched it: "now" or "never".
+# Whether boxes offer neighbours what they hold only because someone watched it. "now": a title that many begin to watch
+# spreads at once, and a neighbour can tell from what a box offers what is watched there. "later": each shard after a
+# while of its own, 30 min to 6 h, which blurs when but not what; in a rush the origin carries more. "never": a neighbour learns
+# nothing from what is offered, and every rush is the origin's and the placed copies'.
 share_transient = "now"
+# How long it is known which box got the keys of which titles; larder forget <box> erases it sooner.
+keep_viewing = "30 days"
 `;
 }
 
