@@ -8,6 +8,7 @@ import { Announcer } from "./control/announcer.ts";
 import { answerRequest } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
+import { OwnLease } from "./lease.ts";
 import { openNode } from "./node.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { entryOf } from "./publish/titles.ts";
@@ -72,8 +73,10 @@ export async function openLines(
 		tellBroker: (head) => dispatch.head(region, head),
 		log,
 	});
+	const lease = parts.add("lease", await OwnLease.open(operator, log));
 	const node: Swarm = await openNode({
 		operator,
+		lease,
 		catalog,
 		currentHead: () => heads.head,
 		isRevoked,

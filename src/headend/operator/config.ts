@@ -23,6 +23,8 @@ const brokerUrl = z.string().check(
 		error: ({ input }) => faultOfBrokerUrl(String(input)),
 	}),
 );
+/** Of a listener where boxes enrol: what is said there needs the operator's own TLS. */
+const enrolUrl = brokerUrl.check(z.startsWith("mqtts:", "must be mqtts://"));
 /** An address of a DHT node. */
 const node = z
 	.string()
@@ -48,6 +50,7 @@ const schema = z.strictObject({
 	api: z.strictObject({ host, port }),
 	ingest: z.strictObject({ quiet: z.number().check(z.minimum(0)) }),
 	policy: z.strictObject({ share_transient: z.enum(["now", "never"]) }),
+	enrol: z.optional(z.strictObject({ url: enrolUrl, headend_url: enrolUrl })),
 });
 
 /** operator.toml, as it is written there. */
@@ -165,6 +168,12 @@ quiet = 10
 [policy]
 # Whether boxes offer neighbours what they hold only because someone watched it: "now" or "never".
 share_transient = "now"
+
+# Where new boxes ask to be let in, by what larder enrol claims has given the factory: url as boxes reach it, headend_url as the
+# headend does. larder broker config writes what Mosquitto needs for both. Without this section no box enrols.
+# [enrol]
+# url = ${quoted(`mqtts://${host}:8884`)}
+# headend_url = "mqtts://127.0.0.1:8885"
 `;
 }
 
