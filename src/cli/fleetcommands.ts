@@ -6,7 +6,7 @@ import { HeadendClient } from "../headend/api/client.ts";
 import type { BoxView } from "../headend/fleet/views.ts";
 import { short } from "../wire/ids.ts";
 import { DIR } from "./folder.ts";
-import { formatSpan, print, printJson, table, tint } from "./output.ts";
+import { formatSpan, plural, print, printJson, table, tint } from "./output.ts";
 
 const BOX = [
 	"<box>",
@@ -95,10 +95,6 @@ export function addFleetCommands(program: Command): void {
 					`${tint("warn", `${plural(plan.missing, "copy", "copies")} of shards found no box:`)} the boxes are too few or too full`,
 				);
 		});
-}
-
-function plural(count: number, one: string, many: string): string {
-	return `${count} ${count === 1 ? one : many}`;
 }
 
 /** The box of that serial, or the only one whose id begins so. Throws BOX_UNKNOWN. */
