@@ -12,6 +12,7 @@ import { MAX_RANK } from "../wire/placement.ts";
 import { addAccessCommands } from "./accesscommands.ts";
 import { whole } from "./argument.ts";
 import { addBrokerCommands } from "./brokercommands.ts";
+import { addEnrolCommands } from "./enrolcommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
 import { print } from "./output.ts";
@@ -25,6 +26,7 @@ export function addHeadendCommands(program: Command): void {
 	addBrokerCommands(program);
 	addTitleCommands(program);
 	addFleetCommands(program);
+	addEnrolCommands(program);
 	addAccessCommands(program);
 	addBackupCommands(program);
 }

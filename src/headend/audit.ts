@@ -13,6 +13,7 @@ export const ACTIONS = [
 	"backup",
 	"command",
 	"enrol-approve",
+	"enrol-auto",
 	"enrol-reject",
 	"key-deny",
 	"plan",

@@ -98,6 +98,7 @@ async function run(
 	parts.add("attention", attention);
 	await lines.announcer.announce();
 	lines.dispatch.start();
+	lines.enrolment.start();
 	await planner.start();
 	shelf.follow(async () => {
 		await lines.announcer.announce();
@@ -124,7 +125,7 @@ function openApi(
 	log: Log,
 ): ReturnType<typeof Api.start> {
 	const { operator, database, audit, fleet, shelf } = stores;
-	const { dispatch, commands, announcer } = lines;
+	const { dispatch, commands } = lines;
 	return Api.start({
 		operator,
 		database,
@@ -142,13 +143,13 @@ function openApi(
 			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
 		},
 		revoke: async (box, why) => {
-			if (!(await fleet.revoke(box, why)))
+			if (!(await lines.revoke(box, why)))
 				throw new LarderError(
 					"BOX_UNKNOWN",
 					`${short(box)} was not issued here`,
 				);
-			await announcer.announce();
 		},
+		enrolment: lines.enrolment,
 		backup: (file) => backup(operator, file, database),
 		log,
 	});

@@ -5,21 +5,25 @@ import type { Swarm } from "../swarm/swarm.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import { Announcer } from "./control/announcer.ts";
-import { answerRequest } from "./control/answers.ts";
+import { answerAsked, answerRequest } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
+import { Enrolment } from "./enrol/enrolment.ts";
 import { OwnLease } from "./lease.ts";
 import { openNode } from "./node.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { entryOf } from "./publish/titles.ts";
 import type { Stores } from "./stores.ts";
-import { headendAccess } from "./tls/access.ts";
+import { enrolAccess, headendAccess } from "./tls/access.ts";
 
 /** The headend's lines to its region: the broker, the swarm, and what goes over both. */
 export interface Lines {
 	readonly dispatch: Dispatch;
 	readonly commands: Commands;
 	readonly announcer: Announcer;
+	readonly enrolment: Enrolment;
+	/** Shuts a box out for good. False when it was never issued here. */
+	revoke(box: BoxId, why?: string): Promise<boolean>;
 	/** Whether a box is the operator's. */
 	knows(box: BoxId): boolean;
 }
@@ -32,6 +36,7 @@ export async function openLines(
 ): Promise<Lines> {
 	const { operator, fleet, heads, catalog, shelf } = stores;
 	const { dir, region, config } = operator;
+	const { enrol } = config;
 	const access = await headendAccess(operator);
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
 	const isRevoked = (box: BoxId) => announcer.isRevoked(box);
@@ -51,6 +56,12 @@ export async function openLines(
 				if (request.kind === "key")
 					await answerRequest(
 						{ operator, commands, isRevoked, log },
+						box,
+						request,
+					);
+				else
+					await answerAsked(
+						{ registrar: enrolment.registrar, commands, log },
 						box,
 						request,
 					);
@@ -82,11 +93,24 @@ export async function openLines(
 		isRevoked,
 		log,
 	});
+	const revoke = async (box: BoxId, why?: string) => {
+		const known = await fleet.revoke(box, why);
+		if (known) await announcer.announce();
+		return known;
+	};
+	const enrolment: Enrolment = new Enrolment({
+		...stores,
+		access: enrol && (await enrolAccess(operator, enrol.headend_url)),
+		isRevoked,
+		revoke: async (box, why) => void (await revoke(box, why)),
+		log,
+	});
 	parts.add("swarm", node);
 	parts.add("announcer", announcer);
 	parts.add("dispatch", dispatch);
 	parts.add("commands", commands);
-	return { dispatch, commands, announcer, knows };
+	parts.add("enrolment", enrolment);
+	return { dispatch, commands, announcer, enrolment, revoke, knows };
 }
 
 /** All that is to stand at the broker. */

@@ -47,13 +47,17 @@ t.test("every route, for everybody who may ask", async (t) => {
 	const bodies: Record<string, unknown> = {
 		"POST /api/command": { box, kind: "log-level", level: "info" },
 		"POST /api/revoke": { box, why: "lost" },
+		"POST /api/enrol/approve": { box },
+		"POST /api/enrol/reject": { batch: "b1", why: "unknown" },
+		"POST /api/enrol/auto": { serials: ["SN-1"] },
 		"POST /api/plan": {},
 		"POST /api/backup": { file: "/safe/b" },
 		"POST /api/token/add": { name: "ann", role: "viewer" },
 		"POST /api/token/remove": { name: "nobody" },
 	};
-	/** Names that are taken and names that are not there are refused by the deed itself. */
-	const done = (route: string) => (route.includes("/token/") ? 400 : 200);
+	/** Names that are taken, names that are not there and boxes that do not wait are refused by the deed itself. */
+	const done = (route: string) =>
+		route.includes("/token/") ? 400 : route.endsWith("/approve") ? 409 : 200;
 	const nothing = { read: 401, change: 401 };
 	const refused = { read: 403, change: 403 };
 	const all = { read: 200, change: 200 };
@@ -107,7 +111,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	];
 	const none = async () => undefined;
 	const routes = routesOf(
-		{ overview: none, boxes: none, titles: none },
+		{ overview: none, boxes: none, titles: none, enrol: none },
 		it.options,
 		await Tokens.open(it.operator.dir),
 		undefined as never,

@@ -5,6 +5,7 @@ import {
 } from "node:http";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner, PlanOutcome } from "../fleet/planner.ts";
 import { boxes } from "../fleet/views.ts";
@@ -18,13 +19,15 @@ import { overview, type Sources, titles } from "./show.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface ApiOptions extends Sources, Deeds {
+	readonly enrolment: Enrolment;
 	readonly fleet: Fleet;
 	readonly planner: Planner;
 	readonly log: Log;
 }
 
-/** Changes that the page shows. */
+/** Changes that the page shows, and boxes that wait. */
 const LATEST = 50;
+const WAITING = 100;
 
 /** The operator's page and its JSON, on loopback and behind a token. */
 export class Api {
@@ -46,7 +49,8 @@ export class Api {
 		refusals: Refusals,
 		assets: Assets,
 	) {
-		const { operator, database, audit, fleet, planner, log } = options;
+		const { operator, database, audit, enrolment, fleet, planner, log } =
+			options;
 		this.log = log;
 		this.assets = assets;
 		const { host } = operator.config.api;
@@ -56,12 +60,14 @@ export class Api {
 			overview: () => overview(options, missing, refusals.total),
 			boxes: () => boxes(database),
 			titles: () => titles(options),
+			enrol: () => enrolment.view(),
 		};
 		this.live = new Live(
 			[
 				{ name: "overview", read: async () => [await views.overview()] },
 				{ name: "boxes", read: views.boxes },
 				{ name: "titles", read: views.titles },
+				{ name: "enrolments", read: () => waiting(enrolment) },
 				{ name: "changes", read: () => audit.entries(LATEST) },
 			],
 			log,
@@ -70,6 +76,7 @@ export class Api {
 		this.stop = [
 			fleet.onChange(() => this.live.touch()),
 			audit.onEntry(() => this.live.touch()),
+			enrolment.onChange(() => this.live.touch()),
 			planner.onPlan((outcome: PlanOutcome) => {
 				missing = outcome.missing;
 				this.live.touch();
@@ -163,4 +170,11 @@ export class Api {
 		this.door.checkRole(visitor, route.role);
 		await route.answer({ request, response, path, query, visitor });
 	}
+}
+
+async function waiting({ registrar }: Pick<Enrolment, "registrar">) {
+	const enrolments = await registrar.list(WAITING);
+	return enrolments
+		.filter(({ state }) => state === "waiting")
+		.map((each) => ({ ...each, id: each.box }));
 }

@@ -6,6 +6,8 @@ import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, boxId } from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
 import { type Audit, type Change, reason } from "../audit.ts";
+import type { Enrolment } from "../enrol/enrolment.ts";
+import { isSerial } from "../enrol/serials.ts";
 import type { Planner } from "../fleet/planner.ts";
 import type { Visitor } from "./door.ts";
 import type { Live } from "./live.ts";
@@ -22,6 +24,8 @@ export interface Deeds {
 	readonly command: (box: BoxId, body: CommandBody) => Promise<Response>;
 	/** Shuts a box out of the network for good. Rejects with BOX_UNKNOWN. */
 	readonly revoke: (box: BoxId, why?: string) => Promise<void>;
+	/** Lets boxes in, or turns them away. */
+	readonly enrolment: Pick<Enrolment, "registrar">;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly audit: Audit;
@@ -55,6 +59,18 @@ const commandRequest = z.union([
 	}),
 ]);
 const revokeRequest = z.object({ box: boxId, why: z.optional(reason) });
+const rejection = z.union([
+	z.object({ box: boxId, why: reason }),
+	z.object({ batch: z.string().check(z.maxLength(32)), why: reason }),
+]);
+/** Without serials, nobody is let in without a person. */
+const stock = z.object({
+	serials: z.array(z.string().check(z.refine(isSerial, "no serial number"))),
+});
+/** Room for a million serials. */
+const MAX_STOCK = 64 * 1024 * 1024;
+/** Enrolments in one answer. */
+const ENROLMENTS = 20_000;
 const backupRequest = z.object({
 	file: z.string().check(z.refine(isAbsolute, "must be an absolute path")),
 });
@@ -63,13 +79,14 @@ const tokenRequest = z.object({ name: tokenName, role: z.enum(ROLES) });
 /** All that can be asked for below /api/. */
 export function routesOf(
 	views: Readonly<
-		Record<"overview" | "boxes" | "titles", () => Promise<unknown>>
+		Record<"overview" | "boxes" | "titles" | "enrol", () => Promise<unknown>>
 	>,
 	deeds: Deeds,
 	tokens: Tokens,
 	live: Live,
 ): Routes {
-	const { audit, planner, command, revoke, backup } = deeds;
+	const { audit, planner, command, revoke, enrolment, backup } = deeds;
+	const { registrar } = enrolment;
 	const changes = changesIn(audit);
 	return {
 		"/api/overview": { GET: reads(views.overview) },
@@ -98,7 +115,10 @@ export function routesOf(
 					const { ok, code, detail } = await command(box, body);
 					return { ok, code, detail };
 				},
-				({ ok, code }) => (ok ? undefined : (code ?? "COMMAND_FAILED")),
+				{
+					fault: ({ ok, code }) =>
+						ok ? undefined : (code ?? "COMMAND_FAILED"),
+				},
 			),
 		},
 		"/api/revoke": {
@@ -109,6 +129,44 @@ export function routesOf(
 					await revoke(box, why);
 					return { ok: true };
 				},
+			),
+		},
+		"/api/enrol": { GET: reads(views.enrol) },
+		"/api/enrol/list": { GET: reads(() => registrar.list(ENROLMENTS)) },
+		"/api/enrol/approve": {
+			POST: changes(
+				z.object({ box: boxId }),
+				({ box }) => ({ action: "enrol-approve", subject: box }),
+				async ({ box }, visitor) => ({
+					revoked: await registrar.approve(box, visitor),
+				}),
+			),
+		},
+		"/api/enrol/reject": {
+			POST: changes(
+				rejection,
+				({ why, ...which }) => ({
+					action: "enrol-reject",
+					subject: "box" in which ? which.box : `batch ${which.batch}`,
+					why,
+				}),
+				async ({ why, ...which }) => ({
+					rejected: await registrar.reject(which, why),
+				}),
+			),
+		},
+		"/api/enrol/auto": {
+			POST: changes(
+				stock,
+				({ serials: { length } }) => ({
+					action: "enrol-auto",
+					subject: length === 0 ? "off" : `${length} serials`,
+				}),
+				async ({ serials }) => {
+					await registrar.takeStock(serials);
+					return { ok: true };
+				},
+				{ limit: MAX_STOCK },
 			),
 		},
 		"/api/plan": {
@@ -160,20 +218,27 @@ function reads(view: (asked: Asked) => Promise<unknown>): Route {
 	};
 }
 
+interface ChangeOptions<T> {
+	/** Why a result is none: a code. */
+	readonly fault?: (result: T) => string | undefined;
+	/** Of the request, in bytes. */
+	readonly limit?: number;
+}
+
 /** Makes routes that change something: for operators, and on record before it happens. */
 function changesIn(audit: Audit) {
 	return <S extends z.ZodMiniType, T>(
 		schema: S,
 		what: (body: z.output<S>) => Change,
-		work: (body: z.output<S>) => Promise<T>,
-		fault?: (result: T) => string | undefined,
+		work: (body: z.output<S>, visitor: Visitor) => Promise<T>,
+		{ fault, limit }: ChangeOptions<T> = {},
 	): Route => ({
 		role: "operator",
 		answer: async ({ request, response, path, visitor }) => {
-			const body = await readBody(request, schema);
+			const body = await readBody(request, schema, limit);
 			const change = { ...what(body), request: `${request.method} ${path}` };
-			const made = audit.carryOut(visitor, change, () => work(body), fault);
-			sendJson(response, await made);
+			const done = () => work(body, visitor);
+			sendJson(response, await audit.carryOut(visitor, change, done, fault));
 		},
 	});
 }

@@ -2,8 +2,9 @@ import { describe, LarderError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, short } from "../../wire/ids.ts";
-import type { KeyRequest } from "../../wire/reports.ts";
+import type { KeyRequest, Request } from "../../wire/reports.ts";
 import { sealTo } from "../../wire/sealed.ts";
+import type { Registrar } from "../enrol/registrar.ts";
 import type { Operator } from "../operator/operator.ts";
 import { readTitle } from "../publish/titles.ts";
 import type { Commands } from "./commands.ts";
@@ -13,6 +14,10 @@ export interface AnswersOptions {
 	readonly commands: Commands;
 	readonly isRevoked: (box: BoxId) => boolean;
 	readonly log: Log;
+}
+
+export interface AskedOptions extends Pick<AnswersOptions, "commands" | "log"> {
+	readonly registrar: Pick<Registrar, "renew">;
 }
 
 /**
@@ -31,6 +36,21 @@ export async function answerRequest(
 		if (body.kind === "key-denied")
 			log.warn({ box: short(box), reason: body.reason }, "a key was denied");
 		await commands.send(box, body);
+	} catch (error) {
+		log.warn({ box: short(box), error: describe(error) }, "an answer was lost");
+	}
+}
+
+/** Answers a box that asks for another lease, or for the time. Never rejects: a box whose answer is lost asks again. */
+export async function answerAsked(
+	{ registrar, commands, log }: AskedOptions,
+	box: BoxId,
+	request: Pick<Request, "kind" | "id">,
+): Promise<void> {
+	try {
+		const statement = await registrar.renew(box, request);
+		if (statement !== undefined)
+			await commands.send(box, { kind: "issuance", statement });
 	} catch (error) {
 		log.warn({ box: short(box), error: describe(error) }, "an answer was lost");
 	}
