@@ -1,6 +1,33 @@
 /** Whoever looks may change things, too. */
 let acting = false;
 
+/** What buttons have the headend do: by which name, and what is asked before. */
+const ACTS = {
+	revoke: {
+		name: "revoke",
+		asks: "It loses its neighbours, its keys and what is placed on it, for good.",
+		verb: "Shut out",
+		why: true,
+	},
+	approve: { name: "enrol/approve" },
+	replace: {
+		name: "enrol/approve",
+		asks: "The box that has its serial number now is shut out for good.",
+		verb: "Let in",
+	},
+	choose: {
+		name: "enrol/approve",
+		asks: "Another box asks for this serial number: be sure that this is the one.",
+		verb: "Let in",
+	},
+	reject: {
+		name: "enrol/reject",
+		asks: "It may not come again with the key that it has.",
+		verb: "Turn away",
+		why: true,
+	},
+};
+
 /** Asks who looks, and shows the buttons that are theirs to press. */
 export async function learnRole() {
 	const response = await fetch("api/me");
@@ -44,23 +71,34 @@ export function listen() {
 	document
 		.getElementById("plan")
 		.addEventListener("click", () => act("plan", {}));
-	const dialog = document.getElementById("shut");
+	const dialog = document.getElementById("ask");
 	const why = dialog.querySelector("input");
-	let box;
-	document.getElementById("boxes").addEventListener("click", (event) => {
-		const button = event.target.closest("button.act");
-		if (button === null) return;
-		box = button.dataset.box;
-		dialog.querySelector("b").textContent = button.dataset.serial;
-		why.value = "";
-		dialog.returnValue = "";
-		dialog.showModal();
-	});
+	const submit = dialog.querySelector("button[type=submit]");
+	let asked;
+	for (const place of ["boxes", "arrivals"])
+		document.getElementById(place).addEventListener("click", (event) => {
+			const button = event.target.closest("button.act");
+			if (button === null) return;
+			const { act: which, box, serial } = button.dataset;
+			const { name, asks, verb, why: wants = false } = ACTS[which];
+			asked = { name, box, wants };
+			if (asks === undefined) return act(name, { box });
+			dialog.querySelector("h2").firstChild.data = `${verb} `;
+			dialog.querySelector("b").textContent = serial;
+			dialog.querySelector("p").textContent = asks;
+			submit.textContent = verb;
+			why.value = "";
+			why.required = wants;
+			why.parentElement.hidden = !wants;
+			dialog.returnValue = "";
+			dialog.showModal();
+		});
 	dialog
 		.querySelector("button[type=button]")
 		.addEventListener("click", () => dialog.close());
 	dialog.addEventListener("close", async () => {
-		if (dialog.returnValue === "shut")
-			await act("revoke", { box, why: why.value });
+		const { name, box, wants } = asked;
+		if (dialog.returnValue === "yes")
+			await act(name, { box, ...(wants && { why: why.value }) });
 	});
 }
