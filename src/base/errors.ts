@@ -65,6 +65,7 @@ export const ERRORS = {
 	HEADEND_UNREACHABLE:
 		"Start it with `larder headend`; if it runs, check [api] in operator.toml.",
 	BOX_UNKNOWN: "List the boxes with `larder boxes`, or issue a new one.",
+	ENROLMENT_CHANGED: "Look again with `larder enrol list`, then decide.",
 	BOX_SILENT:
 		"See with `larder boxes` whether the box is online, then ask again.",
 	BOX_REVOKED: "Issue the receiver a new identity if it is to come back.",

@@ -7,7 +7,7 @@ import type { BoxView } from "../headend/fleet/views.ts";
 import { short } from "../wire/ids.ts";
 import { BOX, findBox } from "./find.ts";
 import { DIR } from "./folder.ts";
-import { formatSpan, print, printJson, table, tint } from "./output.ts";
+import { formatSpan, plural, print, printJson, table, tint } from "./output.ts";
 
 /** The commands that ask a running headend about its boxes. */
 export function addFleetCommands(program: Command): void {
@@ -91,10 +91,6 @@ export function addFleetCommands(program: Command): void {
 					`${tint("warn", `${plural(plan.missing, "copy", "copies")} of shards found no box:`)} the boxes are too few or too full`,
 				);
 		});
-}
-
-function plural(count: number, one: string, many: string): string {
-	return `${count} ${count === 1 ? one : many}`;
 }
 
 function tableOfBoxes(boxes: readonly BoxView[], now: number): string[] {

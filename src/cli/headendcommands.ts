@@ -14,6 +14,7 @@ import { MAX_RANK } from "../wire/placement.ts";
 import { addAccessCommands } from "./accesscommands.ts";
 import { whole } from "./argument.ts";
 import { addBrokerCommands } from "./brokercommands.ts";
+import { addEnrolCommands } from "./enrolcommands.ts";
 import { addEntitleCommands } from "./entitlecommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
@@ -30,6 +31,7 @@ export function addHeadendCommands(program: Command): void {
 	addBrokerCommands(program);
 	addTitleCommands(program);
 	addFleetCommands(program);
+	addEnrolCommands(program);
 	addPurgeCommand(program);
 	addAccessCommands(program);
 	addKeyCommands(program);

@@ -72,3 +72,8 @@ export function formatSpan(ms: number): string {
 	}
 	return parts.slice(0, 2).join(" ") || "0 s";
 }
+
+/** `1 box`, `1,204 boxes`. */
+export function plural(count: number, one: string, many: string): string {
+	return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}

@@ -13,6 +13,7 @@ export const ACTIONS = [
 	"backup",
 	"command",
 	"enrol-approve",
+	"enrol-auto",
 	"enrol-reject",
 	"forget",
 	"key-allow",

@@ -135,6 +135,7 @@ async function run(
 	}
 	await lines.announcer.announce();
 	if (!isRestored) lines.dispatch.start();
+	lines.enrolment.start();
 	await planner.start();
 	// In the background: thousands of boxes take minutes, and nobody waits for it.
 	renewal.begin();
@@ -209,7 +210,8 @@ function openApi(
 		revoke: (box, why) => lines.shutOut(box, why),
 		purge: (title, why) => withdrawal.purge(title, why),
 		giveBack: (title) => withdrawal.giveBack(title),
-		takeKeys: () => takeKeys({ operator, fleet, announcer, renewal, log }),
+		takeKeys: () => takeKeys({ ...lines, operator, fleet, renewal, log }),
+		enrolment: lines.enrolment,
 		backup: (file) => backup(operator, file, database),
 		log,
 	});

@@ -9,18 +9,20 @@ import { type BoxId, short } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
 import { Announcer } from "./control/announcer.ts";
-import { Answers } from "./control/answers.ts";
+import { Answers, answerAsked } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
 import { Expulsion } from "./control/expulsion.ts";
 import { Recall } from "./control/recall.ts";
 import { Recalls } from "./control/recalls.ts";
+import { Enrolment } from "./enrol/enrolment.ts";
+import { OwnLease } from "./lease.ts";
 import { openNode } from "./node.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { Limbo } from "./publish/limbo.ts";
 import { entryOf } from "./publish/titles.ts";
 import type { Stores } from "./stores.ts";
-import { headendAccess } from "./tls/access.ts";
+import { enrolAccess, headendAccess } from "./tls/access.ts";
 import { refuseRevoked } from "./tls/broker.ts";
 import { Withdrawal } from "./withdrawal.ts";
 
@@ -34,6 +36,8 @@ export interface Lines {
 	/** Shuts a box out. Rejects with BOX_UNKNOWN. */
 	shutOut(box: BoxId, why?: string): Promise<void>;
 	readonly recalls: Recalls;
+	readonly enrolment: Enrolment;
+	readonly lease: OwnLease;
 	/** Whether a box is the operator's. */
 	knows(box: BoxId): boolean;
 }
@@ -47,6 +51,7 @@ export async function openLines(
 	const { operator, entitlement, fleet, heads, catalog, shelf } = stores;
 	const { purges, attests, audit } = stores;
 	const { dir, region, config } = operator;
+	const { enrol } = config;
 	const access = await headendAccess(operator);
 	const knows = (box: BoxId) => existsSync(issuedPath(dir, box));
 	const isRevoked = (box: BoxId) => announcer.isRevoked(box);
@@ -74,6 +79,12 @@ export async function openLines(
 			onFill: (box, fill) => fleet.recordFill(box, fill),
 			onRequest: async (box, request) => {
 				if (request.kind === "key") await answers.take(box, request);
+				else
+					await answerAsked(
+						{ registrar: enrolment.registrar, commands, log },
+						box,
+						request,
+					);
 			},
 			onResponse: (box, response) => {
 				if (!commands.answered(box, response))
@@ -127,14 +138,30 @@ export async function openLines(
 			await expulsion.expel(boxes);
 		},
 	});
+	const lease = parts.add("lease", await OwnLease.open(operator, log));
 	const node: Swarm = await openNode({
 		operator,
+		lease,
 		catalog,
 		currentHead: () => heads.head,
 		isRevoked,
 		offerHead: (offered) => void recall.hear(offered),
 		log,
 	});
+	const shutOut = async (box: BoxId, why?: string) => {
+		if (!(await fleet.revoke(box, why)))
+			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
+		await announcer.announce();
+		await expulsion.expel([box]);
+	};
+	const enrolment: Enrolment = new Enrolment({
+		...stores,
+		access: enrol && (await enrolAccess(operator, enrol.headend_url)),
+		isRevoked,
+		revoke: shutOut,
+		log,
+	});
+	lease.onRenewed(() => node.renewed());
 	parts.add("announcer", announcer);
 	parts.add("withdrawal", withdrawal);
 	parts.add("recall", recall);
@@ -142,15 +169,10 @@ export async function openLines(
 	parts.add("dispatch", dispatch);
 	parts.add("commands", commands);
 	parts.add("expulsion", expulsion);
-	const shutOut = async (box: BoxId, why?: string) => {
-		if (!(await fleet.revoke(box, why)))
-			throw new LarderError("BOX_UNKNOWN", `${short(box)} was not issued here`);
-		await announcer.announce();
-		await expulsion.expel([box]);
-	};
+	parts.add("enrolment", enrolment);
 	return {
 		...{ dispatch, commands, announcer, withdrawal, recall, recalls },
-		...{ shutOut, knows },
+		...{ enrolment, lease, shutOut, knows },
 	};
 }
 

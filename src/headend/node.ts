@@ -1,18 +1,17 @@
 import { join } from "node:path";
-import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { CatalogWriter } from "../logs/writer.ts";
 import { Swarm } from "../swarm/swarm.ts";
-import { parseEnvelope } from "../wire/envelope.ts";
 import type { Head } from "../wire/head.ts";
 import type { BoxId } from "../wire/ids.ts";
-import { issueHeadend } from "./operator/issue.ts";
+import type { OwnLease } from "./lease.ts";
 import type { Operator } from "./operator/operator.ts";
 
 const MAX_PEERS = 64;
 
 export interface NodeOptions {
 	readonly operator: Operator;
+	readonly lease: OwnLease;
 	readonly catalog: CatalogWriter;
 	readonly currentHead: () => Head | undefined;
 	readonly isRevoked: (box: BoxId) => boolean;
@@ -23,26 +22,19 @@ export interface NodeOptions {
 
 /**
  * The headend's own node among the boxes: it serves the catalog and the newest head, and holds no titles.
- * Throws NO_BOOTSTRAP, or OPERATOR_INVALID for a damaged keys/headend.json.
+ * Throws NO_BOOTSTRAP or PORT_TAKEN.
  */
 export async function openNode(options: NodeOptions): Promise<Swarm> {
-	const { operator, catalog, currentHead, isRevoked, offerHead, log } = options;
-	const { pair, certificate } = await issueHeadend(operator);
-	const membership = parseEnvelope(JSON.parse(certificate.toString("utf8")));
-	if (!membership.ok) {
-		throw new LarderError(
-			"OPERATOR_INVALID",
-			`${join(operator.dir, "keys", "headend.json")}: ${membership.detail}`,
-		);
-	}
+	const { operator, lease, catalog, currentHead, isRevoked } = options;
+	const { offerHead, log } = options;
 	const { bootstrap, host, port } = operator.config.swarm;
 	return await Swarm.open({
-		keyPair: pair,
+		keyPair: lease.pair,
 		networkSecret: operator.networkSecret,
 		membership: {
 			region: operator.region,
 			trust: operator.trust,
-			certificate: () => membership.value,
+			certificate: () => lease.certificate,
 			isRevoked,
 			currentHead,
 			offerHead,

@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import type { Announcer } from "./control/announcer.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 import type { Renewal } from "./fleet/renewal.ts";
+import type { OwnLease } from "./lease.ts";
 import { serialsOf } from "./operator/keyring.ts";
 import type { Operator } from "./operator/operator.ts";
 import { brokerDir, refuseRevoked } from "./tls/broker.ts";
@@ -13,6 +14,8 @@ export interface RekeyingParts {
 	readonly operator: Operator;
 	readonly fleet: Pick<Fleet, "revoked">;
 	readonly announcer: Pick<Announcer, "announce">;
+	/** The headend's own membership. */
+	readonly lease: Pick<OwnLease, "renew">;
 	readonly renewal: Pick<Renewal, "begin" | "callIn" | "tellAgain">;
 	readonly log: Log;
 }
@@ -23,7 +26,7 @@ export interface RekeyingParts {
  * Rejects with OPERATOR_INVALID, nothing done, or as the announcement and the broker's lists do.
  */
 export async function takeKeys(parts: RekeyingParts): Promise<void> {
-	const { operator, announcer, renewal, log } = parts;
+	const { operator, announcer, lease, renewal, log } = parts;
 	const before = standingOf(operator);
 	await operator.keyring.reread();
 	const after = standingOf(operator);
@@ -33,7 +36,10 @@ export async function takeKeys(parts: RekeyingParts): Promise<void> {
 	renewal.begin();
 	if (after.version !== before.version) renewal.tellAgain();
 	const replaced = after.serials.issuer !== before.serials.issuer;
-	if (replaced) renewal.callIn();
+	if (replaced) {
+		await lease.renew();
+		renewal.callIn();
+	}
 	const retired = after.leastIssuer !== before.leastIssuer;
 	if (replaced || retired) await renewLists(parts, retired);
 }

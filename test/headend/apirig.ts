@@ -3,6 +3,7 @@ import { LarderError } from "../../src/base/errors.ts";
 import { type Log, silent } from "../../src/base/log.ts";
 import { Api, type ApiOptions } from "../../src/headend/api/api.ts";
 import { Audit } from "../../src/headend/audit.ts";
+import { Enrolment } from "../../src/headend/enrol/enrolment.ts";
 import { Attests } from "../../src/headend/fleet/attests.ts";
 import { Planner } from "../../src/headend/fleet/planner.ts";
 import { Purges } from "../../src/headend/fleet/purges.ts";
@@ -68,6 +69,16 @@ export async function apiRig(
 	});
 	const entitled: Parameters<ApiOptions["entitle"]>[] = [];
 	const forgotten: BoxId[] = [];
+	const revoke = async (box: BoxId, why?: string) => {
+		revoked.push([box, why]);
+		await it.fleet.revoke(box, why);
+	};
+	const { operator, database, fleet } = it;
+	const enrolment = new Enrolment({
+		...{ operator, database, fleet, audit, revoke, log },
+		access: undefined,
+		isRevoked: (box) => revoked.some(([each]) => each === box),
+	});
 	const options: ApiOptions = {
 		operator: {
 			...it.operator,
@@ -91,10 +102,6 @@ export async function apiRig(
 			commands.push([box, body]);
 			return { id: "1", session: "2", ok: false, code: "COMMAND_FAILED" };
 		},
-		revoke: async (box, why) => {
-			revoked.push([box, why]);
-			await it.fleet.revoke(box, why);
-		},
 		takeKeys: () => it.operator.keyring.reread(),
 		purge: (id, why) => purges.order(id, title, why, 0),
 		giveBack: (id) => purges.countermand(id),
@@ -107,12 +114,15 @@ export async function apiRig(
 			forgotten.push(box);
 			return 3;
 		},
+		revoke,
+		enrolment,
 		backup: async (file) => void backups.push(file),
 		log,
 	};
 	const { api, url } = await Api.start(options);
 	t.teardown(async () => {
 		await api.close();
+		await enrolment.close();
 		audit.close();
 	});
 	const port = Number(new URL(url).port);

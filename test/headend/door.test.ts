@@ -51,14 +51,18 @@ t.test("every route, for everybody who may ask", async (t) => {
 		"POST /api/purge/undo": { title: "f".repeat(64), why: "not yet" },
 		"POST /api/entitle": { title: "f".repeat(64), box, rule: "deny" },
 		"POST /api/forget": { box },
+		"POST /api/enrol/approve": { box },
+		"POST /api/enrol/reject": { batch: "b1", why: "unknown" },
+		"POST /api/enrol/auto": { serials: ["SN-1"] },
 		"POST /api/plan": {},
 		"POST /api/keys": { what: "rotate placement" },
 		"POST /api/backup": { file: "/safe/b" },
 		"POST /api/token/add": { name: "ann", role: "viewer" },
 		"POST /api/token/remove": { name: "nobody" },
 	};
-	/** Names that are taken and names that are not there are refused by the deed itself. */
-	const done = (route: string) => (route.includes("/token/") ? 400 : 200);
+	/** Names that are taken, names that are not there and boxes that do not wait are refused by the deed itself. */
+	const done = (route: string) =>
+		route.includes("/token/") ? 400 : route.endsWith("/approve") ? 409 : 200;
 	const nothing = { read: 401, change: 401 };
 	const refused = { read: 403, change: 403 };
 	const all = { read: 200, change: 200 };
@@ -112,7 +116,10 @@ t.test("every route, for everybody who may ask", async (t) => {
 	];
 	const none = async () => undefined;
 	const routes = routesOf(
-		{ overview: none, boxes: none, titles: none, keys: none, purges: none },
+		{
+			...{ overview: none, boxes: none, titles: none },
+			...{ keys: none, purges: none, enrol: none },
+		},
 		it.options,
 		await Tokens.open(it.operator.dir),
 		undefined as never,

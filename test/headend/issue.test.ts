@@ -1,20 +1,26 @@
+import { X509Certificate } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import t from "tap";
 import { loadConfig } from "../../src/agent/config.ts";
+import { DAY } from "../../src/base/time.ts";
 import {
 	issueBox,
 	issueHeadend,
 	readIssued,
 } from "../../src/headend/operator/issue.ts";
-import { initOperator } from "../../src/headend/operator/operator.ts";
+import {
+	initOperator,
+	type Operator,
+	openOperator,
+} from "../../src/headend/operator/operator.ts";
 import { rotateKey } from "../../src/headend/operator/rotate.ts";
 import { MAX_DIALLED } from "../../src/swarm/dialler.ts";
-import { unseal } from "../../src/wire/envelope.ts";
+import { type Envelope, unsealParsed } from "../../src/wire/envelope.ts";
 import type { BoxId, Region } from "../../src/wire/ids.ts";
 import { keyPairFromSeed } from "../../src/wire/keys.ts";
-import { certificate } from "../../src/wire/membership.ts";
+import { type Certificate, certificate } from "../../src/wire/membership.ts";
 
 const region = "north-1" as Region;
 
@@ -37,12 +43,18 @@ t.test("a box's folder is all it needs to join", async (t) => {
 		box,
 	);
 	t.equal(identity.networkSecret, operator.networkSecret.toString("hex"));
-	const sealed = Buffer.from(JSON.stringify(identity.certificate));
-	const read = unseal(sealed, "issuer", certificate, operator.trust);
-	t.match(read, {
-		ok: true,
-		value: { box, region, role: "box", serial: 'S"1' },
-	});
+	const said = certificateIn(operator, identity.certificate);
+	t.match(said, { box, region, role: "box", serial: 'S"1' });
+	const left = said.notAfter - Date.now();
+	t.ok(left > 29 * DAY && left <= 30 * DAY, "a lease of 30 days");
+	const ca = new X509Certificate(identity.ca);
+	const [own, issuer] = certificatesIn(identity.chain);
+	t.equal(own?.subject, `CN=${box}`);
+	t.ok(own && issuer && own.verify(issuer.publicKey));
+	t.ok(issuer?.verify(ca.publicKey));
+	t.equal(own?.validToDate.getTime(), said.notAfter);
+	t.equal(own?.validFromDate.getTime(), said.notBefore);
+	t.notOk("enrolUrl" in identity);
 	t.equal((await stat(join(dir, "identity.json"))).mode & 0o777, 0o600);
 	t.match(parse(await readFile(join(dir, "larder.toml"), "utf8")), {
 		swarm: { bootstrap: ["10.0.0.1:49737"] },
@@ -166,16 +178,38 @@ t.test("a folder in use and a serial without end are refused", async (t) => {
 	t.same(await readdir(join(operator.dir, "issued")), []);
 });
 
-t.test("the headend keeps its membership", async (t) => {
+t.test("a box is told where to ask again", async (t) => {
+	const dir = join(t.testdir(), "operator");
+	await initOperator(dir, { region });
+	const path = join(dir, "operator.toml");
+	const text = await readFile(path, "utf8");
+	await writeFile(path, text.replace(/^# (?=\[enrol\]|url = |headend_)/gm, ""));
+	const operator = await openOperator(dir);
+	const box = join(t.testdirName, "box");
+	await issueBox(operator, { serial: "1", dir: box });
+	const identity = await readFile(join(box, "identity.json"), "utf8");
+	t.equal(JSON.parse(identity).enrolUrl, "mqtts://127.0.0.1:8884");
+	for (const url of ["mqtt://a:1", "https://a", "mqtts://u:p@a:1"]) {
+		await writeFile(
+			path,
+			`${text}\n[enrol]\nurl = "${url}"\nheadend_url = "mqtts://b:1"\n`,
+		);
+		await t.rejects(openOperator(dir), {
+			code: "CONFIG_INVALID",
+			message: /enrol\.url/,
+		});
+	}
+});
+
+t.test("the headend renews its membership and keeps its key", async (t) => {
 	const operator = await initOperator(join(t.testdir(), "operator"), {
 		region,
 	});
+	const at = (days: number) => () => Date.now() + days * DAY;
 	const first = await issueHeadend(operator);
-	const again = await issueHeadend(operator);
-	t.equal(again.box, first.box);
-	t.match(unseal(again.certificate, "issuer", certificate, operator.trust), {
-		ok: true,
-		value: { role: "headend", box: first.box },
+	t.match(certificateIn(operator, first.certificate), {
+		role: "headend",
+		box: first.box,
 	});
 	const root = join(operator.dir, "keys/root.json");
 	const { granted } = await rotateKey(operator, "issuer", root);
@@ -183,6 +217,30 @@ t.test("the headend keeps its membership", async (t) => {
 	operator.trust.minimum.set("issuer", granted.serial);
 	const anew = await issueHeadend(operator);
 	t.equal(anew.box, first.box, "the same by a new issuer");
-	t.ok(unseal(anew.certificate, "issuer", certificate, operator.trust).ok);
+	t.match(certificateIn(operator, anew.certificate), { role: "headend" });
 	t.same(await issueHeadend(operator), anew);
+	const again = await issueHeadend(operator, at(9));
+	t.same(again, first, "more than two thirds are left");
+	const later = await issueHeadend(operator, at(11));
+	t.equal(later.box, first.box);
+	const said = certificateIn(operator, later.certificate);
+	t.ok(said.notAfter > Date.now() + 40 * DAY);
+	t.same(await issueHeadend(operator, at(12)), later, "and it is kept");
+	const ended = await issueHeadend(operator, at(400));
+	t.not(ended.certificate.payload, later.certificate.payload);
+	const before = await issueHeadend(operator);
+	t.not(before.certificate.payload, ended.certificate.payload, "not yet valid");
+	await writeFile(join(operator.dir, "keys", "headend.json"), "{}");
+	await t.rejects(issueHeadend(operator), { code: "OPERATOR_INVALID" });
 });
+
+function certificateIn({ trust }: Operator, shown: Envelope): Certificate {
+	const read = unsealParsed(shown, "issuer", certificate, trust);
+	if (!read.ok) throw new Error(read.reason);
+	return read.value;
+}
+
+function certificatesIn(chain: string): X509Certificate[] {
+	const blocks = chain.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g);
+	return (blocks ?? []).map((block) => new X509Certificate(block));
+}

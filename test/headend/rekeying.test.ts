@@ -24,6 +24,7 @@ t.test(
 			operator,
 			fleet: { revoked: async () => [] },
 			announcer: { announce: async () => void done.push("head") },
+			lease: { renew: async () => void done.push("own lease") },
 			renewal: {
 				begin: () => void done.push("sign anew"),
 				callIn: () => void done.push("call in"),
@@ -58,7 +59,7 @@ t.test(
 				splitLists(await readFile(join(broker, "crl.pem"), "utf8"));
 			const [, old] = await lists();
 			await rotateKey(operator, "issuer", root);
-			t.same(await take(), ["head", "sign anew", "call in"]);
+			t.same(await take(), ["head", "sign anew", "own lease", "call in"]);
 			t.ok(
 				(await lists()).includes(old ?? ""),
 				"whom the old one let in stays",

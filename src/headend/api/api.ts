@@ -6,6 +6,7 @@ import {
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { TitleId } from "../../wire/ids.ts";
+import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Attests } from "../fleet/attests.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner, PlanOutcome } from "../fleet/planner.ts";
@@ -17,11 +18,13 @@ import { Door } from "./door.ts";
 import { Live } from "./live.ts";
 import { Refusals } from "./refusals.ts";
 import { Refusal, SAFETY, sendError } from "./reply.ts";
-import { type Deeds, type Routes, routesOf } from "./routes.ts";
+import { type Deeds, routesOf } from "./routes.ts";
+import type { Routes } from "./routing.ts";
 import { keys, overview, type Sources, titles } from "./show.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface ApiOptions extends Sources, Deeds {
+	readonly enrolment: Enrolment;
 	readonly fleet: Fleet;
 	readonly purges: Pick<Purges, "onChange">;
 	readonly attests: Pick<Attests, "onChange">;
@@ -29,11 +32,12 @@ export interface ApiOptions extends Sources, Deeds {
 	readonly log: Log;
 }
 
-/** Changes that the page shows. */
+/** Changes that the page shows, and boxes that wait. */
 const LATEST = 50;
 /** Titles that were taken back, and boxes that still have them, in a list of all; and of one title that is asked for. */
 const SOME = { titles: 50, boxes: 20 };
 const EVERY = { titles: 1, boxes: 100_000 };
+const WAITING = 100;
 
 /** The operator's page and its JSON, on loopback and behind a token. */
 export class Api {
@@ -56,7 +60,7 @@ export class Api {
 		assets: Assets,
 	) {
 		const { operator, database, audit, fleet, planner, log } = options;
-		const { purges, attests } = options;
+		const { enrolment, purges, attests } = options;
 		this.log = log;
 		this.assets = assets;
 		const { host } = operator.config.api;
@@ -69,6 +73,7 @@ export class Api {
 			keys: () => keys(options),
 			purges: (title?: TitleId) =>
 				purgeViews(database, title ? EVERY : SOME, title),
+			enrol: () => enrolment.view(),
 		};
 		this.live = new Live(
 			[
@@ -76,6 +81,7 @@ export class Api {
 				{ name: "boxes", read: views.boxes },
 				{ name: "titles", read: views.titles },
 				{ name: "purges", read: () => views.purges() },
+				{ name: "enrolments", read: () => waiting(enrolment) },
 				{ name: "changes", read: () => audit.entries(LATEST) },
 			],
 			log,
@@ -86,6 +92,7 @@ export class Api {
 			audit.onEntry(() => this.live.touch()),
 			purges.onChange(() => this.live.touch()),
 			attests.onChange(() => this.live.touch()),
+			enrolment.onChange(() => this.live.touch()),
 			planner.onPlan((outcome: PlanOutcome) => {
 				missing = outcome.missing;
 				this.live.touch();
@@ -179,4 +186,11 @@ export class Api {
 		this.door.checkRole(visitor, route.role);
 		await route.answer({ request, response, path, query, visitor });
 	}
+}
+
+async function waiting({ registrar }: Pick<Enrolment, "registrar">) {
+	const enrolments = await registrar.list(WAITING);
+	return enrolments
+		.filter(({ state }) => state === "waiting")
+		.map((each) => ({ ...each, id: each.box }));
 }

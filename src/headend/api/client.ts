@@ -9,6 +9,8 @@ import type { BoxId, TitleId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import type { Response as Answer } from "../../wire/reports.ts";
 import type { Entry } from "../audit.ts";
+import type { EnrolmentView } from "../enrol/enrolment.ts";
+import type { Enrolment } from "../enrol/requests.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
@@ -115,6 +117,39 @@ export class HeadendClient {
 			PATIENCE,
 		);
 		return done.erased;
+	}
+
+	/** How it stands with enrolment. */
+	enrolment(): Promise<EnrolmentView> {
+		return this.ask("GET", "enrol", undefined, PATIENCE);
+	}
+
+	/** Those that wait, longest first, then those decided, last first. */
+	enrolments(): Promise<Enrolment[]> {
+		return this.ask("GET", "enrol/list", undefined, PATIENCE);
+	}
+
+	/** Gives the boxes that were shut out because they had its serial. */
+	async approve(box: BoxId): Promise<readonly BoxId[]> {
+		type Done = { readonly revoked: readonly BoxId[] };
+		const done = this.ask<Done>("POST", "enrol/approve", { box }, PATIENCE);
+		return (await done).revoked;
+	}
+
+	/** Turns away a box that waits, or all of a batch that do. Gives how many. */
+	async reject(
+		which: { readonly box: BoxId } | { readonly batch: string },
+		why: string,
+	): Promise<number> {
+		type Done = { readonly rejected: number };
+		const body = { ...which, why };
+		const done = this.ask<Done>("POST", "enrol/reject", body, PATIENCE);
+		return (await done).rejected;
+	}
+
+	/** Who is let in without a person; nobody, without any serials. */
+	async takeStock(serials: readonly string[]): Promise<void> {
+		await this.ask("POST", "enrol/auto", { serials });
 	}
 
 	plan(): Promise<PlanOutcome> {

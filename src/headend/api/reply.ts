@@ -30,6 +30,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 	TITLE_UNKNOWN: 404,
 	BOX_REVOKED: 409,
 	PURGE_LIMIT: 429,
+	ENROLMENT_CHANGED: 409,
 	BOX_SILENT: 504,
 	AUDIT_FAILED: 503,
 	INTERNAL_FAULT: 500,
@@ -89,10 +90,14 @@ export function sendError(
 	sendJson(response, body, status);
 }
 
-/** Reads a body against its schema. Only JSON, which no other site's form can send. Throws a Refusal. */
+/**
+ * Reads a body against its schema. Only JSON, which no other site's form can send. Throws a Refusal.
+ * @param limit in bytes
+ */
 export async function readBody<T extends z.ZodMiniType>(
 	request: IncomingMessage,
 	schema: T,
+	limit = MAX_BODY,
 ): Promise<z.output<T>> {
 	if (request.headers["content-type"]?.split(";")[0] !== "application/json")
 		throw new Refusal(415, "REQUEST_INVALID", "the body must be JSON");
@@ -100,11 +105,11 @@ export async function readBody<T extends z.ZodMiniType>(
 	let size = 0;
 	for await (const chunk of request as AsyncIterable<Buffer>) {
 		size += chunk.byteLength;
-		if (size > MAX_BODY)
+		if (size > limit)
 			throw new Refusal(413, "REQUEST_INVALID", "the body is too large");
 		chunks.push(chunk);
 	}
-	const read = parseMessage(schema, Buffer.concat(chunks));
+	const read = parseMessage(schema, Buffer.concat(chunks), limit);
 	if (!read.ok) throw new Refusal(400, "REQUEST_INVALID", read.detail);
 	return read.value;
 }

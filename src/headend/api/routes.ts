@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../../base/log.ts";
@@ -11,14 +10,16 @@ import {
 	titleId,
 } from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
-import { type Audit, type Change, reason } from "../audit.ts";
+import { type Audit, reason } from "../audit.ts";
+import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
 import type { Planner } from "../fleet/planner.ts";
-import type { Visitor } from "./door.ts";
+import { enrolRoutes } from "./enrolroutes.ts";
 import type { Live } from "./live.ts";
-import { Refusal, readBody, sendJson } from "./reply.ts";
-import { ROLES, type Role, type Tokens, tokenName } from "./tokens.ts";
+import { Refusal, sendJson } from "./reply.ts";
+import { changesIn, type Routes, reads } from "./routing.ts";
+import { ROLES, type Tokens, tokenName } from "./tokens.ts";
 
 /** Entries of the audit log in one answer; older ones are asked for with `before`. */
 export const ENTRIES = 500;
@@ -46,29 +47,12 @@ export interface Deeds {
 	readonly rules: () => Promise<RuleView[]>;
 	/** Erases what a box was given keys for; gives how many records there were. Rejects with BOX_UNKNOWN. */
 	readonly forget: (box: BoxId) => Promise<number>;
+	/** Lets boxes in, or turns them away. */
+	readonly enrolment: Pick<Enrolment, "registrar">;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
 	readonly audit: Audit;
 }
-
-export interface Asked {
-	readonly request: IncomingMessage;
-	readonly response: ServerResponse;
-	readonly path: string;
-	readonly query: URLSearchParams;
-	readonly visitor: Visitor;
-}
-
-export interface Route {
-	/** Who may ask. */
-	readonly role: Role;
-	readonly answer: (asked: Asked) => Promise<void> | void;
-}
-
-/** Routes by path and method. */
-export type Routes = Readonly<
-	Record<string, Partial<Readonly<Record<string, Route>>>>
->;
 
 const commandRequest = z.union([
 	z.object({ box: boxId, kind: z.literal("report") }),
@@ -97,14 +81,17 @@ const tokenRequest = z.object({ name: tokenName, role: z.enum(ROLES) });
 /** All that can be asked for below /api/. */
 export function routesOf(
 	views: Readonly<
-		Record<"overview" | "boxes" | "titles" | "keys", () => Promise<unknown>>
+		Record<
+			"overview" | "boxes" | "titles" | "keys" | "enrol",
+			() => Promise<unknown>
+		>
 	> & { readonly purges: (title?: TitleId) => Promise<unknown> },
 	deeds: Deeds,
 	tokens: Tokens,
 	live: Live,
 ): Routes {
 	const { audit, planner, command, revoke, purge, giveBack } = deeds;
-	const { takeKeys, entitle, forget, backup } = deeds;
+	const { takeKeys, entitle, forget, enrolment, backup } = deeds;
 	const changes = changesIn(audit);
 	return {
 		"/api/overview": { GET: reads(views.overview) },
@@ -133,7 +120,10 @@ export function routesOf(
 					const { ok, code, detail } = await command(box, body);
 					return { ok, code, detail };
 				},
-				({ ok, code }) => (ok ? undefined : (code ?? "COMMAND_FAILED")),
+				{
+					fault: ({ ok, code }) =>
+						ok ? undefined : (code ?? "COMMAND_FAILED"),
+				},
 			),
 		},
 		"/api/revoke": {
@@ -207,6 +197,7 @@ export function routesOf(
 				async ({ box }) => ({ erased: await forget(box) }),
 			),
 		},
+		...enrolRoutes(views.enrol, enrolment, changes),
 		"/api/plan": {
 			POST: changes(
 				z.object({}),
@@ -247,31 +238,6 @@ export function routesOf(
 			),
 		},
 	};
-}
-
-function reads(view: (asked: Asked) => Promise<unknown>): Route {
-	return {
-		role: "viewer",
-		answer: async (asked) => sendJson(asked.response, await view(asked)),
-	};
-}
-
-/** Makes routes that change something: for operators, and on record before it happens. */
-function changesIn(audit: Audit) {
-	return <S extends z.ZodMiniType, T>(
-		schema: S,
-		what: (body: z.output<S>) => Change,
-		work: (body: z.output<S>) => Promise<T>,
-		fault?: (result: T) => string | undefined,
-	): Route => ({
-		role: "operator",
-		answer: async ({ request, response, path, visitor }) => {
-			const body = await readBody(request, schema);
-			const change = { ...what(body), request: `${request.method} ${path}` };
-			const made = audit.carryOut(visitor, change, () => work(body), fault);
-			sendJson(response, await made);
-		},
-	});
 }
 
 /** Undefined when it is not asked for. Throws a Refusal. */

@@ -2,6 +2,7 @@ import type { Bytes } from "../../base/units.ts";
 import { shardCount } from "../../content/geometry.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
 import type { NetworkId, Region } from "../../wire/ids.ts";
+import type { Enrolment, EnrolmentView } from "../enrol/enrolment.ts";
 import type { Database } from "../fleet/database.ts";
 import { type OldPapers, oldPapers } from "../fleet/inforce.ts";
 import {
@@ -28,6 +29,7 @@ export interface Sources {
 	/** The published titles. */
 	readonly titles: () => readonly TitleRecord[];
 	readonly broker: () => BrokerView;
+	readonly enrolment: Pick<Enrolment, "view">;
 	/** The origin, when the headend serves it itself. */
 	readonly origin: Pick<OriginServer, "bytesSent" | "bytesByTitle"> | undefined;
 }
@@ -45,6 +47,7 @@ export interface OverviewView {
 	readonly missing: number;
 	/** Requests that were turned away since the headend started. */
 	readonly refused: number;
+	readonly enrol: EnrolmentView;
 }
 
 export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
@@ -71,7 +74,7 @@ export async function keys({
 }
 
 export async function overview(
-	{ operator, database, broker, origin }: Sources,
+	{ operator, database, broker, origin, enrolment }: Sources,
 	missing: number,
 	refused: number,
 ): Promise<OverviewView> {
@@ -85,6 +88,7 @@ export async function overview(
 		regions: await regions(database),
 		missing,
 		refused,
+		enrol: await enrolment.view(),
 	};
 }
 

@@ -2,8 +2,9 @@ import { describe, LarderError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
 import { type BoxId, short } from "../../wire/ids.ts";
-import type { KeyRequest } from "../../wire/reports.ts";
+import type { KeyRequest, Request } from "../../wire/reports.ts";
 import { sealTo } from "../../wire/sealed.ts";
+import type { Registrar } from "../enrol/registrar.ts";
 import type { Entitlement } from "../entitlement/entitlement.ts";
 import type { Operator } from "../operator/operator.ts";
 import { readTitle, type TitleRecord } from "../publish/titles.ts";
@@ -69,6 +70,25 @@ export class Answers {
 		const sealed = sealTo(Buffer.from(box, "hex"), key).toString("base64");
 		const { id, title } = request;
 		return { kind: "key", request: id, title, sealed, until: verdict.until };
+	}
+}
+
+export interface AskedOptions extends Pick<AnswersOptions, "commands" | "log"> {
+	readonly registrar: Pick<Registrar, "renew">;
+}
+
+/** Answers a box that asks for another lease, or for the time. Never rejects: a box whose answer is lost asks again. */
+export async function answerAsked(
+	{ registrar, commands, log }: AskedOptions,
+	box: BoxId,
+	request: Pick<Request, "kind" | "id">,
+): Promise<void> {
+	try {
+		const statement = await registrar.renew(box, request);
+		if (statement !== undefined)
+			await commands.send(box, { kind: "issuance", statement });
+	} catch (error) {
+		log.warn({ box: short(box), error: describe(error) }, "an answer was lost");
 	}
 }
 

@@ -75,6 +75,13 @@ export class Fleet {
 		this.later();
 	}
 
+	/** A box that was let in just now: it is known before it says anything. */
+	async enter(issued: Issued): Promise<void> {
+		await addBoxes(this.database, [issued], this.now());
+		this.known.add(issued.box);
+		this.tell([issued.box]);
+	}
+
 	/** Called with what has been written, after it can be read. The function given back ends it. */
 	onChange(listener: (change: FleetChange) => void): () => void {
 		this.listeners.add(listener);

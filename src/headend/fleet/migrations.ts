@@ -174,4 +174,25 @@ CREATE TABLE leases (
 );
 CREATE INDEX leases_title ON leases (title);
 `,
+	`
+-- Boxes that asked to be let in: those that wait for a person, and what became of the others.
+CREATE TABLE enrolments (
+	box text PRIMARY KEY,
+	serial text NOT NULL,
+	batch text NOT NULL,
+	-- Whether it knows its own claim or one that its batch shares.
+	claim text NOT NULL,
+	-- Of its last question.
+	nonce text NOT NULL,
+	state text NOT NULL,
+	why text NOT NULL,
+	asked_at bigint NOT NULL,
+	seen_at bigint NOT NULL,
+	decided_at bigint
+);
+CREATE UNIQUE INDEX enrolments_waiting ON enrolments (serial) WHERE state = 'waiting';
+
+-- Serials that are let in without a person, when there are any.
+CREATE TABLE inventory (serial text PRIMARY KEY);
+`,
 ];

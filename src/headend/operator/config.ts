@@ -24,6 +24,8 @@ const brokerUrl = z.string().check(
 		error: ({ input }) => faultOfBrokerUrl(String(input)),
 	}),
 );
+/** Of a listener where boxes enrol: what is said there needs the operator's own TLS. */
+const enrolUrl = brokerUrl.check(z.startsWith("mqtts:", "must be mqtts://"));
 /** An address of a DHT node. */
 const node = z
 	.string()
@@ -95,6 +97,7 @@ const schema = z.strictObject({
 		share_transient: z.enum(["now", "later", "never"]),
 		keep_viewing: z.prefault(span("1 day", "400 days"), "30 days"),
 	}),
+	enrol: z.optional(z.strictObject({ url: enrolUrl, headend_url: enrolUrl })),
 });
 
 /** operator.toml, as it is written there. */
@@ -233,6 +236,12 @@ lease = "24 h"
 share_transient = "now"
 # How long it is known which box got the keys of which titles; larder forget <box> erases it sooner.
 keep_viewing = "30 days"
+
+# Where new boxes ask to be let in, by what larder enrol claims has given the factory: url as boxes reach it, headend_url as the
+# headend does. larder broker config writes what Mosquitto needs for both. Without this section no box enrols.
+# [enrol]
+# url = ${quoted(`mqtts://${host}:8884`)}
+# headend_url = "mqtts://127.0.0.1:8885"
 `;
 }
 

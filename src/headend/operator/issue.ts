@@ -2,23 +2,31 @@ import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
-import { type Clock, DAY } from "../../base/time.ts";
-import { envelope, seal } from "../../wire/envelope.ts";
+import type { Clock } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import {
+	type Envelope,
+	envelope,
+	trustAt,
+	unsealParsed,
+} from "../../wire/envelope.ts";
 import type { IdentityFile } from "../../wire/identity.ts";
 import { type BoxId, boxId, hex32, instant, region } from "../../wire/ids.ts";
-import { encodeMessage, parseMessage } from "../../wire/json.ts";
+import { parseMessage } from "../../wire/json.ts";
 import {
 	generateKeyPair,
 	type KeyPair,
 	keyPairFromSeed,
 } from "../../wire/keys.ts";
-import type { Certificate, Role } from "../../wire/membership.ts";
+import { certificate as certificateOf } from "../../wire/membership.ts";
+import { certifyBox } from "../tls/authority.ts";
+import { readPapers } from "../tls/keys.ts";
 import { type BoxSettings, boxConfig } from "./boxconfig.ts";
 import { isVacant, PUBLIC, readIfThere, SECRET, writeWhole } from "./file.ts";
+import { certifyMember, LEASE, leaseFrom } from "./lease.ts";
 import type { Operator } from "./operator.ts";
 
-const LIFE = 3653 * DAY;
-const LEAD = DAY;
+const headendFile = z.object({ seed: hex32, certificate: envelope });
 
 export interface IssueSettings extends BoxSettings {
 	readonly serial: string;
@@ -39,13 +47,14 @@ export type Issued = z.output<typeof issued>;
 export interface Membership {
 	readonly box: BoxId;
 	readonly pair: KeyPair;
-	/** The sealed certificate, exactly as it is to be shown. */
-	readonly certificate: Buffer;
+	/** As it is to be shown. */
+	readonly certificate: Envelope;
 }
 
 /**
- * Makes a box's folder: identity.json (its key, its certificate; only for that box) and larder.toml.
- * Throws CONFIG_INVALID when the folder is not empty or the serial is not 1 to 64 characters.
+ * Makes a box's folder: identity.json (its key, its certificates; only for that box) and larder.toml.
+ * Throws CONFIG_INVALID when the folder is not empty or the serial is not 1 to 64 characters, OPERATOR_INVALID when there is no
+ * authority in keys/.
  */
 export async function issueBox(
 	operator: Operator,
@@ -59,37 +68,29 @@ export async function issueBox(
 			`${dir} is not empty: a box is issued into a new folder`,
 		);
 	}
-	const pair = generateKeyPair();
-	const member = makeMember(operator, settings.serial, "box", pair, now());
+	const { serial } = settings;
+	if (serial.length < 1 || serial.length > 64) {
+		throw new LarderError("CONFIG_INVALID", "a serial has 1 to 64 characters");
+	}
+	const identity = await newIdentity(operator, serial, now());
 	await mkdir(dirname(dir), { recursive: true });
 	const draft = await mkdtemp(join(dirname(dir), `.${basename(dir)}-issue-`));
 	try {
-		await writeWhole(
-			join(draft, "identity.json"),
-			identityText(operator, member),
-			SECRET,
-		);
+		await writeWhole(join(draft, "identity.json"), identity.text, SECRET);
 		await writeWhole(
 			join(draft, "larder.toml"),
 			boxConfig(operator.config, settings),
 			PUBLIC,
 		);
 		// Recorded first: a box that is known and never shipped does no harm, the other way round it would be a stranger.
-		await writeWhole(
-			issuedPath(operator.dir, member.box),
-			`${JSON.stringify({
-				box: member.box,
-				serial: settings.serial,
-				region: operator.region,
-				issuedAt: now(),
-			} satisfies Issued)}\n`,
-			PUBLIC,
-		);
+		const { box } = identity;
+		const { region } = operator;
+		await writeIssued(operator, { box, serial, region, issuedAt: now() });
 		await rename(draft, dir);
 	} finally {
 		await rm(draft, { recursive: true, force: true });
 	}
-	return member.box;
+	return identity.box;
 }
 
 /** The record of a box; undefined for one that this operator never issued. */
@@ -103,69 +104,91 @@ export async function readIssued(
 	return read.ok && read.value.box === box ? read.value : undefined;
 }
 
-/** The headend's own membership, kept in keys/headend.json: made at the first call, and anew by a new issuer. */
+/** Puts a box on record: from then on it is the operator's. */
+export async function writeIssued(
+	{ dir }: Pick<Operator, "dir">,
+	record: Issued,
+): Promise<void> {
+	const text = `${JSON.stringify(record)}\n`;
+	await writeWhole(issuedPath(dir, record.box), text, PUBLIC);
+}
+
+/**
+ * The headend's own membership, which is kept in keys/headend.json. Its key is made at the first call, its certificate whenever less
+ * than two thirds of its lease are left or it does not hold any more. Throws OPERATOR_INVALID for a damaged file.
+ */
 export async function issueHeadend(
 	operator: Operator,
 	now: Clock = Date.now,
 ): Promise<Membership> {
 	const path = join(operator.dir, "keys", "headend.json");
 	const kept = await readIfThere(path);
-	const make = async (pair: KeyPair) => {
-		const member = makeMember(operator, "headend", "headend", pair, now());
-		await writeWhole(path, identityText(operator, member), SECRET);
-		return member;
-	};
-	if (kept === undefined) return await make(generateKeyPair());
-	const read = parseMessage(
-		z.object({ seed: hex32, certificate: envelope }),
-		kept,
-	);
-	if (!read.ok)
+	const read = kept && parseMessage(headendFile, kept);
+	if (read?.ok === false)
 		throw new LarderError("OPERATOR_INVALID", `${path}: ${read.detail}`);
-	const pair = keyPairFromSeed(Buffer.from(read.value.seed, "hex"));
-	const { grant } = read.value.certificate;
-	if (grant.payload !== operator.signers.issuer.grant.payload)
-		return await make(pair);
-	return {
-		box: pair.publicKey.toString("hex") as BoxId,
-		pair,
-		certificate: encodeMessage(read.value.certificate),
-	};
-}
-
-function makeMember(
-	operator: Operator,
-	serial: string,
-	role: Role,
-	pair: KeyPair,
-	at: number,
-): Membership {
-	if (serial.length < 1 || serial.length > 64) {
-		throw new LarderError("CONFIG_INVALID", "a serial has 1 to 64 characters");
-	}
+	const pair =
+		read === undefined
+			? generateKeyPair()
+			: keyPairFromSeed(Buffer.from(read.value.seed, "hex"));
 	const box = pair.publicKey.toString("hex") as BoxId;
-	const certificate = seal(operator.signers.issuer, {
-		network: operator.network,
-		region: operator.region,
-		box,
-		role,
-		serial,
-		notBefore: Math.max(0, at - LEAD),
-		notAfter: at + LIFE,
-	} satisfies Certificate);
+	const former = read?.value.certificate;
+	if (former !== undefined && isFresh(operator, former, now()))
+		return { box, pair, certificate: former };
+	const { region } = operator;
+	const member = { box, serial: "headend", region, role: "headend" } as const;
+	const certificate = certifyMember(operator, member, leaseFrom(now()));
+	await writeWhole(path, identityText(operator, { pair, certificate }), SECRET);
 	return { box, pair, certificate };
 }
 
-function identityText(operator: Operator, member: Membership): string {
+function isFresh(operator: Operator, former: Envelope, now: Millis): boolean {
+	// By a new issuer it is made anew: the old one is about to be retired.
+	const { payload } = operator.signers.issuer.grant;
+	if (former.grant.payload !== payload) return false;
+	const trust = trustAt(operator.trust, now);
+	const read = unsealParsed(former, "issuer", certificateOf, trust);
+	if (!read.ok) return false;
+	const left = read.value.notAfter - now;
+	return left <= LEASE && left >= (2 / 3) * LEASE;
+}
+
+/** A new key, with all that its box is to know. */
+async function newIdentity(operator: Operator, serial: string, now: Millis) {
+	const { region, config } = operator;
+	const { ca, authority } = await readPapers(operator);
+	const pair = generateKeyPair();
+	const box = pair.publicKey.toString("hex") as BoxId;
+	const dates = leaseFrom(now);
+	const member = { box, serial, region, role: "box" } as const;
+	const text = identityText(operator, {
+		pair,
+		certificate: certifyMember(operator, member, dates),
+		ca,
+		chain: await certifyBox(authority, box, dates),
+		...(config.enrol && { enrolUrl: config.enrol.url }),
+	});
+	return { box, text };
+}
+
+function identityText(
+	operator: Operator,
+	{
+		pair,
+		...papers
+	}: { readonly pair: KeyPair } & Pick<
+		IdentityFile,
+		"certificate" | "ca" | "chain" | "enrolUrl"
+	>,
+): string {
 	return `${JSON.stringify(
 		{
 			v: 1,
-			seed: member.pair.seed.toString("hex"),
+			seed: pair.seed.toString("hex"),
 			network: operator.network,
 			region: operator.region,
 			rootKey: operator.rootKey.toString("hex"),
 			networkSecret: operator.networkSecret.toString("hex"),
-			certificate: JSON.parse(member.certificate.toString("utf8")),
+			...papers,
 		} satisfies IdentityFile,
 		undefined,
 		"\t",

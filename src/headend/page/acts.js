@@ -1,6 +1,47 @@
 /** Whoever looks may change things, too. */
 let acting = false;
 
+/** What buttons have the headend do: by which name, and what is asked before. */
+const ACTS = {
+	revoke: {
+		name: "revoke",
+		asks: "It loses its neighbours, its keys and what is placed on it, for good.",
+		verb: "Shut out",
+		why: true,
+	},
+	purge: {
+		name: "purge",
+		key: "title",
+		asks: "It is hidden on every box at once, and deleted everywhere after a day. Until then it can be given back.",
+		verb: "Take back",
+		why: true,
+	},
+	undo: {
+		name: "purge/undo",
+		key: "title",
+		asks: "It is shown on every box again; what lies there need not be fetched.",
+		verb: "Give back",
+		why: true,
+	},
+	approve: { name: "enrol/approve" },
+	replace: {
+		name: "enrol/approve",
+		asks: "The box that has its serial number now is shut out for good.",
+		verb: "Let in",
+	},
+	choose: {
+		name: "enrol/approve",
+		asks: "Another box asks for this serial number: be sure that this is the one.",
+		verb: "Let in",
+	},
+	reject: {
+		name: "enrol/reject",
+		asks: "It may not come again with the key that it has.",
+		verb: "Turn away",
+		why: true,
+	},
+};
+
 /** Asks who looks, and shows the buttons that are theirs to press. */
 export async function learnRole() {
 	const response = await fetch("api/me");
@@ -45,31 +86,35 @@ export function listen() {
 	document
 		.getElementById("plan")
 		.addEventListener("click", () => act("plan", {}));
-	confirmed("boxes", "shut", (box, why) => act("revoke", { box, why }));
-	confirmed("titles", "take", (title, why) => act("purge", { title, why }));
-	confirmed("purges", "give", (title, why) =>
-		act("purge/undo", { title, why }),
-	);
-}
-
-/** A button in a table that asks why, in a dialog, before it does something. */
-function confirmed(table, name, deed) {
-	const dialog = document.getElementById(name);
+	const dialog = document.getElementById("ask");
 	const why = dialog.querySelector("input");
-	let subject;
-	document.getElementById(table).addEventListener("click", (event) => {
-		const button = event.target.closest("button.act");
-		if (button === null) return;
-		subject = button.dataset.subject;
-		dialog.querySelector("b").textContent = button.dataset.name;
-		why.value = "";
-		dialog.returnValue = "";
-		dialog.showModal();
-	});
+	const submit = dialog.querySelector("button[type=submit]");
+	let asked;
+	for (const place of ["boxes", "titles", "purges", "arrivals"])
+		document.getElementById(place).addEventListener("click", (event) => {
+			const button = event.target.closest("button.act");
+			if (button === null) return;
+			const { act: which, subject, name: words } = button.dataset;
+			const { name, key = "box", asks, verb, why: wants = false } = ACTS[which];
+			const body = { [key]: subject };
+			asked = { name, body, wants };
+			if (asks === undefined) return act(name, body);
+			dialog.querySelector("h2").firstChild.data = `${verb} `;
+			dialog.querySelector("b").textContent = words;
+			dialog.querySelector("p").textContent = asks;
+			submit.textContent = verb;
+			why.value = "";
+			why.required = wants;
+			why.parentElement.hidden = !wants;
+			dialog.returnValue = "";
+			dialog.showModal();
+		});
 	dialog
 		.querySelector("button[type=button]")
 		.addEventListener("click", () => dialog.close());
 	dialog.addEventListener("close", async () => {
-		if (dialog.returnValue === "yes") await deed(subject, why.value);
+		const { name, body, wants } = asked;
+		if (dialog.returnValue === "yes")
+			await act(name, { ...body, ...(wants && { why: why.value }) });
 	});
 }

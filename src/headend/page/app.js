@@ -1,4 +1,5 @@
 import { learnRole, listen } from "./acts.js";
+import { showArrivals } from "./arrivals.js";
 import { onChoice, showBoxes } from "./boxes.js";
 import { showChanges } from "./changes.js";
 import { showFigures } from "./figures.js";
@@ -12,6 +13,7 @@ const news = {
 	boxes: new Map(),
 	titles: new Map(),
 	purges: new Map(),
+	enrolments: new Map(),
 	changes: new Map(),
 };
 let drawing = false;
@@ -38,6 +40,7 @@ function draw() {
 			`${overview.region} · epoch ${overview.epoch} · ${plural(overview.copies, "copy", "copies")} of each shard`;
 		showAlarm(overview);
 		showFigures(document.getElementById("figures"), overview, titles);
+		showArrivals([...news.enrolments.values()], overview.enrol);
 		showTitles(titles, overview.copies);
 		showPurges([...news.purges.values()]);
 		showBoxes(
@@ -51,7 +54,7 @@ function draw() {
 	});
 }
 
-function showAlarm({ broker, missing }) {
+function showAlarm({ broker, missing, enrol }) {
 	const lines = [];
 	if (!broker.connected)
 		lines.push(
@@ -60,6 +63,10 @@ function showAlarm({ broker, missing }) {
 	if (missing > 0)
 		lines.push(
 			`${plural(missing, "copy", "copies")} of shards found no box: the boxes are too few or too full.`,
+		);
+	if (enrol.listener?.connected === false)
+		lines.push(
+			`New boxes are not heard${enrol.listener.trouble ? `: ${enrol.listener.trouble}` : ""}.`,
 		);
 	const alarm = document.getElementById("alarm");
 	alarm.hidden = lines.length === 0;

@@ -31,7 +31,7 @@ export function showBoxes(boxes) {
 	none.hidden = boxes.length > 0 && wanted.length > 0 && more <= 0;
 	none.textContent =
 		boxes.length === 0
-			? "No box has reported yet. larder issue makes one."
+			? "No box has reported yet. larder issue makes one, and larder enrol lets many in."
 			: wanted.length === 0
 				? "No box is like that."
 				: `${plural(more, "more box", "more boxes")}: search, or pick one on the map.`;
@@ -154,7 +154,7 @@ function showMap(rows) {
 					type: "button",
 					title: label,
 					"aria-label": label,
-					"data-serial": serial,
+					"data-name": serial,
 				},
 				fill,
 				el(
@@ -213,6 +213,7 @@ function shutter({ id, serial, revoked }) {
 	if (revoked) return [];
 	const attributes = {
 		type: "button",
+		"data-act": "revoke",
 		"data-subject": id,
 		"data-name": serial,
 		"aria-label": `Shut out ${serial}`,

@@ -5,6 +5,7 @@ const WORDS = {
 	backup: "wrote a backup",
 	command: "commanded",
 	"enrol-approve": "let in",
+	"enrol-auto": "set who is let in at once",
 	"enrol-reject": "turned away",
 	"key-deny": "denied a key",
 	keys: "changed keys",

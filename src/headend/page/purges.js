@@ -90,6 +90,7 @@ function giver({ id, name, open }) {
 	const words = name ?? id.slice(0, 8);
 	const attributes = {
 		type: "button",
+		"data-act": "undo",
 		"data-subject": id,
 		"data-name": words,
 		"aria-label": `Give back ${words}`,

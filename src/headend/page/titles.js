@@ -80,6 +80,7 @@ function row(title) {
 function taker({ id, name }) {
 	const attributes = {
 		type: "button",
+		"data-act": "purge",
 		"data-subject": id,
 		"data-name": name,
 		"aria-label": `Take back ${name}`,
