@@ -257,7 +257,7 @@ export class Neighbourhood {
 		const below = [origin, broker, ...dhtNodes];
 		await this.crew.stopAllBut([headend, ...below]);
 		await this.crew.stopAllBut(below);
-		if (runsAlready(this.options))
+		if (this.options.broker !== undefined)
 			await this.observer.forget(this.operator.region);
 		await this.observer.close();
 		await this.crew.stopAllBut([]);

@@ -252,7 +252,15 @@ export async function lackOf(
 	return { bytes, partial };
 }
 
-const MAIN = join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
+/** Every command, from source. */
+export const MAIN = join(
+	import.meta.dirname,
+	"..",
+	"..",
+	"src",
+	"cli",
+	"main.ts",
+);
 
 /** Runs the command line to its end, which a service that starts well does not come to. */
 export async function larder(
