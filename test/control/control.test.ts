@@ -281,6 +281,7 @@ const CASES: Readonly<
 		const warn = operator.command(box, { kind: "log-level", level: "warn" });
 		await send(warn);
 		await send(warn);
+		await hear(desk, box, "reported", refusal("repeated"));
 		await send(
 			operator.command(box, { kind: "log-level", level: "debug" }, -1),
 		);
