@@ -25,10 +25,12 @@ export interface HostileBroker {
 	readonly url: string;
 	/** All that is Larder's, in the order in which it came, but for what the broker said itself. */
 	readonly passed: readonly Passed[];
-	/** Messages that it does not forward; they are in `passed` nevertheless. */
+	/** Messages that it does not forward; they are in `passed` nevertheless. What is retained is shown to who comes. */
 	hold: (topic: string) => boolean;
-	/** Says something to one box, whether it subscribed to that or not. */
-	say(box: BoxId, topic: string, payload: Buffer): Promise<void>;
+	/** What it forwards in the place of others, what is retained included. */
+	instead: (topic: string) => Buffer | undefined;
+	/** Says something to one client, whether it subscribed to that or not; resolves when the line takes more. */
+	say(client: string, topic: string, payload: Buffer): Promise<void>;
 	/** What a box reported as refused. */
 	refusals(box: BoxId): readonly Reported[];
 	/** What a box answered to commands. */
@@ -42,10 +44,11 @@ export async function hostileBroker(t: Test): Promise<HostileBroker> {
 		url: "",
 		passed,
 		hold: () => false,
-		async say(box, topic, payload) {
-			const client = await poll("the box is connected", async () =>
-				clients.get(box),
-			);
+		instead: () => undefined,
+		async say(name, topic, payload) {
+			const client =
+				clients.get(name) ??
+				(await poll("it is connected", async () => clients.get(name)));
 			await new Promise<void>((resolve, reject) =>
 				client.publish(
 					{
@@ -74,8 +77,11 @@ export async function hostileBroker(t: Test): Promise<HostileBroker> {
 				: [],
 		);
 	const aedes = await Aedes.createBroker({
-		authorizeForward: (_, packet) =>
-			broker.hold(packet.topic) ? undefined : packet,
+		authorizeForward: (_, packet) => {
+			const payload = broker.instead(packet.topic);
+			if (payload !== undefined) packet.payload = payload;
+			return broker.hold(packet.topic) ? undefined : packet;
+		},
 	});
 	aedes.on("clientReady", (client) => clients.set(client.id, client));
 	aedes.on("clientDisconnect", ({ id }) => clients.delete(id));
