@@ -107,7 +107,7 @@ async function openDoors(
 	const { config, identity, control, catalog, ledger, store, swarm } = box;
 	const { library, log } = box;
 	const { host, port, origins } = config.gateway;
-	const registry = createRegistry(ledger, store, () => swarm);
+	const registry = createRegistry(ledger, store, () => swarm, control);
 	const token = config.gateway.token
 		? playerToken(identity.keyPair.seed, await bootId())
 		: undefined;

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { Ledger } from "../act/ledger.ts";
+import type { Control } from "../control/control.ts";
 import type { ShardStore } from "../store/store.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { Counters } from "../wire/reports.ts";
@@ -20,6 +21,7 @@ export function createRegistry(
 	ledger: Ledger,
 	store: ShardStore,
 	swarm: () => Swarm,
+	control: Pick<Control, "refusals">,
 ): Registry {
 	const registry = new Registry();
 	const registers = [registry];
@@ -46,17 +48,34 @@ export function createRegistry(
 		"Neighbours connected",
 		() => swarm().neighbours.size,
 	);
-	new Counter({
-		name: "larder_refused_connections_total",
-		help: "Connections that did not pass membership, by reason",
-		labelNames: ["slug"],
-		registers,
-		collect() {
-			this.reset();
-			for (const [slug, count] of swarm().refusals) this.inc({ slug }, count);
-		},
-	});
+	bySlug(
+		"larder_refused_connections_total",
+		"Connections that did not pass membership, by reason",
+		() => swarm().refusals,
+	);
+	bySlug(
+		"larder_refused_messages_total",
+		"Messages of the broker that were not obeyed, by reason",
+		() => control.refusals,
+	);
 	return registry;
+
+	function bySlug(
+		name: string,
+		help: string,
+		counts: () => ReadonlyMap<string, number>,
+	): void {
+		new Counter({
+			name,
+			help,
+			labelNames: ["slug"],
+			registers,
+			collect() {
+				this.reset();
+				for (const [slug, count] of counts()) this.inc({ slug }, count);
+			},
+		});
+	}
 
 	function gauge(name: string, help: string, value: () => number): void {
 		new Gauge({

@@ -1,5 +1,6 @@
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { Seldom } from "../base/seldom.ts";
 import type { Millis } from "../base/units.ts";
 import type { Command, CommandBody } from "../wire/command.ts";
 import type { Envelope, Signed } from "../wire/envelope.ts";
@@ -49,6 +50,9 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	>;
 }
 
+/** Lines in the log about refused messages of one reason in a minute: all are counted, and who has the broker could fill the disk. */
+const LISTED = 10;
+
 /** The box's end of the control plane: the operator's wishes come in, the box's reports go out. */
 export class Control {
 	readonly session: string;
@@ -62,6 +66,7 @@ export class Control {
 	private readonly keys: KeyRequests;
 	private readonly issuances: Issuances;
 	private readonly counts = new Map<string, number>();
+	private readonly listed = new Seldom(LISTED);
 
 	private constructor(options: ControlOptions) {
 		const { box, region, version, power, reach, handlers, timing } = options;
@@ -211,9 +216,11 @@ export class Control {
 
 	private refused({ kind, slug, detail }: Refusal): void {
 		this.counts.set(slug, (this.counts.get(slug) ?? 0) + 1);
-		this.log.warn({ kind, slug, detail }, "message refused");
 		const { epoch = 0, rev = 0 } = this.placement ?? {};
 		const said = `${kind}: ${detail}`.slice(0, 500);
+		const unlisted = this.listed.pass(slug);
+		if (unlisted !== undefined)
+			this.log.warn({ slug, detail: said, unlisted }, "message refused");
 		this.outbox.refused({ epoch, rev, code: slug, detail: said });
 	}
 

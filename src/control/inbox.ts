@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Log } from "../base/log.ts";
-import type { Result } from "../base/result.ts";
+import { bad, type Result } from "../base/result.ts";
 import type { Command } from "../wire/command.ts";
 import { type Head, head } from "../wire/head.ts";
 import { parseMessage } from "../wire/json.ts";
@@ -13,7 +13,7 @@ import type { Identity } from "./verify.ts";
 
 /** A message of which nothing was done. */
 export interface Refusal {
-	readonly kind: "desired" | "head" | "command";
+	readonly kind: "desired" | "head" | "command" | "other";
 	/** Stable: `bad-signature`, `rollback`, `expired`… */
 	readonly slug: string;
 	readonly detail: string;
@@ -28,7 +28,7 @@ export interface InboxEvents {
 }
 
 export interface InboxOptions extends Identity {
-	/** Holds `desired.json` and `head.json`. */
+	/** Holds `desired.json`, `head.json` and `commands.json`. */
 	readonly folder: string;
 	readonly fetchRef: FetchRef;
 	readonly events: InboxEvents;
@@ -41,6 +41,7 @@ type Taker = (payload: Buffer) => Promise<void>;
 export class Inbox {
 	private readonly heads: Heads;
 	private readonly placements: Placements;
+	private readonly commands: Commands;
 	private readonly events: InboxEvents;
 	private readonly takers: ReadonlyMap<string, Taker>;
 
@@ -58,7 +59,7 @@ export class Inbox {
 				events.refused({ kind: "desired", slug, detail }),
 			log,
 		});
-		const commands = new Commands(identity);
+		this.commands = new Commands(join(folder, "commands.json"), identity, log);
 		this.takers = new Map<string, Taker>([
 			[headTopic(region), async (payload) => this.takeHead(payload)],
 			[
@@ -69,9 +70,9 @@ export class Inbox {
 			[
 				downTopic(box, "command"),
 				async (payload) => {
-					const taken = commands.take(payload);
+					const taken = await this.commands.take(payload);
 					this.judge("command", taken);
-					if (taken.ok && taken.value) events.command(taken.value, payload);
+					if (taken.ok) events.command(taken.value, payload);
 				},
 			],
 		]);
@@ -81,6 +82,7 @@ export class Inbox {
 	async load(): Promise<void> {
 		await this.heads.load();
 		await this.placements.load();
+		await this.commands.load();
 	}
 
 	/** What to subscribe to. */
@@ -103,9 +105,11 @@ export class Inbox {
 		return this.heads.head;
 	}
 
-	/** A message of the broker; resolves when it is dealt with. A topic that was not subscribed to is not listened to. */
+	/** A message of the broker; resolves when it is dealt with. One on a topic that was not subscribed to is not read. */
 	async receive(topic: string, payload: Buffer): Promise<void> {
-		await this.takers.get(topic)?.(payload);
+		const take = this.takers.get(topic);
+		if (take === undefined) this.judge("other", bad("wrong-topic", topic));
+		else await take(payload);
 	}
 
 	/** A head from anywhere, in force when this returns. What a refusal means (`rollback`: it is older) is the caller's to judge. */

@@ -2,13 +2,13 @@ import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import { LarderError, systemCode } from "../base/errors.ts";
-import { SECOND } from "../base/time.ts";
-import type { Millis } from "../base/units.ts";
+import { monotonic, SECOND } from "../base/time.ts";
+import { type Bytes, KiB, type Millis } from "../base/units.ts";
 
 export interface Patience {
 	/** Until a new connection is open, TLS included. */
 	readonly connect: Millis;
-	/** Without a byte while one is waited for. */
+	/** Without a byte while one is waited for; and of waiting in all, before LEAST bytes have come. */
 	readonly idle: Millis;
 }
 
@@ -16,6 +16,9 @@ export const PATIENCE: Patience = { connect: 5 * SECOND, idle: 10 * SECOND };
 
 /** Few sockets: bulk comes from neighbours, and a region of boxes at 8 each is enough for any server. */
 const MAX_SOCKETS = 8;
+
+/** Less in each `idle` of waiting is no answer: who drips would keep a socket for ever. */
+const LEAST: Bytes = 16 * KiB;
 
 const GONE = new Set(["ECONNRESET", "EPIPE"]);
 
@@ -131,7 +134,7 @@ export class Connections {
 	}
 
 	/**
-	 * The body, chunk by chunk. The clock of the idle limit stands still while the reader is busy.
+	 * The body, chunk by chunk. The clock of the idle limit, and of the least that must come, stands still while the reader is busy.
 	 * Ending the iteration early, an error and a silent server close the socket.
 	 * @throws LarderError ORIGIN_FAILED, or the signal's reason
 	 */
@@ -147,11 +150,23 @@ export class Connections {
 				idle,
 			);
 		let timer = wait();
+		let since = monotonic();
+		let waited: Millis = 0;
+		let came: Bytes = 0;
 		try {
-			for await (const chunk of response) {
+			for await (const chunk of response as AsyncIterable<Buffer>) {
 				clearTimeout(timer);
-				yield chunk as Buffer;
+				waited += monotonic() - since;
+				came += chunk.length;
+				if (waited >= idle) {
+					if (came < LEAST)
+						throw new Error(`too slow: ${came} bytes in ${idle / SECOND} s`);
+					waited = 0;
+					came = 0;
+				}
+				yield chunk;
 				timer = wait();
+				since = monotonic();
 			}
 		} catch (cause) {
 			signal.throwIfAborted();

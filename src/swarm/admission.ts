@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Log } from "../base/log.ts";
+import { Seldom } from "../base/seldom.ts";
 import type { Millis } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
@@ -11,7 +12,6 @@ import {
 } from "./membership.ts";
 import { Mux } from "./mux.ts";
 import { Porch } from "./porch.ts";
-import { Seldom } from "./seldom.ts";
 
 /** One address may have so much of the room that members have: the rest is for others, whoever is behind it. */
 const SHARE_PER_ADDRESS = 0.75;

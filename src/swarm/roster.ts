@@ -1,6 +1,7 @@
 import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
+import { Seldom } from "../base/seldom.ts";
 import type { Bytes } from "../base/units.ts";
 import type { Head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
@@ -10,7 +11,6 @@ import { type Holdings, Inventory } from "./inventory.ts";
 import { Link } from "./link.ts";
 import type { Member } from "./membership.ts";
 import { Neighbour, type Wire } from "./neighbour.ts";
-import { Seldom } from "./seldom.ts";
 import type { Shelf } from "./upload.ts";
 
 /** Of those that came, left and were cut off, each, a minute. */

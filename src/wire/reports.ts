@@ -2,7 +2,13 @@ import * as z from "zod/mini";
 import { boxId, count, instant, region, titleId } from "./ids.ts";
 
 const session = z.string().check(z.regex(/^[0-9a-f]{16}$/));
-const text = z.string().check(z.maxLength(500));
+/** What no database takes for text is not taken over from a box either: half a character, and the character 0. */
+const text = z.pipe(
+	z.string().check(z.maxLength(500)),
+	z.transform((said) => said.toWellFormed().replaceAll("\0", "\ufffd")),
+);
+/** As many as one box can have neighbours, or shards of one title. */
+const few = count.check(z.maximum(1_000_000));
 
 /** `up/state`, retained: birth, and as will with `online: false`. A will of an older session must not end a newer one. */
 export const state = z.object({
@@ -67,9 +73,9 @@ export const fill = z.object({
 	heldBytes: count,
 	shards: z.object({ placed: count, held: count }),
 	titles: z
-		.array(z.object({ id: titleId, placed: count, held: count, bytes: count }))
+		.array(z.object({ id: titleId, placed: few, held: few, bytes: count }))
 		.check(z.maxLength(100_000)),
-	neighbours: count,
+	neighbours: few,
 	counters,
 });
 export type Fill = z.output<typeof fill>;

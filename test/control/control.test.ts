@@ -290,6 +290,7 @@ const CASES: Readonly<
 		const warn = operator.command(box, { kind: "log-level", level: "warn" });
 		await send(warn);
 		await send(warn);
+		await hear(desk, box, "reported", refusal("repeated"));
 		await send(
 			operator.command(box, { kind: "log-level", level: "debug" }, -1),
 		);
@@ -304,6 +305,20 @@ const CASES: Readonly<
 			{ kind: "log-level", level: "warn" },
 			{ kind: "report" },
 		]);
+	},
+
+	async "who has the broker does not fill the log"(t, { url }) {
+		const desk = await openDesk(t, url);
+		const operator = new Operator();
+		const { box, control, lines } = await openRig(t, url, operator);
+		await hear(desk, box, "state");
+		for (let i = 0; i < 50; i++)
+			await desk.dispatch.desired(box, Buffer.from(`{${i}`));
+		await desk.dispatch.desired(box, operator.placement(box, 1, 1));
+		await hear(desk, box, "reported", (it) => it.phase === "accepted");
+		t.equal(control.refusals.get("not-json"), 50);
+		const told = lines.all.filter((line) => line.startsWith("message refused"));
+		t.equal(told.length, 10);
 	},
 
 	async "the broker goes and comes back having forgotten everything"(

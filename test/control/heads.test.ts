@@ -50,6 +50,23 @@ t.test("each statement needs the key of its purpose", async (t) => {
 	t.equal(heads.head, undefined);
 });
 
+t.test("a known signature does not excuse what it is put under", async (t) => {
+	const { operator, slugs, heads } = open(t);
+	const head = operator.parts(1);
+	t.same(slugs(head), []);
+	t.same(slugs(head), [], "known");
+	const { announcement, bans } = head;
+	if (announcement === undefined || bans === undefined) throw new Error("");
+	const { payload, grant } = bans;
+	t.same(slugs({ announcement: { ...announcement, payload } }), [
+		"bad-signature",
+	]);
+	t.same(slugs({ announcement: { ...announcement, grant } }), [
+		"wrong-purpose",
+	]);
+	await heads.close();
+});
+
 t.test(
 	"one that is far ahead does not shut out those that follow",
 	async (t) => {

@@ -235,6 +235,23 @@ t.test("a manifest without end is cut at the limit", async (t) => {
 	await server.quiet();
 });
 
+t.test("a server that drips is left", async (t) => {
+	const { server, read } = await meet(
+		t,
+		async ({ socket, request, answer }) => {
+			await request();
+			answer([...PART, "content-length: 100"]);
+			const drip = setInterval(() => socket.write("x"), 50);
+			socket.on("close", () => clearInterval(drip));
+		},
+	);
+	await t.rejects(read(), {
+		code: "ORIGIN_FAILED",
+		cause: { message: /too slow/ },
+	});
+	await server.quiet();
+});
+
 t.test("bytes behind an answer harm nobody", async (t) => {
 	const { server, read } = await meet(t, async ({ request, answer }) => {
 		for (;;) {

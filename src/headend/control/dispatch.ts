@@ -2,6 +2,7 @@ import type * as z from "zod/mini";
 import { describe } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import { bad, good, type Result } from "../../base/result.ts";
+import { Seldom } from "../../base/seldom.ts";
 import type { Millis } from "../../base/units.ts";
 import { MqttSession, type Timing } from "../../control/client.ts";
 import type { BrokerAccess } from "../../control/connection.ts";
@@ -62,6 +63,9 @@ export interface DispatchOptions extends BrokerAccess {
 	readonly timing?: Partial<Timing>;
 }
 
+/** Lines in the log about dropped messages of one reason in a minute; all are counted. */
+const LISTED = 100;
+
 /**
  * The headend's end of the control plane. It listens and speaks on two connections: what is heard is read no faster
  * than handlers cope, and a handler may wait for what it sends; on one connection the two would wait for each other.
@@ -71,6 +75,7 @@ export class Dispatch {
 	private readonly ear: MqttSession;
 	private readonly mouth: MqttSession;
 	private readonly counts = new Map<string, number>();
+	private readonly listed = new Seldom(LISTED);
 	/** The newest birth of each box, while it lasts: a will is measured against it. */
 	private readonly live = new Map<BoxId, State>();
 	/** While topics are restored: those written meanwhile, which what the database gave may be older than. */
@@ -257,7 +262,10 @@ export class Dispatch {
 
 	private drop(slug: string, detail: string): void {
 		this.counts.set(slug, (this.counts.get(slug) ?? 0) + 1);
-		this.options.log.warn({ slug, detail }, "message dropped");
+		const unlisted = this.listed.pass(slug);
+		if (unlisted === undefined) return;
+		const said = detail.slice(0, 500);
+		this.options.log.warn({ slug, detail: said, unlisted }, "message dropped");
 	}
 }
 

@@ -65,10 +65,10 @@ export async function writeReports(
 }
 
 const COUNTERS = Object.keys(counters.shape);
-/** `{"a": 1}` and `{"a": 2}` to `{"a": 3}`, for every counter. */
+/** `{"a": 1}` and `{"a": 2}` to `{"a": 3}`, for every counter; what a box claims in session after session leads no further than a number goes. */
 const SUM = `jsonb_build_object(${COUNTERS.map(
 	(name) =>
-		`'${name}', coalesce((fills.past->>'${name}')::bigint, 0) + coalesce((fills.counters->>'${name}')::bigint, 0)`,
+		`'${name}', least(coalesce((fills.past->>'${name}')::bigint, 0) + coalesce((fills.counters->>'${name}')::bigint, 0), ${Number.MAX_SAFE_INTEGER})`,
 ).join(", ")})`;
 
 /** A new session begins its counters at nothing; what the one before had counted goes to `past`. */

@@ -72,7 +72,7 @@ export interface TitleFill {
 const total = (name: keyof Traffic) =>
 	`coalesce((past->>'${name}')::bigint, 0) + coalesce((counters->>'${name}')::bigint, 0)`;
 const sum = (expression: string, name: string) =>
-	`coalesce(sum(${expression}), 0)::bigint AS "${name}"`;
+	`least(coalesce(sum(${expression}), 0), ${Number.MAX_SAFE_INTEGER})::bigint AS "${name}"`;
 
 export async function regions(db: Statements): Promise<RegionView[]> {
 	const traffic = [
@@ -110,10 +110,10 @@ export async function boxes(db: Statements): Promise<BoxView[]> {
 export async function titleFills(db: Statements): Promise<TitleFill[]> {
 	const { rows } = await db.query<TitleFill>(
 		`WITH reported AS (
-			SELECT said->>'id' AS title, sum(least((said->>'held')::integer, (said->>'placed')::integer))::integer AS held
+			SELECT said->>'id' AS title, sum(least((said->>'held')::integer, (said->>'placed')::integer)) AS held
 			FROM fills, jsonb_array_elements(titles) AS said GROUP BY 1
 		)
-		SELECT title, jsonb_array_length(boxes)::integer AS boxes, fewest, copies AS placed, coalesce(held, 0)::integer AS held
+		SELECT title, jsonb_array_length(boxes)::integer AS boxes, fewest, copies AS placed, coalesce(held, 0)::bigint AS held
 		FROM holders LEFT JOIN reported USING (title)`,
 	);
 	return rows;

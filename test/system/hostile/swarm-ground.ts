@@ -72,8 +72,12 @@ export async function refusalsOf(
 	return new Map([...lines].map(([, slug = "", n]) => [slug, Number(n)]));
 }
 
-/** Bytes of memory that a box's process has. */
-export async function memoryOf({ process }: DeskBox): Promise<number> {
+/** Bytes of memory that a process of the desk has. */
+export async function memoryOf({
+	process,
+}: {
+	readonly process: DeskBox["process"];
+}): Promise<number> {
 	const text = await readFile(`/proc/${process?.pid}/status`, "utf8");
 	return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
 }

@@ -1,5 +1,5 @@
 import t from "tap";
-import { Seldom } from "../../src/swarm/seldom.ts";
+import { Seldom } from "../../src/base/seldom.ts";
 
 t.test("one of a kind a minute, and how many were kept back", async (t) => {
 	const seldom = new Seldom();

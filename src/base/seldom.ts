@@ -1,5 +1,5 @@
-import { MINUTE } from "../base/time.ts";
-import type { Millis } from "../base/units.ts";
+import { MINUTE } from "./time.ts";
+import type { Millis } from "./units.ts";
 
 const EVERY: Millis = MINUTE;
 
