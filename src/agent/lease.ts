@@ -1,6 +1,6 @@
 import { describe } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { HOUR, SECOND } from "../base/time.ts";
+import { fullJitter, HOUR, monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
 import { Enrolling } from "../control/enrolling.ts";
@@ -37,6 +37,9 @@ export class Lease {
 	private way: Enrolling | undefined;
 	private toldTime: Millis = Number.NEGATIVE_INFINITY;
 	private asking = false;
+	/** Questions that brought nothing, and until when the next one waits. */
+	private attempts = 0;
+	private rest: Millis = 0;
 	private closed = false;
 
 	constructor(options: LeaseOptions) {
@@ -78,9 +81,11 @@ export class Lease {
 
 	/** Never rejects; the next round asks again. */
 	private async ask(kind: "renew" | "time"): Promise<void> {
-		if (this.asking) return;
+		if (this.asking || monotonic() < this.rest) return;
 		this.asking = true;
 		const { control, log } = this.options;
+		// A headend that was away must not be met by all boxes at once, again and again.
+		this.rest = monotonic() + fullJitter(++this.attempts, ROUND, HOUR);
 		try {
 			await this.take(await control.ask(kind));
 			// The time may show that the lease is due.
@@ -97,6 +102,7 @@ export class Lease {
 		const { papers, refusal } = fresh.said;
 		clock.learn(fresh);
 		this.toldTime = clock.now();
+		if (refusal === undefined) this.attempts = this.rest = 0;
 		if (papers !== undefined) {
 			await identity.renew(papers);
 			const until = new Date(identity.certificate.notAfter).toISOString();

@@ -18,7 +18,7 @@ import { openOperator } from "./operator/operator.ts";
 import { type OriginServer, startOrigin } from "./origin.ts";
 import { Ingest } from "./publish/ingest.ts";
 import { geometryOf } from "./publish/titles.ts";
-import { takeKeys } from "./rekeying.ts";
+import { renewLists, takeKeys } from "./rekeying.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 /** A part that takes longer to close is named in the log. */
@@ -124,6 +124,10 @@ async function run(
 		log,
 	});
 	parts.add("attention", attention);
+	// Keys may have been replaced, and boxes shut out, while nobody told the broker.
+	await renewLists({ operator, fleet }).catch((error: unknown) => {
+		log.error({ err: error }, "the broker's revocation lists are not renewed");
+	});
 	await lines.withdrawal.start();
 	// A database that was lost may have known less.
 	if (heads.head !== undefined) await lines.recall.hear(heads.head);

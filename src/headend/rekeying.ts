@@ -44,10 +44,13 @@ export async function takeKeys(parts: RekeyingParts): Promise<void> {
 	if (replaced || retired) await renewLists(parts, retired);
 }
 
-/** The broker lets in nobody of an issuer whose revocation list it does not have. */
-async function renewLists(
-	{ operator, fleet }: RekeyingParts,
-	retired: boolean,
+/**
+ * Brings the broker's revocation lists up to date: it lets in nobody of an issuer whose list it does not have.
+ * @param retired the lists of earlier issuers go, too
+ */
+export async function renewLists(
+	{ operator, fleet }: Pick<RekeyingParts, "operator" | "fleet">,
+	retired = false,
 ): Promise<void> {
 	const folder = brokerDir(operator.dir);
 	if (!existsSync(folder)) return;
