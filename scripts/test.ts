@@ -61,6 +61,7 @@ const all = globSync("test/**/*.test.ts", { cwd: ROOT }).toSorted((a, b) =>
 	a.localeCompare(b, "en"),
 );
 const isSystem = (file: string) => file.startsWith("test/system/");
+const isHostile = (file: string) => file.startsWith("test/system/hostile/");
 
 /** The test files that an argument names: `unit`, `system`, or the start of a path below test/. */
 function chosen(argument: string): string[] {
@@ -87,13 +88,18 @@ const build: Step = {
 	run: () => program("node", ["build.mjs", "--target", "all"]),
 };
 
-/** The tests of these files: side by side, except that system tests, which start whole neighbourhoods, run one by one. */
+/**
+ * The tests of these files: side by side, except that system tests, which start whole neighbourhoods, run one by one. Those that
+ * attack one wait more than they work: two at a time.
+ */
 function testSteps(files: readonly string[]): Step[] {
 	const unit = files.filter((file) => !isSystem(file));
-	const system = files.filter(isSystem);
+	const system = files.filter((file) => isSystem(file) && !isHostile(file));
+	const hostile = files.filter(isHostile);
 	const steps = [
 		{ name: "unit", files: unit, options: ["--timeout=120"] },
 		{ name: "system", files: system, options: ["--timeout=600", "--jobs=1"] },
+		{ name: "hostile", files: hostile, options: ["--timeout=600", "--jobs=2"] },
 	];
 	return steps
 		.filter((step) => step.files.length > 0)

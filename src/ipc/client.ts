@@ -65,7 +65,10 @@ async function exchange(
 				if (line === undefined) return;
 				const reply = parseMessage(ipcReply, line);
 				if (reply.ok) resolve(reply.value);
-				else fail(`no agent speaks at ${socket}: ${reply.detail}`);
+				else
+					fail(
+						`no agent speaks at ${socket}: ${reply.reason}, ${reply.detail}`,
+					);
 			});
 		});
 	} finally {

@@ -32,6 +32,7 @@ import { certificate } from "../../src/wire/membership.ts";
 import { holderTable, type Placement } from "../../src/wire/placement.ts";
 import { downTopic, headTopic } from "../../src/wire/topics.ts";
 import { newBox, newTitle } from "../control/operator.ts";
+import { newFolder } from "../control/rig.ts";
 import { region } from "./fixture.ts";
 
 /** What somebody with a key may want of a box, and the purpose that it takes. `ahead` is by how much it claims to be newer. */
@@ -51,7 +52,7 @@ async function open(t: Test) {
 	const commands: Command[] = [];
 	const inbox = new Inbox({
 		...{ box, region, trust },
-		folder: join(t.testdirName, "box"),
+		folder: newFolder(t),
 		fetchRef: () => Promise.reject(new Error("nothing is fetched")),
 		events: {
 			placement: () => undefined,
