@@ -1,6 +1,11 @@
 // Seeded mutations of messages, for fuzz tests that can be repeated: the same seed makes the same bytes, on any machine.
 import { createHash } from "node:crypto";
 
+/** How many of so many: all for `npm run fuzz`, a tenth in a run of all tests, which is to end while somebody waits. */
+export function share(all: number): number {
+	return process.env["LARDER_FUZZ"] === "full" ? all : all / 10;
+}
+
 /** Values that stand where a number, a length or a type is believed. */
 const EXTREMES = [
 	...[0n, 1n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0xffffn],

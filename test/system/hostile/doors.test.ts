@@ -6,7 +6,7 @@ import { MiB } from "../../../src/base/units.ts";
 import { playAll } from "../../../src/desk/play.ts";
 import { callIpc } from "../../../src/ipc/client.ts";
 import { metrics, playerToken, status } from "../../../src/wire/ipc.ts";
-import { Mutator } from "../../mutate.ts";
+import { Mutator, share } from "../../mutate.ts";
 import { openDesk, PATIENCE, poll, publishFilm } from "../desk.ts";
 import {
 	beside,
@@ -17,8 +17,8 @@ import {
 	seconds,
 } from "./flood.ts";
 
-const FRAMES = 20_000;
-const REQUESTS = 5_000;
+const FRAMES = share(20_000);
+const REQUESTS = share(5_000);
 /** Fewer than the socket takes at a time, so that honest clients find room. */
 const LANES = 8;
 /** A kilobyte kept of each frame would be more. */
@@ -76,7 +76,7 @@ class Watch {
 	}
 }
 
-t.test("20,000 mutated frames over IPC", async (t) => {
+t.test(`${FRAMES} mutated frames over IPC`, async (t) => {
 	const seed = "ipc-1";
 	const mutator = new Mutator(seed);
 	const requests = ["status", "metrics", "player-token", "reboot"].map(
@@ -121,7 +121,7 @@ t.test("20,000 mutated frames over IPC", async (t) => {
 		);
 });
 
-t.test("5,000 mutated requests to the gateway", async (t) => {
+t.test(`${REQUESTS} mutated requests to the gateway`, async (t) => {
 	const seed = "gateway-1";
 	const mutator = new Mutator(seed);
 	const name = film.manifest.files[0]?.path ?? "";

@@ -1,4 +1,4 @@
-// 100,000 mutated frames on each channel of an admitted neighbour. The seed is in the name of each test; give it as LARDER_FUZZ_SEED to repeat one.
+// 100,000 mutated frames (`npm run fuzz`; a tenth otherwise) on each channel of an admitted neighbour. The seed is in the name of each test; give it as LARDER_FUZZ_SEED to repeat one.
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
@@ -15,11 +15,11 @@ import { encodeMessage } from "../../../src/wire/json.ts";
 import { generateKeyPair } from "../../../src/wire/keys.ts";
 import { hold, makeTitle, type TestBox, until } from "../../fixture.ts";
 import { entry } from "../../logs/wires.ts";
-import { Mutator } from "../../mutate.ts";
+import { Mutator, share } from "../../mutate.ts";
 import { makeRegion, meet, type TestRegion } from "../../swarm/region.ts";
 import { openDht, type Rogue, sneakIn } from "../../swarm/stranger.ts";
 
-const FRAMES = Number(process.env["LARDER_FUZZ_FRAMES"] ?? 100_000);
+const FRAMES = share(100_000);
 const SEED = Number(process.env["LARDER_FUZZ_SEED"] ?? randomInt(2 ** 31));
 /** Frames on their way at a time: what comes after one that ends the connection is lost. */
 const BURST = 64;
