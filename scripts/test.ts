@@ -89,17 +89,17 @@ const build: Step = {
 };
 
 /**
- * The tests of these files: side by side, except that system tests, which start whole neighbourhoods, run one by one. Those that
- * attack one wait more than they work: two at a time.
+ * The tests of these files: side by side, more than there are cores, for most wait more than they work; except that system tests,
+ * which start whole neighbourhoods, run one by one where they do not attack one.
  */
 function testSteps(files: readonly string[]): Step[] {
 	const unit = files.filter((file) => !isSystem(file));
 	const system = files.filter((file) => isSystem(file) && !isHostile(file));
 	const hostile = files.filter(isHostile);
 	const steps = [
-		{ name: "unit", files: unit, options: ["--timeout=120"] },
+		{ name: "unit", files: unit, options: ["--timeout=120", "--jobs=3"] },
 		{ name: "system", files: system, options: ["--timeout=600", "--jobs=1"] },
-		{ name: "hostile", files: hostile, options: ["--timeout=600", "--jobs=2"] },
+		{ name: "hostile", files: hostile, options: ["--timeout=600", "--jobs=3"] },
 	];
 	return steps
 		.filter((step) => step.files.length > 0)
