@@ -164,7 +164,7 @@ t.test("nobody ended, and no report was lost", async (t) => {
 		[],
 	);
 	for (const { length } of [entries, own])
-		t.ok(length < 5000, `${length} lines in the log`);
+		t.ok(length < 3000 + MESSAGES / 10, `${length} lines in the log`);
 	const metrics = await (await fetch(`${desk.gatewayOf(box)}/metrics`)).text();
 	for (const slug of [
 		"bad-signature",
@@ -173,10 +173,7 @@ t.test("nobody ended, and no report was lost", async (t) => {
 		"wrong-box",
 		"wrong-region",
 	])
-		t.match(
-			metrics,
-			new RegExp(`larder_refused_messages_total\\{slug="${slug}"\\} \\d`),
-		);
+		t.ok(counted(metrics, slug) >= share(100), `${slug} is counted`);
 });
 
 /** What goes on all along: a film is published, placed, filled, listed and played with a key that is asked for, and the levels are recorded. */
@@ -250,4 +247,10 @@ function signedHead(mutator: Mutator, right: readonly Buffer[]): Buffer {
 		parts.map((each) => encodeMessage(each)),
 	);
 	return Buffer.from(`{"${part}":${wrong}}`);
+}
+
+function counted(metrics: string, slug: string): number {
+	const line = `larder_refused_messages_total{slug="${slug}"} `;
+	const [, rest = ""] = metrics.split(line);
+	return Number.parseInt(rest, 10);
 }
