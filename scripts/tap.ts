@@ -5,6 +5,13 @@ export interface Tally {
 	skipped: number;
 }
 
+/** What is known of one test file. */
+interface File {
+	readonly tally: Tally;
+	/** Names of what failed in it, the file's own first. */
+	readonly failures: string[];
+}
+
 interface Block {
 	readonly name: string;
 	/** Failures shown inside it. */
@@ -18,11 +25,10 @@ const SUBTEST = /^( *)# Subtest: (.*)$/;
 /**
  * Reads the TAP of `tap test/*.test.ts` line by line: a line for every file, and for every failure where it is and why.
  * A file that fails without a failing test in it (it crashed, or ran out of time) counts as one failed test.
+ * Of a file that is run again, the last run counts.
  */
 export class TapReader {
-	readonly tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-	/** Names of what failed, file first. */
-	readonly failures: string[] = [];
+	private readonly files = new Map<string, File>();
 	private readonly say: (line: string) => void;
 	/** Blocks begun and not ended, outermost first; its length is the depth. */
 	private readonly open: Block[] = [];
@@ -32,6 +38,26 @@ export class TapReader {
 
 	constructor(say: (line: string) => void) {
 		this.say = say;
+	}
+
+	get tally(): Tally {
+		const sum = { passed: 0, failed: 0, skipped: 0 };
+		for (const { tally } of this.files.values()) {
+			sum.passed += tally.passed;
+			sum.failed += tally.failed;
+			sum.skipped += tally.skipped;
+		}
+		return sum;
+	}
+
+	/** Names of what failed, file first. */
+	get failures(): string[] {
+		return [...this.files.values()].flatMap(({ failures }) => failures);
+	}
+
+	/** Those of these files in which something failed. */
+	failed(files: readonly string[]): string[] {
+		return files.filter((file) => this.files.get(file)?.failures.length);
 	}
 
 	line(text: string): void {
@@ -46,6 +72,7 @@ export class TapReader {
 		}
 		const subtest = SUBTEST.exec(text);
 		if (subtest?.[2] !== undefined && depthOf(subtest) === this.open.length) {
+			if (this.open.length === 0) this.files.set(subtest[2], unknown());
 			this.open.push({ name: subtest[2], faults: 0, tests: 0 });
 			return;
 		}
@@ -71,27 +98,38 @@ export class TapReader {
 		// A crash leaves blocks open; the point of an outer one ends them all.
 		const [block] = this.open.splice(depth);
 		const name = block?.name ?? point[3] ?? "unnamed";
+		const file = this.of(this.open[0]?.name ?? name);
 		const where = [...this.open.map((outer) => outer.name), name].join(" > ");
 		const fault = bad && !skipped && (block?.faults ?? 0) === 0;
 		this.lastShown = fault;
 		if (fault) {
-			this.failures.push(where);
+			file.failures.push(where);
 			if (depth > 0) this.say(`  FAILED ${where}`);
 			for (const outer of this.open) outer.faults++;
 		}
-		if (depth === 1) this.count(bad, skipped);
+		if (depth === 1) this.count(file.tally, bad, skipped);
 		if (depth > 0) return;
-		if (fault) this.tally.failed++;
-		if (skipped) this.tally.skipped++;
+		if (fault) file.tally.failed++;
+		if (skipped) file.tally.skipped++;
 		this.say(`  ${bad ? "not ok" : "ok"} ${name} (${block?.tests ?? 0})`);
 	}
 
-	private count(bad: boolean, skipped: boolean): void {
-		if (skipped) this.tally.skipped++;
-		else if (bad) this.tally.failed++;
-		else this.tally.passed++;
+	private count(tally: Tally, bad: boolean, skipped: boolean): void {
+		if (skipped) tally.skipped++;
+		else if (bad) tally.failed++;
+		else tally.passed++;
 		for (const file of this.open) file.tests++;
 	}
+
+	private of(name: string): File {
+		const file = this.files.get(name) ?? unknown();
+		this.files.set(name, file);
+		return file;
+	}
+}
+
+function unknown(): File {
+	return { tally: { passed: 0, failed: 0, skipped: 0 }, failures: [] };
 }
 
 /** TAP indents by four spaces a level. */

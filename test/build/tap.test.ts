@@ -78,3 +78,17 @@ ok 2 - test/b.test.ts # time=5ms`);
 	t.same(failures, ["test/a.test.ts"]);
 	t.match(said.join("\n"), "signal: SIGSEGV");
 });
+
+t.test("of a file that is run again, the last run counts", async (t) => {
+	const run = (ok: string) => `# Subtest: test/a.test.ts
+    ${ok} 1 - bare
+    ok 2 - next
+    1..2
+${ok} 1 - test/a.test.ts # time=5ms`;
+	const { tally, failures } = read(`${run("not ok")}\n${run("ok")}`);
+	t.same(tally, { passed: 2, failed: 0, skipped: 0 });
+	t.same(failures, []);
+	const twice = read(`${run("ok")}\n${run("not ok")}`);
+	t.same(twice.tally, { passed: 1, failed: 1, skipped: 0 });
+	t.same(twice.failures, ["test/a.test.ts > bare"]);
+});

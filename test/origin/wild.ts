@@ -5,6 +5,8 @@ import type { Test } from "tap";
 /** One connection of a server that follows no rules. */
 export interface Caller {
 	readonly socket: Socket;
+	/** Which of all connections it is, from 1. */
+	readonly number: number;
 	/** Resolves with the head of the next request. */
 	request(): Promise<string>;
 	/** Sends lines of a head and a body. */
@@ -19,7 +21,7 @@ export async function wildServer(
 	const open = new Set<Socket>();
 	let connections = 0;
 	const server = createServer((socket) => {
-		connections++;
+		const number = ++connections;
 		open.add(socket);
 		socket.on("close", () => open.delete(socket));
 		socket.on("error", () => undefined);
@@ -42,7 +44,7 @@ export async function wildServer(
 			socket.write(`${head.join("\r\n")}\r\n\r\n`);
 			if (body.length > 0) socket.write(body);
 		};
-		void treat({ socket, request, answer });
+		void treat({ socket, number, request, answer });
 	});
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");
