@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import type { Log } from "../base/log.ts";
 import type { CatalogWriter } from "../logs/writer.ts";
+import { NO_HOLDINGS } from "../swarm/inventory.ts";
 import { Swarm } from "../swarm/swarm.ts";
+import { EMPTY_SHELF } from "../swarm/upload.ts";
 import type { Head } from "../wire/head.ts";
 import type { BoxId } from "../wire/ids.ts";
 import type { OwnLease } from "./lease.ts";
@@ -49,21 +51,8 @@ export async function openNode(options: NodeOptions): Promise<Swarm> {
 		maxPeers: MAX_PEERS,
 		tcp: undefined,
 		up: 0,
-		shelf: {
-			manifest: async () => undefined,
-			holders: async () => undefined,
-			leaves: async () => undefined,
-			blocks: async () => undefined,
-		},
-		holdings: {
-			holding: (title) => ({ title, shards: new Uint8Array(0), partial: [] }),
-			change: (title, shard) => ({
-				title,
-				shard,
-				held: false,
-				blocks: new Uint8Array(0),
-			}),
-		},
+		shelf: EMPTY_SHELF,
+		holdings: NO_HOLDINGS,
 		onMember: (stream) => catalog.replicate(stream),
 		onTraffic: () => undefined,
 		log,

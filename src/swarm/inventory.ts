@@ -24,6 +24,15 @@ export interface Holdings {
 	change(id: TitleId, shard: number): HoldingDelta;
 }
 
+/** Of a node that holds no titles. */
+export const NO_HOLDINGS: Holdings = {
+	holding: (title) => ({ title, shards: new Uint8Array(0), partial: [] }),
+	change: (title, shard) => ({
+		...{ title, shard, held: false },
+		blocks: new Uint8Array(0),
+	}),
+};
+
 export interface InventoryPorts {
 	/** Whether the neighbour is one that holds titles. */
 	readonly holds: boolean;

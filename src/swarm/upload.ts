@@ -26,6 +26,14 @@ export interface Shelf {
 	): Promise<{ bytes: Buffer; blockSize: Bytes } | undefined>;
 }
 
+/** Of a node that holds no titles. */
+export const EMPTY_SHELF: Shelf = {
+	manifest: async () => undefined,
+	holders: async () => undefined,
+	leaves: async () => undefined,
+	blocks: async () => undefined,
+};
+
 export interface UploadPorts {
 	readonly shelf: Shelf;
 	readonly pacer: Pacer;

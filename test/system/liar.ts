@@ -1,16 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { readIdentity } from "../../src/agent/identity.ts";
-import { silent } from "../../src/base/log.ts";
 import { Bitfield } from "../../src/content/bitfield.ts";
 import { runBytes, shardBytes } from "../../src/content/geometry.ts";
 import type { Neighbourhood } from "../../src/desk/neighbourhood.ts";
-import { issueBox } from "../../src/headend/operator/issue.ts";
-import { Swarm } from "../../src/swarm/swarm.ts";
-import { timeOf } from "../../src/wire/envelope.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
 import type { Film } from "./desk.ts";
+import { openMember } from "./member.ts";
 
 /** What a liar makes of the blocks that it was asked for; a promise that never settles is silence. */
 export type Lie = (bytes: Buffer) => Buffer | Promise<Buffer>;
@@ -44,39 +40,13 @@ export async function startLiar(
 	serial: string,
 	lie: Lie,
 ): Promise<Liar> {
-	const dir = join(desk.dir, serial);
-	await issueBox(desk.operator, { dir, serial });
-	const identity = await readIdentity(
-		join(dir, "identity.json"),
-		timeOf(Date.now),
-	);
 	const { manifest } = film;
 	const { blockSize } = manifest;
 	const folder = join(desk.operator.dir, "origin", film.id);
 	const all = new Bitfield(film.shards);
 	for (let shard = 0; shard < film.shards; shard++) all.add(shard);
 	let lies = 0;
-	const swarm = await Swarm.open({
-		keyPair: identity.keyPair,
-		networkSecret: identity.networkSecret,
-		membership: {
-			region: identity.region,
-			trust: identity.trust,
-			certificate: () => identity.envelope,
-			isRevoked: () => false,
-			currentHead: () => undefined,
-			offerHead: () => undefined,
-		},
-		dht: {
-			bootstrap: desk.operator.config.swarm.bootstrap,
-			host: "127.0.0.1",
-			port: 0,
-			reach: "direct",
-			knownFile: join(dir, "known-nodes.json"),
-		},
-		maxPeers: 16,
-		tcp: { host: "127.0.0.1", port: 0 },
-		up: 0,
+	const { swarm, box } = await openMember(t, desk, serial, {
 		shelf: {
 			manifest: () => readFile(join(folder, "manifest")),
 			holders: async () => undefined,
@@ -102,14 +72,10 @@ export async function startLiar(
 				blocks: new Uint8Array(0),
 			}),
 		},
-		onMember: () => undefined,
-		onTraffic: () => undefined,
-		log: silent,
 	});
-	t.teardown(() => swarm.close());
 	return {
-		box: identity.boxId,
-		meet: (box) => swarm.dial([box]),
+		box,
+		meet: (other) => swarm.dial([other]),
 		get lies() {
 			return lies;
 		},

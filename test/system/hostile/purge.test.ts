@@ -8,6 +8,7 @@ import type {
 	Neighbourhood,
 } from "../../../src/desk/neighbourhood.ts";
 import type { PurgeView } from "../../../src/headend/fleet/stragglers.ts";
+import type { Swarm } from "../../../src/swarm/swarm.ts";
 import { head } from "../../../src/wire/head.ts";
 import { parseMessage } from "../../../src/wire/json.ts";
 import {
@@ -24,7 +25,7 @@ import {
 	poll,
 	publishFilm,
 } from "../desk.ts";
-import { openAsker } from "./asker.ts";
+import { openMember } from "../member.ts";
 
 const SIZE = 12 * 1024 * 1024;
 /** Holder tables, and what else is small. */
@@ -182,7 +183,7 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 		for (const box of all) await box.process?.stop();
 		await desk.startBox(away);
 		const signal = AbortSignal.timeout(60 * SECOND);
-		const meet = async (swarm: Awaited<ReturnType<typeof openAsker>>) => {
+		const meet = async (swarm: Swarm) => {
 			swarm.watch(film.id);
 			await poll("they meet", async () => {
 				swarm.dial([away.id]);
@@ -191,7 +192,7 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 		};
 
 		// It would give: that it gives nothing below is not for another reason.
-		const ignorant = await openAsker(t, desk, "ignorant", undefined);
+		const { swarm: ignorant } = await openMember(t, desk, "ignorant", {});
 		await meet(ignorant);
 		await poll("it tells what it holds", async () =>
 			[...Array(film.shards).keys()].some(
@@ -200,7 +201,8 @@ t.test("a title that is taken back is gone from every box", async (t) => {
 		);
 		t.ok((await ignorant.manifest(film.id, signal)).length > 0);
 
-		const knowing = await openAsker(t, desk, "knowing", read.value);
+		const options = { head: read.value };
+		const { swarm: knowing } = await openMember(t, desk, "knowing", options);
 		await meet(knowing);
 		const link = () => knowing.neighbours.get(away.id);
 		await t.rejects(knowing.manifest(film.id, signal));

@@ -1,0 +1,65 @@
+import { join } from "node:path";
+import type { Test } from "tap";
+import { readIdentity } from "../../src/agent/identity.ts";
+import { silent } from "../../src/base/log.ts";
+import type { Neighbourhood } from "../../src/desk/neighbourhood.ts";
+import { issueBox } from "../../src/headend/operator/issue.ts";
+import { type Holdings, NO_HOLDINGS } from "../../src/swarm/inventory.ts";
+import { Swarm } from "../../src/swarm/swarm.ts";
+import { EMPTY_SHELF, type Shelf } from "../../src/swarm/upload.ts";
+import { timeOf } from "../../src/wire/envelope.ts";
+import type { Head } from "../../src/wire/head.ts";
+import type { BoxId } from "../../src/wire/ids.ts";
+
+export interface MemberOptions {
+	/** What it tells whoever it meets, before anything else; nothing unless given. */
+	readonly head?: Head | undefined;
+	/** What it gives to those who ask; nothing unless given. */
+	readonly shelf?: Shelf;
+	/** What it says that it holds; nothing unless given. */
+	readonly holdings?: Holdings;
+}
+
+/** A node in this process, with a box's certificate of the desk's operator, that does what a test wants of it. */
+export async function openMember(
+	t: Test,
+	desk: Neighbourhood,
+	serial: string,
+	options: MemberOptions,
+): Promise<{ readonly swarm: Swarm; readonly box: BoxId }> {
+	const dir = join(desk.dir, serial);
+	await issueBox(desk.operator, { dir, serial });
+	const identity = await readIdentity(
+		join(dir, "identity.json"),
+		timeOf(Date.now),
+	);
+	const swarm = await Swarm.open({
+		keyPair: identity.keyPair,
+		networkSecret: identity.networkSecret,
+		membership: {
+			region: identity.region,
+			trust: identity.trust,
+			certificate: () => identity.envelope,
+			isRevoked: () => false,
+			currentHead: () => options.head,
+			offerHead: () => undefined,
+		},
+		dht: {
+			bootstrap: desk.operator.config.swarm.bootstrap,
+			host: "127.0.0.1",
+			port: 0,
+			reach: "direct",
+			knownFile: join(dir, "known-nodes.json"),
+		},
+		maxPeers: 16,
+		tcp: { host: "127.0.0.1", port: 0 },
+		up: 0,
+		shelf: options.shelf ?? EMPTY_SHELF,
+		holdings: options.holdings ?? NO_HOLDINGS,
+		onMember: () => undefined,
+		onTraffic: () => undefined,
+		log: silent,
+	});
+	t.teardown(() => swarm.close());
+	return { swarm, box: identity.boxId };
+}
