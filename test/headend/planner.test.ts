@@ -8,6 +8,7 @@ import {
 	type PlannerOptions,
 	type PlanOutcome,
 } from "../../src/headend/fleet/planner.ts";
+import { Purges } from "../../src/headend/fleet/purges.ts";
 import { sha256, Wishes } from "../../src/headend/fleet/wishes.ts";
 import type { PlannedTitle } from "../../src/plan/placement.ts";
 import { unseal } from "../../src/wire/envelope.ts";
@@ -250,4 +251,41 @@ t.test("titles find their boxes", async (t) => {
 			await next.close();
 		},
 	);
+});
+
+t.test("a title that is given back is where it was", async (t) => {
+	const it = await bench(t);
+	const purges = await Purges.open({
+		database: it.database,
+		vouched: () => new Set(),
+	});
+	const [film, other] = [title("f", 40), title("e", 40)];
+	let shelf = [film, other];
+	const { planner: live } = planner(it, [], {
+		titles: async () => shelf.filter(({ id }) => !purges.has(id)),
+	});
+	await live.start();
+	t.teardown(() => live.close());
+	// One by one: a plan that grows is another than one made at once.
+	for (let i = 0; i < 5; i++) {
+		it.fleet.recordFill(await it.box(), fillOf());
+		await it.fleet.flush();
+		await live.plan();
+	}
+	const before = await tableOf(it, film.id);
+	t.equal(before?.boxes.length, 5);
+	await purges.order(film.id, undefined, "rights ended", 0);
+	await live.plan();
+	t.notOk((await wishes(it).tables()).has(film.id));
+	await purges.countermand(film.id);
+	await live.plan();
+	t.same(await tableOf(it, film.id), before);
+
+	await purges.order(film.id, undefined, "rights ended", 0);
+	await live.plan();
+	await purges.removed(film.id);
+	shelf = [other];
+	await live.plan();
+	const { rows } = await it.database.query("SELECT title FROM holders");
+	t.same(rows, [{ title: other.id }]);
 });

@@ -24,7 +24,7 @@ export interface NewlyTold extends Told {
 	readonly body: Buffer | undefined;
 }
 
-/** Signs the holder tables of those titles whose table would not say the same as the one before. */
+/** Signs the holder tables of those titles whose table would not say the same as the one before, or is of an earlier key. */
 export function signTables(
 	operator: Signing,
 	holders: Assignment,
@@ -37,7 +37,9 @@ export function signTables(
 	for (const [title, rows] of holders) {
 		const last = before.get(title);
 		const current = last?.epoch === epoch ? last : undefined;
-		if (current !== undefined && says(current, rows)) continue;
+		// That of a title that is given back may be of an earlier key.
+		const isInForce = current?.keySerial === keySerial;
+		if (current && isInForce && says(current, rows)) continue;
 		const version = above(current?.version, now());
 		const table = { ...tableOf(rows), title, epoch, version };
 		const said = { network, region, ...table } satisfies HolderTable;

@@ -12,6 +12,10 @@ const BATCH = 50;
 const WELCOME =
 	"NOT EXISTS (SELECT 1 FROM boxes WHERE id = box AND revoked_at IS NOT NULL)";
 
+/** Titles that are not taken back. Those keep their tables while they may be given back, so that then no shard moves. */
+const SHELVED =
+	"title NOT IN (SELECT title FROM purges WHERE countermanded_at IS NULL)";
+
 /** What a box was told last. */
 export interface Told {
 	readonly box: BoxId;
@@ -57,7 +61,7 @@ export class Wishes {
 
 	async tables(): Promise<ReadonlyMap<TitleId, Table>> {
 		const { rows } = await this.database.query<Row<Table>>(
-			`SELECT ${TABLE} FROM holders WHERE region = $1`,
+			`SELECT ${TABLE} FROM holders WHERE region = $1 AND ${SHELVED}`,
 			[this.region],
 		);
 		return new Map(rows.map((row) => [row.title, whole<Table>(row)]));
@@ -74,7 +78,7 @@ export class Wishes {
 	/** Some of the tables of this epoch that were signed by earlier keys than this one. */
 	async oldTables(epoch: number, keySerial: number): Promise<Table[]> {
 		const { rows } = await this.database.query<Row<Table>>(
-			`SELECT ${TABLE} FROM holders WHERE region = $1 AND epoch = $2 AND key_serial < $3 ORDER BY title LIMIT $4`,
+			`SELECT ${TABLE} FROM holders WHERE region = $1 AND epoch = $2 AND key_serial < $3 AND ${SHELVED} ORDER BY title LIMIT $4`,
 			[this.region, epoch, keySerial, BATCH],
 		);
 		return rows.map((row) => whole<Table>(row));
@@ -92,7 +96,7 @@ export class Wishes {
 	/** How much is in force, of this epoch or another, that was signed by earlier keys than this one. */
 	async countOld(keySerial: number): Promise<number> {
 		const { rows } = await this.database.query<{ old: number }>(
-			`SELECT ((SELECT count(*) FROM holders WHERE key_serial < $1)
+			`SELECT ((SELECT count(*) FROM holders WHERE key_serial < $1 AND ${SHELVED})
 				+ (SELECT count(*) FROM placements WHERE key_serial < $1 AND ${WELCOME}))::integer AS old`,
 			[keySerial],
 		);
@@ -121,7 +125,7 @@ export class Wishes {
 		return rows.map(({ box, envelope }) => [box, Buffer.from(envelope)]);
 	}
 
-	/** Keeps a new plan, all of it or nothing. Titles that are not in `titles` are forgotten. */
+	/** Keeps a new plan, all of it or nothing. Titles that are not in `titles` are forgotten, unless they may be given back. */
 	async keep(
 		titles: Iterable<TitleId>,
 		tables: readonly Table[],
@@ -130,7 +134,8 @@ export class Wishes {
 	): Promise<void> {
 		await this.database.transaction(async (statements) => {
 			await statements.query(
-				"DELETE FROM holders WHERE region = $1 AND title NOT IN (SELECT jsonb_array_elements_text($2::jsonb))",
+				`DELETE FROM holders WHERE region = $1 AND title NOT IN (SELECT jsonb_array_elements_text($2::jsonb))
+				AND title NOT IN (SELECT title FROM purges WHERE countermanded_at IS NULL AND removed_at IS NULL)`,
 				[this.region, JSON.stringify([...titles])],
 			);
 			await write(statements, this.region, tables, told, now);
