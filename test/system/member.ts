@@ -4,6 +4,7 @@ import { readIdentity } from "../../src/agent/identity.ts";
 import { silent } from "../../src/base/log.ts";
 import type { Neighbourhood } from "../../src/desk/neighbourhood.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
+import type { Signers } from "../../src/headend/operator/keyring.ts";
 import { type Holdings, NO_HOLDINGS } from "../../src/swarm/inventory.ts";
 import { Swarm } from "../../src/swarm/swarm.ts";
 import { EMPTY_SHELF, type Shelf } from "../../src/swarm/upload.ts";
@@ -14,6 +15,8 @@ import type { BoxId } from "../../src/wire/ids.ts";
 export interface MemberOptions {
 	/** What it tells whoever it meets, before anything else; nothing unless given. */
 	readonly head?: Head | undefined;
+	/** Who signs its certificate; the desk's operator unless given. */
+	readonly signers?: Signers;
 	/** What it gives to those who ask; nothing unless given. */
 	readonly shelf?: Shelf;
 	/** What it says that it holds; nothing unless given. */
@@ -28,7 +31,8 @@ export async function openMember(
 	options: MemberOptions,
 ): Promise<{ readonly swarm: Swarm; readonly box: BoxId }> {
 	const dir = join(desk.dir, serial);
-	await issueBox(desk.operator, { dir, serial });
+	const { signers = desk.operator.signers } = options;
+	await issueBox({ ...desk.operator, signers }, { dir, serial });
 	const identity = await readIdentity(
 		join(dir, "identity.json"),
 		timeOf(Date.now),

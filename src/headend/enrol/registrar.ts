@@ -103,12 +103,11 @@ export class Registrar {
 			this.gate.drop("too-often", box);
 			return undefined;
 		}
-		const answer = await this.answerTo(box);
+		const answer = await this.answerTo(box, kind === "renew");
 		if (answer.refusal !== undefined) this.gate.drop(answer.refusal, box);
-		const said = kind === "time" && answer.papers ? {} : answer;
 		const question = { box, nonce: id };
 		const { operator } = this.options;
-		return envelopeOf(sealAnswer(operator, question, said, this.now()));
+		return envelopeOf(sealAnswer(operator, question, answer, this.now()));
 	}
 
 	/** Those that wait, longest first, then those decided, last first. */
@@ -219,14 +218,17 @@ export class Registrar {
 		this.say(question, answer);
 	}
 
-	/** What a box is told that is on record, or was. */
-	private async answerTo(box: BoxId): Promise<Answer> {
+	/** What a box is told that is on record, or was. Every answer tells the time; `papers` when it is to have another lease, too. */
+	private async answerTo(box: BoxId, papers = true): Promise<Answer> {
 		const { operator, isRevoked } = this.options;
 		const record = await this.roll.record(box);
 		if (record === undefined) return { refusal: "revoked" };
 		const decision = decide({ key: isRevoked(box) ? "revoked" : "known" });
 		if (decision.is === "refuse") return { refusal: decision.slug };
-		return { papers: await papersFor(operator, record, this.now()) };
+		if (!papers) return {};
+		const lease = await papersFor(operator, record, this.now());
+		await this.roll.renewed(record);
+		return { papers: lease };
 	}
 
 	/** Puts a box on record. */

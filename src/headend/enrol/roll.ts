@@ -43,6 +43,11 @@ export class Roll {
 		if (before === this.changed) this.changed = await this.changedAt();
 	}
 
+	/** A box on record is given another lease. */
+	async renewed(record: Issued): Promise<void> {
+		await this.add({ ...record, renewedAt: this.now() });
+	}
+
 	/** All that were ever issued under a serial. */
 	async boxesOf(serial: string): Promise<readonly BoxId[]> {
 		await this.catchUp();

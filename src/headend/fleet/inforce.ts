@@ -53,7 +53,7 @@ async function isOwnOld({ dir, signers }: Operator): Promise<boolean> {
 	return own.ok && isOlder(own.value.certificate, signers.issuer);
 }
 
-/** Boxes that are not shut out and got their membership before there was the issuer's present key. */
+/** Boxes that are not shut out and were given their last lease before there was the issuer's present key. */
 export async function oldMembers(
 	{ dir, signers }: Operator,
 	database: Database,
@@ -68,7 +68,9 @@ export async function oldMembers(
 		const box = name.replace(/\.json$/, "");
 		if (!isBoxId(box) || shutOut.has(box)) continue;
 		const record = await readIssued(dir, box);
-		if (record !== undefined && record.issuedAt < began) old.push(box);
+		if (record === undefined) continue;
+		const { issuedAt, renewedAt = issuedAt } = record;
+		if (renewedAt < began) old.push(box);
 	}
 	return old;
 }

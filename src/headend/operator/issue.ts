@@ -38,7 +38,10 @@ const issued = z.object({
 	box: boxId,
 	serial: z.string(),
 	region,
+	/** When it was put on record. */
 	issuedAt: instant,
+	/** When it was last given a lease; none since then unless given. */
+	renewedAt: z.optional(instant),
 });
 /** The record that the operator keeps of a box; no secrets in it. */
 export type Issued = z.output<typeof issued>;
