@@ -101,8 +101,9 @@ export class Inventory {
 		channel.open();
 	}
 
-	/** Asks the neighbour to tell what it holds of a title, and what changes. */
+	/** Asks the neighbour to tell what it holds of a title, and what changes. Who holds no titles is not told who wants which. */
 	want(id: TitleId): void {
+		if (!this.ports.holds) return;
 		this.told.set(id, new Told());
 		this.wants.send(id);
 	}

@@ -6,6 +6,7 @@ import { VIEWER_PATIENCE } from "../../src/plan/source.ts";
 import type { ShardStore } from "../../src/store/store.ts";
 import { hold, keyOf, makeTitle, type TestBox, until } from "../fixture.ts";
 import { makeRegion, meet, watch } from "../swarm/region.ts";
+import { type Rogue, sneakIn } from "../swarm/stranger.ts";
 
 const title = makeTitle(24 * MiB, 64 * KiB, 16);
 const { id, manifest, plaintext } = title;
@@ -212,4 +213,29 @@ t.test("a key that ends takes the film with it", async (t) => {
 	const again = await watch(viewer, title, 0, 100);
 	t.ok(again.equals(plaintext.subarray(0, 100)), "the next asks for a key");
 	t.equal(leases.length, 2);
+});
+
+t.test("neighbours hear of what is missing here, and no more", async (t) => {
+	const region = await makeRegion(t, title);
+	const viewer = await region.box("viewer", { titles });
+	await hold(viewer, title);
+	const box = await sneakIn(region, viewer, "127.0.0.2");
+	const headend = await sneakIn(region, viewer, "127.0.0.3", undefined, {
+		role: "headend",
+	});
+	t.teardown(() => Promise.all([box.end(), headend.end()]));
+	/** What a neighbour has heard of until it is answered itself. */
+	const heard = async (rogue: Rogue) => {
+		const { told } = rogue.heard;
+		rogue.wants.send(id);
+		await until(() => rogue.heard.told > told);
+		return rogue.heard.wanted;
+	};
+	t.ok((await watch(viewer, title)).equals(plaintext));
+	t.same(await heard(box), []);
+	viewer.library.shut(id);
+	await viewer.store.removeShard(id, 3);
+	t.ok((await watch(viewer, title)).equals(plaintext));
+	t.same(await heard(box), [id]);
+	t.same(await heard(headend), [], "who holds no titles need not know");
 });

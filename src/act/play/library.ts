@@ -13,6 +13,7 @@ import type {
 	SecondOfSources,
 	TitleKey,
 } from "../ports.ts";
+import { Hearing } from "./hearing.ts";
 import { findManifest, type ManifestPorts } from "./manifest.ts";
 import { Stream, type StreamPorts } from "./stream.ts";
 
@@ -103,18 +104,20 @@ export class TitleLibrary implements Library {
 		const { startLimit = START_LIMIT } = this.ports;
 		const limit = AbortSignal.timeout(startLimit);
 		const signal = AbortSignal.any([limit, this.closing.signal]);
-		const unwatch = neighbours.watch(id);
+		const hearing = new Hearing(() => neighbours.watch(id));
 		let stream: Stream | undefined;
 		try {
-			const finding = findManifest(id, this.ports, signal);
+			const finding = findManifest(id, this.ports, signal, () =>
+				hearing.begin(),
+			);
 			const opening = this.key(id, finding, signal);
 			opening.catch(ignore);
 			const manifest = await finding;
-			const open = new Stream(id, manifest, opening, this.ports, () => {
-				unwatch();
-				opening.then((key) => key.close(), ignore);
-			});
+			const open = new Stream(id, manifest, opening, hearing, this.ports);
 			stream = open;
+			open.closed.addEventListener("abort", () =>
+				opening.then((key) => key.close(), ignore),
+			);
 			open.warm();
 			const { ended } = await opening;
 			ended.throwIfAborted();
@@ -122,7 +125,7 @@ export class TitleLibrary implements Library {
 			return open;
 		} catch (error) {
 			if (stream !== undefined) stream.close();
-			else unwatch();
+			else hearing.end();
 			if (isUnavailable(error) && !(await catalog.get(id)))
 				throw unknown("it is not in the catalog", error);
 			if (!limit.aborted) throw error;

@@ -22,9 +22,11 @@ export async function findManifest(
 	id: TitleId,
 	{ store, neighbours, origin }: ManifestPorts,
 	signal: AbortSignal,
+	onMissing?: () => void,
 ): Promise<Manifest> {
 	const there = await store.manifest(id);
 	if (there !== undefined) return there;
+	onMissing?.();
 	const settled = new AbortController();
 	const either = AbortSignal.any([signal, settled.signal]);
 	const near = neighbours

@@ -9,6 +9,7 @@ import type { Ledger } from "../ledger.ts";
 import type { OpenTitle, Source, Store, TitleKey } from "../ports.ts";
 import type { Room } from "../room.ts";
 import { Ahead } from "./ahead.ts";
+import type { Hearing } from "./hearing.ts";
 import { type Piece, Reading } from "./reading.ts";
 
 /** What one read asks for ahead of what the player takes, and what of it the player waits for. */
@@ -42,7 +43,7 @@ export class Stream implements OpenTitle {
 	private readonly streamId = randomBytes(8).toString("hex");
 	private readonly key: Promise<TitleKey>;
 	private readonly ports: StreamPorts;
-	private readonly onClose: () => void;
+	private readonly hearing: Hearing;
 	private readonly ahead: Ahead;
 	private readonly closing = new AbortController();
 	private readonly sources = new Set<Source>();
@@ -55,14 +56,14 @@ export class Stream implements OpenTitle {
 		id: TitleId,
 		manifest: Manifest,
 		key: Promise<TitleKey>,
+		hearing: Hearing,
 		ports: StreamPorts,
-		onClose: () => void,
 	) {
 		this.id = id;
 		this.manifest = manifest;
 		this.key = key;
 		this.ports = ports;
-		this.onClose = onClose;
+		this.hearing = hearing;
 		this.ahead = new Ahead({
 			blocks: Math.ceil(manifest.size / manifest.blockSize),
 			reach: this.blocksIn(PREFETCH),
@@ -128,8 +129,10 @@ export class Stream implements OpenTitle {
 		}
 	}
 
-	/** Fetches the beginning, where playlists lie, while the key is still on its way. */
+	/** Begins what does not wait for the key: to look for what is missing, and to fetch the beginning, where playlists lie. */
 	warm(): void {
+		const { held } = this.ports.store.inventory(this.id) ?? {};
+		if (!held?.full) this.hearing.begin();
 		if (this.isOnDisk(0)) return;
 		const first = this.fetchAhead(0);
 		first?.promote();
@@ -158,7 +161,7 @@ export class Stream implements OpenTitle {
 			why ?? new DOMException("the title was closed", "AbortError"),
 		);
 		this.ahead.stop();
-		this.onClose();
+		this.hearing.end();
 	}
 
 	private readingOf(offset: Bytes, end: Bytes): Reading {
@@ -172,6 +175,7 @@ export class Stream implements OpenTitle {
 			fromDisk: (block, most) => this.fromDisk(block, most),
 			fetch: (block, urgent) => {
 				const { place, index } = this.placeOf(block);
+				this.hearing.begin();
 				return this.ports.fetcher.block(place, index, urgent);
 			},
 		});
@@ -207,6 +211,7 @@ export class Stream implements OpenTitle {
 
 	private fetchAhead(block: number): BlockFetch | undefined {
 		const { place, index } = this.placeOf(block);
+		this.hearing.begin();
 		return this.ports.fetcher.ahead(place, index);
 	}
 
