@@ -5,7 +5,6 @@ import { TitleLibrary } from "../act/play/library.ts";
 import { Room } from "../act/room.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { TitleId } from "../wire/ids.ts";
-import { short } from "../wire/ids.ts";
 import { Attests } from "./attests.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
@@ -95,10 +94,7 @@ export async function openExchange(
 				.forget(id)
 				.then(() => attests.look())
 				.catch((error: unknown) => {
-					log.error(
-						{ err: error, title: short(id) },
-						"a table was not removed",
-					);
+					log.error({ err: error, title: id }, "a table was not removed");
 				});
 		},
 	});

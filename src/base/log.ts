@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from "node:crypto";
 import { pino } from "pino";
 import pretty from "pino-pretty";
 
@@ -11,7 +12,7 @@ export const LOG_LEVELS = [
 ] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A structured log. Title names and keys never go into it; ids are shortened by the caller where they can be. */
+/** A structured log. Title names and keys never go into it; ids of boxes are shortened by the caller. */
 export interface Log {
 	level: string;
 	trace(fields: object, message: string): void;
@@ -23,11 +24,28 @@ export interface Log {
 	child(fields: Record<string, unknown>): Log;
 }
 
+/** New in every process: what a log names cannot be found out from another one. */
+const secret = randomBytes(32);
+
+/** Whole ids become names that hold as long as the process lives. They come in paths and errors, too, and say what somebody watched. */
+function veil(line: string): string {
+	return line.replace(/[0-9a-f]{64}/g, (id) => {
+		const name = createHmac("sha256", secret).update(id).digest("hex");
+		return `~${name.slice(0, 8)}`;
+	});
+}
+
+export interface LogOptions {
+	/** Whether whoever reads it is not to learn which titles it is about. */
+	readonly veiled?: boolean;
+	readonly terminal?: boolean;
+}
+
 /** Human-readable on a terminal, one JSON object a line elsewhere; always on standard error. */
 export function createLog(
 	name: string,
 	level: LogLevel,
-	terminal = process.stderr.isTTY === true,
+	{ veiled = false, terminal = process.stderr.isTTY === true }: LogOptions = {},
 ): Log {
 	const sink = terminal
 		? pretty({
@@ -37,7 +55,8 @@ export function createLog(
 				translateTime: "HH:MM:ss.l",
 			})
 		: pino.destination({ fd: 2, sync: true });
-	return pino({ name, level, base: { name } }, sink);
+	const hooks = veiled ? { streamWrite: veil } : {};
+	return pino({ name, level, base: { name }, hooks }, sink);
 }
 
 /** A log that says nothing, for code that runs without one. */

@@ -24,7 +24,7 @@ export function addBoxCommands(program: Command): void {
 				process.exitCode = await doctorCommand({ config, json: false });
 				return;
 			}
-			const log = createLog("agent", "info");
+			const log = createLog("agent", "info", { veiled: true });
 			await runService(log, (onFatal) => startAgent(config, log, onFatal));
 		});
 	askCommand(

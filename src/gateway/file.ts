@@ -4,7 +4,6 @@ import type { OpenTitle } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
 import type { Bytes } from "../base/units.ts";
 import type { Manifest, TitleFile } from "../content/manifest.ts";
-import { short } from "../wire/ids.ts";
 import { etagOf, precondition, rangeApplies } from "./condition.ts";
 import { type Selection, selectRange } from "./range.ts";
 
@@ -28,10 +27,7 @@ export async function sendFile(
 ): Promise<void> {
 	const file = filesOf(title.manifest).get(path);
 	if (file === undefined) {
-		throw new LarderError(
-			"FILE_UNKNOWN",
-			`title ${short(title.id)} has no file of this path`,
-		);
+		throw new LarderError("FILE_UNKNOWN", "the title has no file of this path");
 	}
 	const etag = etagOf(title.id, path);
 	res.setHeader("Accept-Ranges", "bytes");

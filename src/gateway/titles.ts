@@ -2,7 +2,7 @@ import type { Library, OpenTitle } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
 import type { Millis } from "../base/units.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import { type Entry, entryOf } from "./entry.ts";
 import { encodePath } from "./target.ts";
 
@@ -47,10 +47,7 @@ export class Titles {
 		await this.open(id, signal);
 		const listed = (await this.list(now)).find((entry) => entry.id === id);
 		if (listed === undefined) {
-			throw new LarderError(
-				"TITLE_UNKNOWN",
-				`title ${short(id)} is not in the catalog`,
-			);
+			throw new LarderError("TITLE_UNKNOWN", "it is not in the catalog");
 		}
 		return listed;
 	}
@@ -62,7 +59,7 @@ export class Titles {
 		if (typeof entry === "object") return this.urlOf(id, entry.path);
 		throw new LarderError(
 			"FILE_UNKNOWN",
-			`title ${short(id)} has no playlist, MPD or film to start with`,
+			"the title has no playlist, MPD or film to start with",
 		);
 	}
 

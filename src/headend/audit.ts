@@ -73,6 +73,23 @@ export interface Entry {
 	readonly code: string | null;
 }
 
+/** Changes of what a household may play. */
+const OF_VIEWING: ReadonlySet<Action> = new Set([
+	"forget",
+	"key-allow",
+	"key-deny",
+	"key-unset",
+]);
+
+/** For eyes that are not an operator's: that there was a change, not for which household or title. */
+export function veiled(entries: readonly Entry[]): Entry[] {
+	return entries.map((entry) =>
+		OF_VIEWING.has(entry.action)
+			? { ...entry, subject: null, why: null }
+			: entry,
+	);
+}
+
 /**
  * The log of every change: who, from where, when, what, why, and what came of it.
  * Invariant: a change is made only after its record is in the database.

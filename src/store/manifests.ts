@@ -4,7 +4,7 @@ import { LarderError, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { titleIdOf } from "../content/hash.ts";
 import { type Manifest, readManifest } from "../content/manifest.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import { syncFolder, writeWhole } from "./files.ts";
 import { MANIFEST } from "./scan.ts";
 
@@ -36,7 +36,7 @@ export class Manifests {
 			// Checking the schema anew would cost five times as much, for every title at every start.
 			return this.keep(id, JSON.parse(bytes.toString("utf8")) as Manifest);
 		}
-		this.log.warn({ title: short(id) }, "a manifest on disk is damaged");
+		this.log.warn({ title: id }, "a manifest on disk is damaged");
 		await rm(this.path(id), { force: true });
 		return undefined;
 	}
@@ -57,7 +57,7 @@ export class Manifests {
 		if (!read.ok) {
 			throw new LarderError(
 				"MANIFEST_INVALID",
-				`manifest of ${short(id)}: ${read.reason} ${read.detail}`,
+				`${read.reason} ${read.detail}`,
 			);
 		}
 		await mkdir(dirname(this.path(id)), { recursive: true, mode: 0o700 });

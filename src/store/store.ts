@@ -7,7 +7,7 @@ import { type Bytes, formatBytes } from "../base/units.ts";
 import type { BlockRun, Geometry } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
-import { isTitleId, short, type TitleId } from "../wire/ids.ts";
+import { isTitleId, type TitleId } from "../wire/ids.ts";
 import { diskError } from "./files.ts";
 import { Manifests } from "./manifests.ts";
 import { Resting } from "./resting.ts";
@@ -214,7 +214,7 @@ export class ShardStore implements Store {
 			// A damaged manifest is fetched again while its shards wait; none at all means that nobody did.
 			else if (!names.includes(MANIFEST)) await rm(folder, { recursive: true });
 		} catch (error) {
-			this.log.warn({ err: error, title: short(id) }, "a title is unreadable");
+			this.log.warn({ err: error, title: id }, "a title is unreadable");
 		}
 	}
 
@@ -229,7 +229,7 @@ export class ShardStore implements Store {
 			resting: this.resting,
 			checkRoom: (bytes) => this.checkRoom(bytes),
 			onChange: (shard) => this.tell(id, shard),
-			log: this.log.child({ title: short(id) }),
+			log: this.log.child({ title: id }),
 		};
 	}
 
@@ -250,7 +250,7 @@ export class ShardStore implements Store {
 			try {
 				await title.check(signal);
 			} catch (error) {
-				this.log.warn({ err: error, title: short(id) }, "a check failed");
+				this.log.warn({ err: error, title: id }, "a check failed");
 			}
 		}
 	}
@@ -258,7 +258,7 @@ export class ShardStore implements Store {
 	private title(id: TitleId): TitleFolder {
 		const title = this.byId.get(id);
 		if (title === undefined) {
-			throw new LarderError("TITLE_UNKNOWN", `no manifest of ${short(id)}`);
+			throw new LarderError("TITLE_UNKNOWN", "no manifest of it is here");
 		}
 		return title;
 	}

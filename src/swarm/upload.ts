@@ -9,7 +9,7 @@ import {
 	MAX_RUN,
 	type Refusal,
 } from "../wire/exchange.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import { Lane } from "./lane.ts";
 
 /** What a box gives to neighbours. Everything is ciphertext or signed. */
@@ -162,7 +162,7 @@ export class Upload {
 				? { bytes, blockSize: 64 * KiB }
 				: { refusal: "not-held" };
 		} catch (error) {
-			log.warn({ err: error, title: short(title) }, "a read failed");
+			log.warn({ err: error, title }, "a read failed");
 			return { refusal: "disk" };
 		}
 	}

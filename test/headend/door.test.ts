@@ -222,8 +222,31 @@ t.test("every route, for everybody who may ask", async (t) => {
 			t.equal((await ask("GET", "/api/audit?since=soon")).status, 400);
 			const [first] = JSON.parse((await ask("GET", "/api/boxes")).text);
 			t.match(first, { revoked: true, revokedWhy: "lost" });
+
+			t.match(of("key-deny"), { subject: `${"f".repeat(64)} on ${box}` });
+			const veiled = await ask("GET", "/api/audit", bearer(viewer));
+			for (const entry of JSON.parse(veiled.text)) {
+				const { action, subject, why } = entry;
+				if (/^key-|^forget/.test(action)) t.same([subject, why], [null, null]);
+			}
+			t.match(veiled.text, `"subject":"${box}"`, "of other changes, all");
 		},
 	);
+
+	await t.test("a page tells nobody what a household may play", async (t) => {
+		const answer = await fetch(`http://127.0.0.1:${port}/api/events`, {
+			headers: bearer(viewer),
+		});
+		let text = "";
+		for await (const part of answer.body!) {
+			text += Buffer.from(part).toString();
+			if (/event: changes\ndata: .*\n/.test(text)) break;
+		}
+		const [, news = ""] = /event: changes\ndata: (.*)\n/.exec(text) ?? [];
+		t.match(news, '"action":"key-deny"');
+		t.notMatch(news, `on ${box}`);
+		t.notMatch(text.replace(news, ""), `on ${box}`);
+	});
 
 	await t.test("nothing changes that cannot be recorded", async (t) => {
 		await it.database.query("ALTER TABLE audit RENAME TO lost");

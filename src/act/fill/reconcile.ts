@@ -250,7 +250,7 @@ export class Reconciler {
 	private failed(key: string, { kind, title }: FillStep, error: unknown): void {
 		this.failures.note(key, error, monotonic());
 		this.options.log.warn(
-			{ err: error, step: kind, title: short(title) },
+			{ err: error, step: kind, title },
 			"a fill step failed",
 		);
 	}

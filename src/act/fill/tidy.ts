@@ -1,7 +1,7 @@
 import type { Log } from "../../base/log.ts";
 import { MINUTE, monotonic } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { Store } from "../ports.ts";
 
 /** A title of which nothing but the manifest is there, and which nobody wants, is kept for so long. */
@@ -64,14 +64,11 @@ export class Tidy {
 			.removeTitle(id)
 			.then(
 				() => {
-					log.info({ title: short(id), why }, "title removed");
+					log.info({ title: id, why }, "title removed");
 					onRemoved(id);
 				},
 				(error: unknown) => {
-					log.error(
-						{ err: error, title: short(id) },
-						"a title was not removed",
-					);
+					log.error({ err: error, title: id }, "a title was not removed");
 				},
 			)
 			.finally(() => this.removing.delete(id));

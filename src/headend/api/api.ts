@@ -6,6 +6,7 @@ import {
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { TitleId } from "../../wire/ids.ts";
+import { veiled } from "../audit.ts";
 import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Attests } from "../fleet/attests.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -82,7 +83,11 @@ export class Api {
 				{ name: "titles", read: views.titles },
 				{ name: "purges", read: () => views.purges() },
 				{ name: "enrolments", read: () => waiting(enrolment) },
-				{ name: "changes", read: () => audit.entries(LATEST) },
+				// Viewers listen, too.
+				{
+					name: "changes",
+					read: async () => veiled(await audit.entries(LATEST)),
+				},
 			],
 			log,
 		);

@@ -10,7 +10,7 @@ import {
 	titleId,
 } from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
-import { type Audit, reason } from "../audit.ts";
+import { type Audit, reason, veiled } from "../audit.ts";
 import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
@@ -104,13 +104,14 @@ export function routesOf(
 			GET: reads(async ({ visitor: { name, role } }) => ({ name, role })),
 		},
 		"/api/audit": {
-			GET: reads(({ query }) =>
-				audit.entries(
+			GET: reads(async ({ query, visitor }) => {
+				const entries = await audit.entries(
 					ENTRIES,
 					whole(query, "since") ?? 0,
 					whole(query, "before")?.toString(),
-				),
-			),
+				);
+				return visitor.role === "operator" ? entries : veiled(entries);
+			}),
 		},
 		"/api/command": {
 			POST: changes(

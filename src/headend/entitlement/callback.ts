@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import * as z from "zod/mini";
 import { describe, LarderError } from "../../base/errors.ts";
 import { bad, type Result } from "../../base/result.ts";
-import type { Millis } from "../../base/units.ts";
+import type { Bytes, Millis } from "../../base/units.ts";
 import {
 	type BoxId,
 	instant,
@@ -36,7 +36,7 @@ const callbackAnswer = z.object({
 export type CallbackAnswer = z.output<typeof callbackAnswer>;
 
 /** As much as an answer may say. */
-const LARGEST = 4096;
+const LARGEST: Bytes = 4096;
 
 export interface CallbackOptions {
 	readonly url: string;
@@ -81,11 +81,8 @@ export class Callback {
 			});
 			if (!response.ok)
 				return bad("callback-failed", `HTTP ${response.status}`);
-			const read = parseMessage(
-				callbackAnswer,
-				await response.bytes(),
-				LARGEST,
-			);
+			const bytes = await atMost(response, LARGEST);
+			const read = parseMessage(callbackAnswer, bytes);
 			return read.ok ? read : bad("callback-failed", read.detail);
 		} catch (error) {
 			return bad("callback-failed", describe(error));
@@ -116,6 +113,18 @@ export class Callback {
 		if (next === undefined) this.asking--;
 		else next();
 	}
+}
+
+/** The body. Throws as soon as there is more, however much there would be. */
+async function atMost(response: Response, limit: Bytes): Promise<Buffer> {
+	const parts: Uint8Array[] = [];
+	let left = limit;
+	for await (const part of response.body ?? []) {
+		left -= part.length;
+		if (left < 0) throw new Error(`the answer has more than ${limit} bytes`);
+		parts.push(part);
+	}
+	return Buffer.concat(parts);
 }
 
 /** The callback that operator.toml names, if it is the mode. Throws CONFIG_INVALID naming the key. */

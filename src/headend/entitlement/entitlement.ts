@@ -18,6 +18,7 @@ import {
 	allowedUntil,
 	endLease,
 	eraseLeases,
+	erasePlayed,
 	pruneLeases,
 	recalledFrom,
 	recallLeases,
@@ -124,9 +125,12 @@ export class Entitlement {
 		await endLease(this.database, box, title, this.now());
 	}
 
-	/** Erases what a box was given keys for; rules that name it stay. Gives how many records there were. */
+	/** Erases what a box was given keys for, and how much was played there; rules that name it stay. Gives how many leases there were. */
 	erase(box: BoxId): Promise<number> {
-		return eraseLeases(this.database, box);
+		return this.database.transaction(async (db) => {
+			await erasePlayed(db, box);
+			return await eraseLeases(db, box, this.now());
+		});
 	}
 
 	close(): void {

@@ -1,6 +1,15 @@
 import type { Millis } from "../../base/units.ts";
 import type { BoxId, TitleId } from "../../wire/ids.ts";
+import type { Counters } from "../../wire/reports.ts";
 import type { Statements } from "../fleet/database.ts";
+
+/** Counters that tell how much a household watches. */
+const PLAYED: readonly (keyof Counters)[] = [
+	"toPlayers",
+	"playedFromDisk",
+	"playedFromNeighbours",
+	"playedFromOrigin",
+];
 
 // One row for each box and title: the newest lease that the box was given. Nothing else here tells what is watched.
 
@@ -80,13 +89,36 @@ export async function endLease(
 	);
 }
 
-/** Erases what a box was given; gives how many records there were. */
-export async function eraseLeases(db: Statements, box: BoxId): Promise<number> {
-	const { rows } = await db.query(
-		"DELETE FROM leases WHERE box = $1 RETURNING 1",
+/**
+ * Erases what a box was given; gives how many records there were. Of what still runs there stays until when it does, and no
+ * more: else it could not be called back.
+ */
+export async function eraseLeases(
+	db: Statements,
+	box: BoxId,
+	now: Millis,
+): Promise<number> {
+	const over = await db.query(
+		"DELETE FROM leases WHERE box = $1 AND until <= $2 RETURNING 1",
+		[box, now],
+	);
+	const running = await db.query(
+		"UPDATE leases SET given_at = 0, allowed = NULL WHERE box = $1 AND given_at > 0 RETURNING 1",
 		[box],
 	);
-	return rows.length;
+	return over.rows.length + running.rows.length;
+}
+
+/** How much was played on a box, in all, is nothing from here on; what its household gave to others stays. */
+export async function erasePlayed(db: Statements, box: BoxId): Promise<void> {
+	// The box goes on counting from where it is: that much is taken off.
+	const less = PLAYED.map(
+		(name) => `'${name}', -coalesce((counters->>'${name}')::bigint, 0)`,
+	);
+	await db.query(
+		`UPDATE fills SET past = past || jsonb_build_object(${less.join(", ")}) WHERE box = $1`,
+		[box],
+	);
 }
 
 /** Erases what was given before, except what still runs. */

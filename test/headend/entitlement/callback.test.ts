@@ -67,6 +67,13 @@ const FAILURES: Record<string, RequestListener> = {
 		response.end('{"allow":false,"reason":"\\u001b[2J"}'),
 	"a flood": (_, response) =>
 		response.end(`{"allow":true,"x":"${"x".repeat(5000)}"}`),
+	"a flood without end": (_, response) => {
+		const more = () => {
+			while (!response.destroyed && response.write(Buffer.alloc(65_536)));
+		};
+		response.on("drain", more);
+		more();
+	},
 	"a cut connection": (request) => request.destroy(),
 };
 

@@ -3,9 +3,10 @@ import { silent } from "../../../src/base/log.ts";
 import { DAY, HOUR } from "../../../src/base/time.ts";
 import { Recalls } from "../../../src/headend/control/recalls.ts";
 import { Entitlement } from "../../../src/headend/entitlement/entitlement.ts";
+import { regions } from "../../../src/headend/fleet/views.ts";
 import type { OperatorConfig } from "../../../src/headend/operator/config.ts";
 import type { BoxId, TitleId } from "../../../src/wire/ids.ts";
-import { bench, recordOf } from "../fixture.ts";
+import { bench, fillOf, recordOf } from "../fixture.ts";
 
 const film = recordOf("a".repeat(64) as TitleId);
 const other = recordOf("b".repeat(64) as TitleId);
@@ -114,15 +115,66 @@ t.test("records go when they are old, or when they are to", async (t) => {
 	await rights.decide(ann, other);
 	await rights.decide(ben, film);
 	t.equal((await records()).length, 3, "one for each box and title");
+	time.now += DAY;
 	t.equal(await rights.erase(ann), 2);
 	t.same(await records(), [[ben, film.id]]);
 	t.equal(await rights.erase(ann), 0);
+	time.now -= DAY;
 	time.now += 30 * DAY;
 	await start();
 	t.equal((await records()).length, 1);
 	time.now++;
 	await start();
 	t.same(await records(), []);
+});
+
+t.test("what is erased can be called back while it runs", async (t) => {
+	const { rights, box, time, records, start, database } = await open(t);
+	const ann = await box();
+	await rights.decide(ann, film);
+	t.equal(await rights.erase(ann), 1);
+	t.equal(await rights.erase(ann), 0);
+	const { rows } = await database.query("SELECT given_at, allowed FROM leases");
+	t.same(rows, [{ given_at: 0, allowed: null }]);
+	t.same(await rights.rule(film.id, undefined, "deny"), [ann]);
+	t.equal(await rights.erase(ann), 0);
+	t.same(await rights.recalled(ann), [film.id], "when it is back, too");
+	time.now += DAY;
+	await start();
+	t.same(await records(), []);
+});
+
+t.test("how much was played is erased, what was given is not", async (t) => {
+	const { rights, box, database, fleet } = await open(t);
+	const [ann, ben] = [await box(), await box()];
+	const told = async (box: BoxId, session: string, played: number) => {
+		const fill = fillOf({ session });
+		fleet.recordFill(box, {
+			...fill,
+			counters: {
+				...fill.counters,
+				toPlayers: played,
+				playedFromDisk: played,
+				toNeighbours: 7,
+			},
+		});
+		await fleet.flush();
+	};
+	const sums = async () => {
+		const [view] = await regions(database);
+		const { toPlayers, playedFromDisk, toNeighbours } = view ?? {};
+		return [toPlayers, playedFromDisk, toNeighbours];
+	};
+	await told(ann, "one", 100);
+	await told(ann, "two", 50);
+	await told(ben, "one", 3);
+	t.same(await sums(), [153, 153, 21]);
+	await rights.erase(ann);
+	t.same(await sums(), [3, 3, 21]);
+	await told(ann, "two", 60);
+	t.same(await sums(), [13, 13, 21], "what is played from then on counts");
+	await told(ann, "three", 1);
+	t.same(await sums(), [14, 14, 28]);
 });
 
 t.test("a denial leaves no record", async (t) => {
