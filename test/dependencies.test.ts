@@ -1,75 +1,14 @@
-import { readFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import pkg from "../package.json" with { type: "json" };
 import lock from "../package-lock.json" with { type: "json" };
-
-interface Locked {
-	readonly name?: string;
-	readonly version?: string;
-	readonly integrity?: string;
-	readonly resolved?: string;
-	readonly link?: boolean;
-	readonly bundleDependencies?: unknown;
-	readonly inBundle?: boolean;
-	readonly dependencies?: Readonly<Record<string, string>>;
-	readonly devDependencies?: Readonly<Record<string, string>>;
-	readonly optionalDependencies?: Readonly<Record<string, string>>;
-}
+import { faultsOf, type Locked, READ } from "../scripts/lockfile.mjs";
 
 type Lock = Readonly<Record<string, Locked>>;
 
-/** Sabotaged releases of node-ipc, 2022 and 2026; the whole of 11 had the payload for a dependency. */
-const SABOTAGED = /^(9\.1\.6|9\.2\.[23]|10\.1\.[12]|11\..*|12\.0\.1)$/;
-/** What a lockfile is checked with: an exact version, also of a package by another name. */
-const EXACT = /^(npm:(@[\w.-]+\/)?[\w.-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/;
-/** The node-ipc chain, as it was read: src/README.md. */
-const READ: Readonly<Record<string, string>> = {
-	"node-ipc": "9.2.1",
-	"event-pubsub": "4.3.0",
-	"js-message": "1.0.7",
-	"js-queue": "2.0.2",
-	"easy-stack": "1.0.1",
-};
-
-/** What an entry is called, wherever it lies and whatever it goes by. */
-function nameOf(path: string, { name }: Locked): string {
-	return name ?? path.slice(path.lastIndexOf("node_modules/") + 13);
-}
-
-/** All that is wrong with what a lockfile would bring. */
-function faultsOf(all: Lock): string[] {
-	return Object.entries(all).flatMap(([path, locked]) => {
-		const { version = "", integrity, resolved, link, inBundle } = locked;
-		const name = nameOf(path, locked);
-		const faults = Object.entries({
-			...locked.dependencies,
-			...locked.devDependencies,
-			...locked.optionalDependencies,
-		}).flatMap(([dependency, range]) => [
-			...(/^(?!npm:)[^<>=|\s]*[:/]/.test(range)
-				? [`${path} wants ${dependency} from ${range}`]
-				: []),
-			...(/peacenotwar/i.test(`${dependency} ${range}`)
-				? [`${path} wants ${dependency}`]
-				: []),
-		]);
-		if (path === "") return faults;
-		if (!/^sha512-[\w+/]{86}==$/.test(integrity ?? ""))
-			faults.push(`${path} has no integrity`);
-		if (resolved !== undefined) faults.push(`${path} names ${resolved}`);
-		if (link === true || inBundle === true)
-			faults.push(`${path} comes with something else`);
-		if (!EXACT.test(version)) faults.push(`${path} has version ${version}`);
-		if (/peacenotwar/i.test(`${path} ${name}`)) faults.push(`${path} is here`);
-		if (name === "node-ipc" && SABOTAGED.test(version))
-			faults.push(`${path} ${version} is sabotaged`);
-		const read = READ[name];
-		if (read !== undefined && read !== version)
-			faults.push(`${path} ${version} was not read`);
-		return faults;
-	});
-}
+const SCRIPT = join(import.meta.dirname, "../scripts/lockfile.mjs");
 
 t.test("the lockfile brings nothing that is not held down", async (t) => {
 	const all: Lock = lock.packages;
@@ -98,9 +37,12 @@ t.test("the check finds what it is for", async (t) => {
 			"node_modules/node-ipc",
 			"node_modules/x/node_modules/node-ipc",
 		])
-			t.match(found(path, entry), [/sabotaged/, /not read/], version);
+			t.match(found(path, entry), [/sabotaged/, /not what was read/], version);
 		const alias = { ...entry, name: "node-ipc" };
-		t.match(found("node_modules/ipc", alias), [/sabotaged/, /not read/]);
+		t.match(found("node_modules/ipc", alias), [
+			/sabotaged/,
+			/not what was read/,
+		]);
 	}
 	for (const [path, entry] of [
 		["node_modules/a", { integrity: "" }],
@@ -118,9 +60,29 @@ t.test("the check finds what it is for", async (t) => {
 		["node_modules/a/node_modules/@x/peacenotwar", {}],
 		["node_modules/a", { name: "peacenotwar" }],
 		["node_modules/easy-stack", { version: "1.0.2" }],
+		// The right version, and other bytes.
+		["node_modules/easy-stack", { version: "1.0.1" }],
 	] as const) {
 		t.equal(found(path, entry).length, 1, `${path} ${JSON.stringify(entry)}`);
 	}
+});
+
+t.test("it is looked at before anything is installed or loaded", async (t) => {
+	const run = await readFile(join(import.meta.dirname, "../.ci/run"), "utf8");
+	const lines = run.split("\n");
+	const look = lines.indexOf("node scripts/lockfile.mjs");
+	t.ok(look > 0 && look < lines.indexOf("npm ci"));
+	for (const name of ["test", "demo", "fuzz", "bench"] as const)
+		t.match(pkg.scripts[name], /^node scripts\/lockfile\.mjs && /);
+	const bad = join(t.testdir(), "lock.json");
+	await writeFile(
+		bad,
+		JSON.stringify({ packages: { "node_modules/peacenotwar": {} } }),
+	);
+	const refused = spawnSync(process.execPath, [SCRIPT, bad]);
+	t.equal(refused.status, 1);
+	t.match(`${refused.stderr}`, "peacenotwar is here");
+	t.equal(spawnSync(process.execPath, [SCRIPT]).status, 0);
 });
 
 t.test("direct dependencies are pinned to one version", async (t) => {
@@ -137,12 +99,15 @@ t.test("direct dependencies are pinned to one version", async (t) => {
 });
 
 t.test("the node-ipc chain is what was read, and pinned", async (t) => {
-	t.match(pkg.overrides, READ);
+	const versions = Object.fromEntries(
+		Object.entries(READ).map(([name, [version]]) => [name, version]),
+	);
+	t.match(pkg.overrides, versions);
 	const page = await readFile(
 		join(import.meta.dirname, "../src/README.md"),
 		"utf8",
 	);
-	for (const [name, version] of Object.entries(READ))
+	for (const [name, version] of Object.entries(versions))
 		t.match(page, `${name} ${version}`);
 });
 
