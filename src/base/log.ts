@@ -27,9 +27,9 @@ export interface Log {
 /** New in every process: what a log names cannot be found out from another one. */
 const secret = randomBytes(32);
 
-/** Whole ids become names that hold as long as the process lives. They come in paths and errors, too, and say what somebody watched. */
+/** Whole ids but those of boxes become names that hold as long as the process lives. They come in paths and errors, too, and say what somebody watched. */
 function veil(line: string): string {
-	return line.replace(/[0-9a-f]{64}/g, (id) => {
+	return line.replace(/(?<!"box":")[0-9a-f]{64}/g, (id) => {
 		const name = createHmac("sha256", secret).update(id).digest("hex");
 		return `~${name.slice(0, 8)}`;
 	});

@@ -125,6 +125,15 @@ function aboutRoot(dir: string, root: string | undefined): string[] {
 	];
 }
 
+/** A person at a terminal gets the address that opens the page; a journal, which others read, does not get the token in it. */
+function whereThePageIs(dir: string, url: string): string[] {
+	if (process.stdout.isTTY === true) return [`operator page: ${url}`];
+	const token = join(dir, "keys", "api-token");
+	return [
+		`operator page: ${new URL("/", url)}?token=… (the token is in ${token})`,
+	];
+}
+
 function addServiceCommands(program: Command): void {
 	program
 		.command("headend")
@@ -145,7 +154,8 @@ function addServiceCommands(program: Command): void {
 						serveOrigin: options.origin,
 						quiet: options.planAfter,
 					});
-					print(`operator page: ${headend.url}`);
+					for (const line of whereThePageIs(options.dir, headend.url))
+						print(line);
 					return headend;
 				});
 			},
