@@ -2,7 +2,7 @@
 export const ERRORS = {
 	CONFIG_INVALID: "Mend the named key in the named file and start again.",
 	IDENTITY_MISSING:
-		"Give the box an identity: `larder issue` at the headend writes one.",
+		"Put the enrol.json that `larder enrol claims` wrote for this receiver beside larder.toml, or give the box an identity by `larder issue`.",
 	IDENTITY_INVALID:
 		"Issue the box a new identity with `larder issue`; the file on it is damaged or foreign.",
 	OPERATOR_MISSING:

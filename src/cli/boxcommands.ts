@@ -41,7 +41,7 @@ export function addBoxCommands(program: Command): void {
 	askCommand(
 		program,
 		"player-token",
-		"what the addresses of a player on this box start with, until the agent starts anew",
+		"what the addresses of a player on this box start with, until the next boot",
 	)
 		.option("--json", "print the raw result")
 		.action(async (options: AskOptions) => {

@@ -6,6 +6,7 @@ import { createLog } from "../base/log.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import { backup, restore } from "../headend/backup/backup.ts";
 import { startHeadend } from "../headend/headend.ts";
+import { boxConfig } from "../headend/operator/boxconfig.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, openOperator } from "../headend/operator/operator.ts";
 import { startOrigin } from "../headend/origin.ts";
@@ -24,9 +25,30 @@ import { runService } from "./program.ts";
 import { addPurgeCommand } from "./purgecommand.ts";
 import { addTitleCommands } from "./titlecommands.ts";
 
+interface BoxOptions {
+	readonly reach: "direct" | "nat";
+	readonly quota?: string;
+	readonly dir: string;
+}
+
+const QUOTA = [
+	"--quota <size>",
+	'disk for titles: "20 GiB", or "50%" of the disk',
+] as const;
+
+function reach(): Option {
+	return new Option(
+		"--reach <how>",
+		"a routed network, or home gateways between",
+	)
+		.choices(["direct", "nat"])
+		.default("direct");
+}
+
 /** The commands of an operator. */
 export function addHeadendCommands(program: Command): void {
 	addFolderCommands(program);
+	addBoxConfigCommand(program);
 	addServiceCommands(program);
 	addBrokerCommands(program);
 	addTitleCommands(program);
@@ -85,23 +107,11 @@ function addFolderCommands(program: Command): void {
 		.description("make the identity and configuration of one box")
 		.argument("<folder>", "the new box's folder")
 		.requiredOption("--serial <serial>", "the receiver's serial number")
-		.addOption(
-			new Option("--reach <how>", "a routed network, or home gateways between")
-				.choices(["direct", "nat"])
-				.default("direct"),
-		)
-		.option("--quota <size>", 'disk for titles: "20 GiB", or "50%" of the disk')
+		.addOption(reach())
+		.option(...QUOTA)
 		.option(...DIR)
 		.action(
-			async (
-				folder: string,
-				options: {
-					serial: string;
-					reach: "direct" | "nat";
-					quota?: string;
-					dir: string;
-				},
-			) => {
+			async (folder: string, options: BoxOptions & { serial: string }) => {
 				const { dir, ...settings } = options;
 				const operator = await openOperator(dir);
 				const box = await issueBox(operator, { ...settings, dir: folder });
@@ -110,6 +120,21 @@ function addFolderCommands(program: Command): void {
 				);
 			},
 		);
+}
+
+/** Like `issue`, for boxes that make their own identity. */
+function addBoxConfigCommand(program: Command): void {
+	program
+		.command("box-config")
+		.description("print a larder.toml for boxes that enrol, for their image")
+		.addOption(reach())
+		.option(...QUOTA)
+		.option(...DIR)
+		.action(async (options: BoxOptions) => {
+			const { dir, ...settings } = options;
+			const { config } = await openOperator(dir);
+			process.stdout.write(boxConfig(config, settings));
+		});
 }
 
 /** What to do with the two keys that the headend does without. */

@@ -151,7 +151,7 @@ export type Metrics = z.output<typeof metrics>;
 export const playerToken = z.object({
 	/** What stands before `/titles` in a player's address: `http://127.0.0.1:8090/t/…`. */
 	base: z.string(),
-	/** Good for as long as the agent runs; null when the gateway asks for none. */
+	/** Good until the next boot; null when the gateway asks for none. */
 	token: z.nullable(z.string()),
 });
 export type PlayerToken = z.output<typeof playerToken>;
