@@ -8,11 +8,14 @@ import { run } from "./run.ts";
 /** Debian packages by what they are needed for. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 	demo: [],
-	test: ["mosquitto", "ffmpeg", "nginx", "chromium", "qemu-user-static"],
+	test: [
+		...["mosquitto", "ffmpeg", "nginx", "chromium", "qemu-user-static"],
+		"nftables",
+	],
 	bench: ["mosquitto", "ffmpeg", "nginx", "chromium", "python3-libtorrent"],
 };
 /** Packages that bring a daemon; tests start their own, on ports of their own. */
-const DAEMONS = ["mosquitto", "nginx"];
+const DAEMONS = ["mosquitto", "nginx", "nftables"];
 const POLICY = "/usr/sbin/policy-rc.d";
 const INSTALL = ["install", "-y", "--no-install-recommends"];
 

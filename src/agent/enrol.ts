@@ -128,6 +128,8 @@ async function readEnrolFile(path: string): Promise<EnrolFile | undefined> {
 		if (isMissing(error)) return undefined;
 		throw error;
 	}
+	// What systemd hands over when there is none: larder-agent.service.
+	if (bytes.equals(Buffer.from("{}"))) return undefined;
 	const read = parseMessage(enrolFile, bytes);
 	if (!read.ok) throw invalid(path, `${read.reason}, ${read.detail}`);
 	return read.value;

@@ -6,7 +6,7 @@ import { createLog } from "../base/log.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import { backup, restore } from "../headend/backup/backup.ts";
 import { startHeadend } from "../headend/headend.ts";
-import { boxConfig } from "../headend/operator/boxconfig.ts";
+import { boxConfig, INSTALLED } from "../headend/operator/boxconfig.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, openOperator } from "../headend/operator/operator.ts";
 import { startOrigin } from "../headend/origin.ts";
@@ -133,7 +133,7 @@ function addBoxConfigCommand(program: Command): void {
 		.action(async (options: BoxOptions) => {
 			const { dir, ...settings } = options;
 			const { config } = await openOperator(dir);
-			process.stdout.write(boxConfig(config, settings));
+			process.stdout.write(boxConfig(config, { ...INSTALLED, ...settings }));
 		});
 }
 

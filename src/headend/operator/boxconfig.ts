@@ -5,6 +5,8 @@ import type { OperatorConfig } from "./config.ts";
 export interface BoxSettings {
 	/** Where shards go; relative to the box's folder. */
 	readonly data?: string;
+	readonly identity?: string;
+	readonly enrol?: string;
 	readonly logLevel?: string;
 	readonly swarmHost?: string;
 	readonly swarmPort?: number;
@@ -32,19 +34,34 @@ export interface BoxSettings {
 	readonly socketGroup?: string;
 }
 
+/** Where things lie on a box that has the Debian package: systemd/larder-agent.service. */
+export const INSTALLED: BoxSettings = {
+	data: "/var/lib/larder/data",
+	identity: "/var/lib/larder/identity.json",
+	enrol: "/run/credentials/larder-agent.service/enrol.json",
+};
+
 type Value = string | number | boolean | readonly string[];
 
 /** A larder.toml with every key that a box knows and what it means. */
 export function boxConfig(
-	{ swarm, broker, origin }: OperatorConfig,
+	{
+		swarm,
+		broker,
+		origin,
+	}: {
+		readonly swarm: Pick<OperatorConfig["swarm"], "bootstrap">;
+		readonly broker: Pick<OperatorConfig["broker"], "url">;
+		readonly origin: Pick<OperatorConfig["origin"], "url">;
+	},
 	settings: BoxSettings,
 ): string {
 	return `# Larder on this box. Paths are relative to this file; keys with a # before them show their default.
 data = ${JSON.stringify(settings.data ?? "data")}
 ${key("log_level", settings.logLevel, "info")}
-${key("identity", undefined, "identity.json")}
+${key("identity", settings.identity, "identity.json")}
 # What the factory wrote: how a box without an identity gets one.
-${key("enrol", undefined, "enrol.json")}
+${key("enrol", settings.enrol, "enrol.json")}
 
 [swarm]
 # The operator's DHT nodes.
