@@ -6,6 +6,7 @@ import type { Log } from "../base/log.ts";
 import { monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type Trust, unseal } from "../wire/envelope.ts";
+import { isNewer, isTooFarAhead } from "../wire/head.ts";
 import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import { type HolderTable, holderTable } from "../wire/placement.ts";
 
@@ -150,7 +151,8 @@ export class Holders implements HolderBook {
 		const isMine =
 			table.title === id &&
 			table.region === region &&
-			table.network === trust.network;
+			table.network === trust.network &&
+			!isTooFarAhead({ version: table.version * SECOND }, trust);
 		return isMine ? table : undefined;
 	}
 
@@ -196,8 +198,4 @@ function boxesOf(table: HolderTable, shard: number): BoxId[] {
 	return (table.shards[shard] ?? []).flatMap(
 		(index) => table.boxes[index] ?? [],
 	);
-}
-
-function isNewer(a: HolderTable, b: HolderTable): boolean {
-	return a.epoch > b.epoch || (a.epoch === b.epoch && a.version > b.version);
 }

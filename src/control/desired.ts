@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import { bad, good, type Result } from "../base/result.ts";
 import { SECOND } from "../base/time.ts";
 import { type Envelope, envelope } from "../wire/envelope.ts";
-import { isTooFarAhead } from "../wire/head.ts";
+import { isNewer, isTooFarAhead } from "../wire/head.ts";
 import { instant } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import {
@@ -55,7 +55,10 @@ export interface DesiredOptions {
 	readonly log: Log;
 }
 
-/** Keeps the newest placement of the box. Invariant: `last` and `floor` only ever rise, across restarts too, unless the key of `floor` was retired. */
+/**
+ * Keeps the newest placement of the box. Invariant: `last` and `floor` only ever rise, across restarts too, unless the key
+ * of `floor` was retired or it was taken before the time was known and turned out to be of the future.
+ */
 export class Placements {
 	private readonly options: DesiredOptions;
 	private newest: Desired | undefined;
@@ -83,21 +86,16 @@ export class Placements {
 		const read = verify(outer.value, "placement", placement, identity);
 		if (!read.ok) return read;
 		const { epoch, rev, body } = read.value;
-		const { trust } = identity;
-		const last = this.floor;
-		const floor =
-			last && stillCounts(last.envelope, trust) ? last.placement : undefined;
-		// Versions follow the time in seconds: a forged one must not block all later ones.
-		if (isTooFarAhead({ epoch, version: rev * SECOND }, trust))
+		const asked = numberOf(read.value);
+		if (isTooFarAhead(asked, identity.trust))
 			return bad("too-far-ahead", `epoch ${epoch} rev ${rev}`);
-		if (floor !== undefined) {
-			const ahead = epoch - floor.epoch || rev - floor.rev;
-			if (ahead === 0) return good(true);
-			if (ahead < 0)
-				return bad(
-					"rollback",
-					`epoch ${epoch} rev ${rev} after ${floor.epoch} ${floor.rev}`,
-				);
+		const last = this.mustPass();
+		if (last !== undefined && !isNewer(asked, numberOf(last))) {
+			if (!isNewer(numberOf(last), asked)) return good(true);
+			return bad(
+				"rollback",
+				`epoch ${epoch} rev ${rev} after ${last.epoch} ${last.rev}`,
+			);
 		}
 		const allowed = "ref" in body ? checkRef(body) : good(true);
 		if (!allowed.ok) return allowed;
@@ -112,6 +110,17 @@ export class Placements {
 	async close(): Promise<void> {
 		this.fetching.abort();
 		await this.turn;
+	}
+
+	/** What the next one must be newer than: nothing, when the key of this one counts no more or it claims too much. */
+	private mustPass(): Placement | undefined {
+		if (this.floor === undefined) return undefined;
+		const { placement, envelope } = this.floor;
+		const { trust } = this.options.identity;
+		return stillCounts(envelope, trust) &&
+			!isTooFarAhead(numberOf(placement), trust)
+			? placement
+			: undefined;
 	}
 
 	/** Fetches in the background: commands and newer placements must not wait for the origin. */
@@ -181,4 +190,8 @@ export class Placements {
 		if (whole.ok) this.newest = { epoch, rev, titles: whole.value.titles };
 		else this.fetch(verified, body);
 	}
+}
+
+function numberOf({ epoch, rev }: Pick<Placement, "epoch" | "rev">) {
+	return { epoch, version: rev * SECOND };
 }

@@ -51,7 +51,8 @@ interface Part<T> {
 /**
  * Keeps the newest statements of the region's head. A head is in force in the turn in which it is taken, so that nothing
  * is served on the strength of an older one; the disk follows. Invariant: each statement only ever rises, across
- * restarts too, except that one whose key was retired can be followed by any.
+ * restarts too, except that one whose key was retired can be followed by any, and so can one that was taken before the time
+ * was known and turned out to be of the future.
  */
 export class Heads {
 	private readonly path: string;

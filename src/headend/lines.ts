@@ -4,7 +4,7 @@ import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import type { Millis } from "../base/units.ts";
 import type { Swarm } from "../swarm/swarm.ts";
-import { head } from "../wire/head.ts";
+import { type Head, head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
@@ -97,7 +97,7 @@ export async function openLines(
 			},
 			onHead: async (payload) => {
 				const read = parseMessage(head, payload);
-				if (read.ok) await recall.hear(read.value);
+				if (read.ok) await hear(read.value);
 			},
 		},
 		log,
@@ -138,6 +138,10 @@ export async function openLines(
 			await expulsion.expel(boxes);
 		},
 	});
+	const hear = (said: Head) => {
+		heads.heed(said);
+		return recall.hear(said);
+	};
 	const lease = parts.add("lease", await OwnLease.open(operator, log));
 	const node: Swarm = await openNode({
 		operator,
@@ -145,7 +149,7 @@ export async function openLines(
 		catalog,
 		currentHead: () => heads.head,
 		isRevoked,
-		offerHead: (offered) => void recall.hear(offered),
+		offerHead: (offered) => void hear(offered),
 		log,
 	});
 	const shutOut = async (box: BoxId, why?: string) => {

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { DAY, SECOND } from "../base/time.ts";
+import { DAY } from "../base/time.ts";
 import { envelope, signed, type Time } from "./envelope.ts";
 import {
 	boxId,
@@ -56,20 +56,30 @@ export const head = z
 	.check(z.refine((parts) => Object.keys(parts).length > 0, "says nothing"));
 export type Head = z.output<typeof head>;
 
-type Numbered = Pick<Announcement, "epoch" | "version">;
-
-export function isNewer(a: Numbered, b: Numbered): boolean {
-	return a.epoch > b.epoch || (a.epoch === b.epoch && a.version > b.version);
+/** What orders statements; a placement's version is its `rev`. */
+interface Numbered {
+	readonly epoch: number;
+	readonly version: number;
 }
 
 /**
- * Whether a statement claims to be so much newer that honest ones could never pass it: versions follow the time in
- * milliseconds and epochs in seconds, so a forged one blocks others for a day at most.
+ * By version, which follows the time: a forged one is passed in the end. The epoch, which rises only when a headend is
+ * restored, decides between two of one version.
+ */
+export function isNewer(a: Numbered, b: Numbered): boolean {
+	return (
+		a.version > b.version || (a.version === b.version && a.epoch > b.epoch)
+	);
+}
+
+/**
+ * Whether a statement claims to be so much newer that honest ones would not pass it soon: one that is forged blocks others
+ * for a day at most.
+ * @param version in milliseconds since 1970
  */
 export function isTooFarAhead(
-	{ epoch, version }: Numbered,
+	{ version }: Pick<Numbered, "version">,
 	time: Time,
 ): boolean {
-	const end = time.latest() + DAY;
-	return epoch * SECOND > end || version > end;
+	return version > time.latest() + DAY;
 }

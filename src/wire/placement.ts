@@ -14,12 +14,13 @@ const placedTitle = z.object({
 });
 export type PlacedTitle = z.output<typeof placedTitle>;
 
-/** What one box is to hold (purpose `placement`), whole; a lower (epoch, rev) than the last is never applied. */
+/** What one box is to hold (purpose `placement`), whole; one that is not newer than the last is never applied. */
 export const placement = z.object({
 	network: networkId,
 	box: boxId,
 	region,
 	epoch: count,
+	/** Seconds since 1970, or one more than the last: src/wire/head.ts says which of two is newer. */
 	rev: count,
 	body: z.union([
 		z.object({ titles: z.array(placedTitle).check(z.maxLength(100_000)) }),
@@ -47,6 +48,7 @@ export const holderTable = z.object({
 	region,
 	title: titleId,
 	epoch: count,
+	/** As the `rev` of a placement. */
 	version: count,
 	boxes: z.array(boxId).check(z.maxLength(100_000)),
 	shards: z

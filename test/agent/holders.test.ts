@@ -6,6 +6,7 @@ import { NeighbourFailed } from "../../src/act/ports.ts";
 import { Holders } from "../../src/agent/holders.ts";
 import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
+import { DAY, SECOND } from "../../src/base/time.ts";
 import { KiB } from "../../src/base/units.ts";
 import { seal, trustIn } from "../../src/wire/envelope.ts";
 import { type BoxId, networkOf, type Region } from "../../src/wire/ids.ts";
@@ -89,6 +90,10 @@ const FALSE: Record<string, Buffer> = {
 		...elsewhere,
 		network: networkOf(makeOperator().root.publicKey),
 	}),
+	"that is of the future": table({
+		...elsewhere,
+		version: Math.floor((Date.now() + 2 * DAY) / SECOND),
+	}),
 	"with a word changed": Buffer.from(
 		table(elsewhere).toString().replace('"payload":"ey', '"payload":"fy'),
 	),
@@ -116,8 +121,8 @@ const AGES: Record<string, [disk: string, origin: string, neighbour: string]> =
 		"1/3": ["1/1", "1/2", "1/3"],
 		"1/4": ["1/1", "1/4", "1/3"],
 		"1/5": ["1/5", "1/4", "1/3"],
-		"2/0": ["1/9", "1/8", "2/0"],
-		"3/0": ["3/0", "2/8", "1/9"],
+		"2/4": ["1/4", "1/3", "2/4"],
+		"1/9": ["3/0", "2/8", "1/9"],
 	};
 
 for (const [newest, ages] of Object.entries(AGES)) {

@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
 import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { connectAsync } from "mqtt";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
+import { HOUR } from "../../src/base/time.ts";
 import { Control, type Order } from "../../src/control/control.ts";
 import type { Desired } from "../../src/control/desired.ts";
 import type { Standing } from "../../src/control/heads.ts";
@@ -19,8 +21,11 @@ import {
 import { titlesDir, writeTitle } from "../../src/headend/publish/titles.ts";
 import { openCatalogWriter } from "../../src/logs/writer.ts";
 import { openBootstrapNode } from "../../src/swarm/dht.ts";
+import { seal } from "../../src/wire/envelope.ts";
 import { isNewer } from "../../src/wire/head.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
+import { encodeMessage } from "../../src/wire/json.ts";
+import { headTopic } from "../../src/wire/topics.ts";
 import { Happenings } from "../control/operator.ts";
 import { FAST, levels } from "../control/rig.ts";
 import { recordOf, region } from "./fixture.ts";
@@ -270,7 +275,26 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 	await t.test(
 		"restored, it begins a higher epoch with another catalog",
 		async (t) => {
-			const last = newestHead();
+			// The clock of the machine that was lost was ahead of this one.
+			const last = { ...newestHead(), version: Date.now() + 6 * HOUR };
+			const { bans } = JSON.parse(
+				await readFile(join(operator.dir, "head.json"), "utf8"),
+			);
+			const announcement = JSON.parse(
+				seal(operator.signers.catalog, last).toString(),
+			);
+			const old = await connectAsync(operator.config.broker.url, {
+				clientId: "headend-old",
+			});
+			const bytes = encodeMessage({ announcement, bans });
+			await old.publishAsync(headTopic(region), bytes, {
+				qos: 1,
+				retain: true,
+			});
+			await old.endAsync();
+			await it.heads.until(
+				({ announcement }) => announcement?.version === last.version,
+			);
 			const back = await restore(backupFile, join(dir, "restored"));
 			await start(back.dir);
 			await it.heads.until(

@@ -2,13 +2,23 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { silent } from "../../src/base/log.ts";
-import { DAY } from "../../src/base/time.ts";
+import { DAY, HOUR } from "../../src/base/time.ts";
+import { Heads } from "../../src/control/heads.ts";
 import { HeadWriter } from "../../src/headend/control/heads.ts";
-import { initOperator } from "../../src/headend/operator/operator.ts";
+import {
+	initOperator,
+	type Operator,
+} from "../../src/headend/operator/operator.ts";
 import { cosignPurges } from "../../src/headend/operator/rotate.ts";
-import { unsealParsed } from "../../src/wire/envelope.ts";
+import {
+	type Envelope,
+	seal,
+	trustIn,
+	unsealParsed,
+} from "../../src/wire/envelope.ts";
 import { announcement, bans, isNewer } from "../../src/wire/head.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
+import { Happenings, heard, newBox } from "../control/operator.ts";
 import { region } from "./fixture.ts";
 
 t.test("the region's head only ever rises", async (t) => {
@@ -91,3 +101,68 @@ t.test("the region's head only ever rises", async (t) => {
 	t.equal(read(next).told.epoch, 2);
 	t.ok(isNewer(read(next).told, two.told));
 });
+
+t.test("a headend is heard again though its clock is behind", async (t) => {
+	const time = { now: Date.now() };
+	const dir = t.testdir({ restored: {} });
+	const clock = () => time.now;
+	const operator = await initOperator(join(dir, "operator"), { region }, clock);
+	const content = {
+		announcement: {
+			catalog: { key: "a".repeat(64), length: 1 },
+			policy: { shareTransient: "now" as const },
+		},
+		bans: { revoked: [], purged: [] },
+	};
+	const lost = await HeadWriter.open(operator, silent);
+	await lost.write(content);
+	const trust = trustIn(operator.rootKey, clock);
+	const identity = { box: newBox(), region, trust };
+	const box = new Heads(join(dir, "box.json"), identity, silent);
+	const refused = ({ head }: HeadWriter) =>
+		box.take(head ?? {}).refused.map(({ slug }) => slug);
+	t.same(refused(lost), []);
+
+	time.now -= HOUR;
+	const lines = new Happenings<string>();
+	const restored = { ...operator, dir: join(dir, "restored"), epoch: 2 };
+	const next = await HeadWriter.open(restored, heard(lines));
+	await next.write(content);
+	t.same(refused(next), ["rollback", "rollback"]);
+	next.heed(lost.head ?? {});
+	t.ok(await next.write(content), "signed anew above what the region has");
+	t.same(refused(next), []);
+	t.equal(box.standing.announcement?.epoch, 2);
+	next.heed(next.head ?? {});
+	t.notOk(await next.write(content), "its own says nothing new");
+
+	await t.test("what one key signed moves no other's", async (t) => {
+		const before = next.banned?.version;
+		const ahead = { ...content.announcement, version: time.now + 5 * HOUR };
+		next.heed({ announcement: forged(restored, "catalog", ahead) });
+		await next.write(content);
+		t.same(refused(next), []);
+		t.equal(box.standing.announcement?.version, ahead.version + 1);
+		t.equal(next.banned?.version, before);
+		next.heed({ bans: forged(restored, "catalog", ahead) });
+		t.notOk(await next.write(content));
+	});
+
+	await t.test("what no box would take is not passed, but told", async (t) => {
+		const far = { ...content.bans, version: time.now + DAY + 1 };
+		next.heed({ bans: forged(restored, "revoke", far) });
+		t.notOk(await next.write(content));
+		t.match(lines.all, [/ahead of this machine/]);
+	});
+	await box.close();
+});
+
+/** Said by who has one of the operator's keys. */
+function forged(
+	{ network, signers }: Pick<Operator, "network" | "signers">,
+	purpose: "catalog" | "revoke",
+	said: object,
+): Envelope {
+	const dated = { network, region, epoch: 9, issuedAt: 0, ...said };
+	return JSON.parse(seal(signers[purpose], dated).toString());
+}

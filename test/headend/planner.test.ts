@@ -2,7 +2,7 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { silent } from "../../src/base/log.ts";
-import { DAY } from "../../src/base/time.ts";
+import { DAY, SECOND } from "../../src/base/time.ts";
 import {
 	Planner,
 	type PlannerOptions,
@@ -209,15 +209,47 @@ t.test("titles find their boxes", async (t) => {
 
 	await t.test("a new epoch tells everybody anew", async (t) => {
 		const operator = { ...it.operator, epoch: 7 };
-		const { planner: next, sent } = planner({ ...it, operator }, shelf);
+		const before = await wishes(it).told();
+		const table = await tableOf(it, film.id);
+		const { planner: next, sent } = planner({ ...it, operator }, shelf, {
+			now: () => now,
+		});
 		await next.start();
 		t.same(
 			sent.map(({ epoch }) => epoch),
 			[7, 7, 7],
 		);
-		t.equal((await tableOf(it, film.id))?.epoch, 7);
+		for (const { box, rev } of sent)
+			t.equal(rev, (before.get(box)?.rev ?? 0) + 1, "the clock went back");
+		t.match(await tableOf(it, film.id), {
+			epoch: 7,
+			version: (table?.version ?? 0) + 1,
+		});
 		await next.close();
 	});
+
+	await t.test(
+		"who follows something newer than it was told is told again, above that",
+		async (t) => {
+			const operator = { ...it.operator, epoch: 7 };
+			const told = await wishes(it).told();
+			const newest = Math.max(...[...told.values()].map(({ rev }) => rev));
+			const { planner: next, sent } = planner({ ...it, operator }, shelf, {
+				now: () => newest * SECOND,
+			});
+			const follows = (box: BoxId, epoch: number, rev: number) =>
+				it.fleet.recordReported(box, {
+					...{ session: "0".repeat(16), at: 1, epoch, rev, phase: "applied" },
+				});
+			follows(a, 1, newest + 500);
+			follows(b, 7, told.get(b)?.rev ?? 0);
+			follows(c, 9, newest + DAY / SECOND + 1);
+			await next.start();
+			t.match(sent, [{ box: a, epoch: 7, rev: newest + 501 }]);
+			t.match(await next.plan(), { told: 0 });
+			await next.close();
+		},
+	);
 
 	await t.test(
 		"a large body goes by way of the origin, and old ones are cleared away",

@@ -1,5 +1,7 @@
 import { describe } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import { HOUR } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
 import type { CatalogWriter } from "../../logs/writer.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
 import type { Announcement, Bans } from "../../wire/head.ts";
@@ -18,7 +20,11 @@ export interface AnnouncerOptions {
 	readonly tellMembers: () => void;
 	readonly tellBroker: (head: Buffer) => Promise<void>;
 	readonly log: Log;
+	readonly round?: Millis;
 }
+
+/** How often it is looked whether the head is old, or the region has a newer one. */
+const ROUND: Millis = HOUR;
 
 /**
  * Tells the region what there is to watch and who is shut out: brings the catalog, and then the head that names its
@@ -28,10 +34,16 @@ export class Announcer {
 	private readonly options: AnnouncerOptions;
 	private running: Promise<void> = Promise.resolve();
 	private shutOut: ReadonlySet<BoxId>;
+	private readonly timer: NodeJS.Timeout;
 
 	private constructor(options: AnnouncerOptions, revoked: readonly BoxId[]) {
 		this.options = options;
 		this.shutOut = new Set(revoked);
+		this.timer = setInterval(() => {
+			this.announce().catch((error: unknown) => {
+				options.log.error({}, `nothing was announced: ${describe(error)}`);
+			});
+		}, options.round ?? ROUND).unref();
 	}
 
 	/** Knows who is shut out before anybody can come in. */
@@ -52,6 +64,7 @@ export class Announcer {
 	}
 
 	async close(): Promise<void> {
+		clearInterval(this.timer);
 		await this.running;
 	}
 

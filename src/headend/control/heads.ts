@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import type * as z from "zod/mini";
 import type { Log } from "../../base/log.ts";
+import { Seldom } from "../../base/seldom.ts";
 import { DAY } from "../../base/time.ts";
 import {
 	type Envelope,
 	envelope,
+	type Purpose,
 	type Signed,
 	type Signer,
 	seal,
@@ -17,6 +19,7 @@ import {
 	bans,
 	type Head,
 	head,
+	isTooFarAhead,
 } from "../../wire/head.ts";
 import { encodeMessage, parseMessage } from "../../wire/json.ts";
 import { PUBLIC, readIfThere, writeWhole } from "../operator/file.ts";
@@ -43,9 +46,9 @@ interface Part<T extends Statement> {
 const STALE = DAY;
 
 /**
- * Signs the region's head. A statement is signed anew only when something in it or its key changed, or when it is old; it
- * lies in `<operator>/head.json`, so that a restarted headend goes on where it was. A restore raises the epoch, which is
- * newer than any version before.
+ * Signs the region's head. A statement is signed anew only when something in it or its key changed, when it is old, or when
+ * the region has a newer one; it lies in `<operator>/head.json`, so that a restarted headend goes on where it was. One that
+ * was restored goes on above what it hears: see `heed`.
  */
 export class HeadWriter {
 	private readonly operator: Operator;
@@ -54,15 +57,20 @@ export class HeadWriter {
 	private bans: Part<Bans> | undefined;
 	/** The root's word as it was last told. */
 	private mandate: Signed | undefined;
+	/** The versions that the region has, as far as they were heard. */
+	private readonly known = { announcement: 0, bans: 0 };
+	private readonly log: Log;
+	private readonly told = new Seldom();
 
-	private constructor(operator: Operator) {
+	private constructor(operator: Operator, log: Log) {
 		this.operator = operator;
+		this.log = log;
 		this.mandate = operator.mandate;
 		this.path = join(operator.dir, "head.json");
 	}
 
 	static async open(operator: Operator, log: Log): Promise<HeadWriter> {
-		const writer = new HeadWriter(operator);
+		const writer = new HeadWriter(operator, log);
 		const bytes = await readIfThere(writer.path);
 		if (bytes === undefined) return writer;
 		const read = parseMessage(head, bytes);
@@ -95,12 +103,32 @@ export class HeadWriter {
 		return this.head && encodeMessage(this.head);
 	}
 
+	/**
+	 * A head from anywhere: what is signed from here on is newer. A restored headend may know less than the region, and this
+	 * machine's clock may be behind the one that signed what boxes have.
+	 */
+	heed(heard: Head): void {
+		const { known } = this;
+		const { announcement: told, bans: banned } = heard;
+		known.announcement = Math.max(
+			known.announcement,
+			this.versionOf(told, "catalog", announcement),
+		);
+		known.bans = Math.max(known.bans, this.versionOf(banned, "revoke", bans));
+	}
+
 	/** Signs and keeps what is new or old, and takes up the root's word. False when the last head says the same. */
 	async write(content: HeadContent): Promise<boolean> {
 		const { signers, mandate } = this.operator;
 		const { catalog, revoke } = signers;
-		const told = this.next(this.announcement, content.announcement, catalog);
-		const banned = this.next(this.bans, content.bans, revoke);
+		const { known } = this;
+		const told = this.next(
+			this.announcement,
+			content.announcement,
+			catalog,
+			known.announcement,
+		);
+		const banned = this.next(this.bans, content.bans, revoke, known.bans);
 		const same = told === this.announcement && banned === this.bans;
 		if (same && mandate === this.mandate) return false;
 		const next: Head = { announcement: told.envelope, bans: banned.envelope };
@@ -115,12 +143,14 @@ export class HeadWriter {
 		last: Part<T> | undefined,
 		content: Content<T>,
 		signer: Signer,
+		known: number,
 	): Part<T> {
 		const { network, region, epoch, trust } = this.operator;
 		const issuedAt = trust.now();
 		if (
 			last !== undefined &&
 			issuedAt - last.said.issuedAt < STALE &&
+			last.said.version >= known &&
 			last.envelope.grant.payload === signer.grant.payload &&
 			says(last.said, content)
 		)
@@ -131,7 +161,7 @@ export class HeadWriter {
 			region,
 			epoch,
 			// Time as a floor: a lost head.json must not lead to a version that boxes have already seen.
-			version: Math.max((last?.said.version ?? 0) + 1, issuedAt),
+			version: Math.max((last?.said.version ?? 0) + 1, known + 1, issuedAt),
 			issuedAt,
 		} as T;
 		const read = parseMessage(envelope, seal(signer, said));
@@ -139,7 +169,28 @@ export class HeadWriter {
 		return { said, envelope: read.value };
 	}
 
-	/** Undefined for one of an earlier epoch, or damaged: the next is signed anew, and is newer for its epoch or its time. */
+	/** 0 for what is not the operator's, or what boxes that know the time would not take. */
+	private versionOf<T extends Statement>(
+		outer: Envelope | undefined,
+		purpose: Purpose,
+		schema: z.ZodMiniType<T>,
+	): number {
+		if (outer === undefined) return 0;
+		const { trust, region } = this.operator;
+		const read = unsealParsed(outer, purpose, schema, trust);
+		if (!read.ok || read.value.region !== region) return 0;
+		const { version } = read.value;
+		if (!isTooFarAhead(read.value, trust)) return version;
+		const unlisted = this.told.pass(purpose);
+		if (unlisted !== undefined)
+			this.log.error(
+				{ purpose, dated: new Date(version), unlisted },
+				"the region was told something that is more than a day ahead of this machine: set its clock, or replace the key that signed it",
+			);
+		return 0;
+	}
+
+	/** Undefined for one of an earlier epoch, or damaged: the next is signed anew. */
 	private reread<T extends Statement>(
 		outer: Envelope | undefined,
 		schema: z.ZodMiniType<T>,

@@ -126,6 +126,15 @@ export class Fleet {
 		}));
 	}
 
+	/** The rev of the placement that each box says it follows. */
+	async followed(): Promise<ReadonlyMap<BoxId, number>> {
+		await this.flush();
+		const { rows } = await this.database.query<{ box: BoxId; rev: number }>(
+			"SELECT box, rev FROM reports",
+		);
+		return new Map(rows.map(({ box, rev }) => [box, rev]));
+	}
+
 	/** Boxes that are online and have not told their levels since, or not since they started; longest silent first. */
 	async silent(since: Millis, limit: number): Promise<BoxId[]> {
 		await this.flush();

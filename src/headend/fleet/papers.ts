@@ -1,4 +1,4 @@
-import { above, type Clock } from "../../base/time.ts";
+import { above, type Clock, DAY, SECOND } from "../../base/time.ts";
 import { KiB } from "../../base/units.ts";
 import { placedTitles, tableOf } from "../../plan/assignment.ts";
 import type { Assignment } from "../../plan/placement.ts";
@@ -40,7 +40,7 @@ export function signTables(
 		// That of a title that is given back may be of an earlier key.
 		const isInForce = current?.keySerial === keySerial;
 		if (current && isInForce && says(current, rows)) continue;
-		const version = above(current?.version, now());
+		const version = above(last?.version, now());
 		const table = { ...tableOf(rows), title, epoch, version };
 		const said = { network, region, ...table } satisfies HolderTable;
 		const sealed = seal(signers.placement, said);
@@ -49,14 +49,20 @@ export function signTables(
 	return tables;
 }
 
-/** Signs the placements of those boxes that are to be told something new, boxes that lose their last shard too. */
+/**
+ * Signs the placements of those boxes that are to be told something new, boxes that lose their last shard too.
+ * @param followed the newest rev that each box says it follows: one above what it was told is of before a restore, or forged
+ */
 export function signPlacements(
 	operator: Signing,
 	holders: Assignment,
 	before: ReadonlyMap<BoxId, Omit<Told, "envelope">>,
+	followed: ReadonlyMap<BoxId, number>,
 	now: Clock,
 ): NewlyTold[] {
 	const { network, region, epoch, signers } = operator;
+	// It is the box's own word, and one that claims more would not obey what is above that.
+	const believed = (now() + DAY) / SECOND;
 	const placed = placedTitles(holders);
 	const told: NewlyTold[] = [];
 	for (const box of new Set([...placed.keys(), ...before.keys()])) {
@@ -65,8 +71,10 @@ export function signPlacements(
 		const digest = sha256(bytes);
 		const last = before.get(box);
 		const current = last?.epoch === epoch ? last : undefined;
-		if (current?.sha256 === digest) continue;
-		const rev = above(current?.rev, now());
+		const said = followed.get(box) ?? 0;
+		const followedRev = said <= believed ? said : 0;
+		if (current?.sha256 === digest && current.rev >= followedRev) continue;
+		const rev = above(Math.max(last?.rev ?? 0, followedRev), now());
 		const inline = bytes.byteLength <= MAX_INLINE;
 		const body = inline
 			? { titles }
@@ -75,13 +83,13 @@ export function signPlacements(
 					sha256: digest,
 					size: bytes.byteLength,
 				};
-		const said = { network, box, region, epoch, rev, body };
+		const wish = { network, box, region, epoch, rev, body };
 		told.push({
 			box,
 			epoch,
 			rev,
 			sha256: digest,
-			envelope: seal(signers.placement, said satisfies Placement),
+			envelope: seal(signers.placement, wish satisfies Placement),
 			keySerial: signers.placement.granted.serial,
 			body: inline ? undefined : bytes,
 		});

@@ -145,7 +145,7 @@ export class Planner {
 	}
 
 	private async make(): Promise<PlanOutcome> {
-		const { operator, wishes, log } = this.options;
+		const { operator, wishes, fleet, log } = this.options;
 		const titles = await this.options.titles();
 		const boxes = await this.boxes();
 		if (boxes.length === 0) {
@@ -172,6 +172,7 @@ export class Planner {
 			operator,
 			holders,
 			await wishes.told(),
+			await fleet.followed(),
 			this.now,
 		);
 		for (const one of told) await this.depot.putBody(one);
