@@ -62,6 +62,7 @@ export async function startAgent(
 		await room.close();
 		clock.raise(identity.certificate.notBefore);
 		const base = await openFoundation(config, identity, clock, parts, log);
+		clock.onLearned(() => base.control.reconsider());
 		const exchange = await openExchange(base, notifier, parts);
 		warnOfExpiry(identity, log);
 		let latest: Settings = { config, restart: [] };

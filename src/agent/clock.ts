@@ -49,6 +49,7 @@ export class BoxClock {
 	private minimum: Trust["minimum"] | undefined;
 	private timer: NodeJS.Timeout | undefined;
 	private save = () => {};
+	private told = () => {};
 	private writing: Promise<void> = Promise.resolve();
 
 	/** @param floor it is at least that late */
@@ -110,6 +111,12 @@ export class BoxClock {
 		this.said = { ...this.anchor(said.at, envelope), slack: tookUpTo };
 		this.statement = { envelope, at: said.at };
 		this.save();
+		this.told();
+	}
+
+	/** The listener is called each time that the issuer has answered. */
+	onLearned(listener: () => void): void {
+		this.told = listener;
 	}
 
 	async close(): Promise<void> {

@@ -60,8 +60,8 @@ export class Wishes implements ControlHandlers {
 
 	/** Whether a title that the operator took back may leave the disk: he has a day to think again. */
 	mayRemove(id: TitleId): boolean {
-		const since = this.purged.get(id);
-		return since !== undefined && this.now() >= since + COUNTERMAND;
+		const obeyed = this.purged.get(id);
+		return obeyed !== undefined && this.now() >= obeyed.since + COUNTERMAND;
 	}
 
 	/** Whether a title stays on the disk whether it is placed or not: it is taken back and may be given back, or just was. */

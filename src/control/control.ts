@@ -153,6 +153,11 @@ export class Control {
 		return this.inbox.offerHead(head);
 	}
 
+	/** The time is known now: what was left alone for want of it is judged again. */
+	reconsider(): void {
+		this.inbox.reconsider();
+	}
+
 	/** Tells of a changed power state or reach. A box that wakes does not wait out its pause before it reconnects. */
 	change(facts: Partial<Pick<State, "power" | "reach">>): void {
 		this.outbox.change(facts);

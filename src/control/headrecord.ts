@@ -10,6 +10,6 @@ export const headRecord = z.object({
 	announcement: z.optional(part),
 	bans: z.optional(part),
 	mandate: z.optional(signed),
-	purged: z.array(z.object({ title: titleId, since: instant })),
+	purged: z.array(z.object({ title: titleId, at: instant, since: instant })),
 });
 export type HeadRecord = z.output<typeof headRecord>;

@@ -118,9 +118,18 @@ export class Heads {
 			head.bans && keep(this.takePart(head.bans, "revoke", bans, this.bans));
 		if (told !== undefined) this.announcement = told;
 		// The root's word may vouch for purges that were left alone.
-		const again = mandate && this.floor(this.bans) && this.bans;
+		const again = mandate && this.standingBans;
 		refused.push(...this.obey(banned ?? again));
 		const news = [mandate, told, banned].some((one) => one !== undefined);
+		if (news) this.save();
+		return { news, refused };
+	}
+
+	/** The time is known now: purges that were left alone for want of it are judged again. */
+	reconsider(): Taken {
+		const before = this.purged.size;
+		const refused = this.obey(this.standingBans);
+		const news = this.purged.size !== before;
 		if (news) this.save();
 		return { news, refused };
 	}
@@ -139,7 +148,9 @@ export class Heads {
 		if (banned) this.bans = this.reread(banned, "revoke", bans);
 		if (mandate) this.takeMandate(mandate);
 		this.revoked = new Set(this.bans?.said.revoked);
-		this.purged = new Map(purged.map(({ title, since }) => [title, since]));
+		this.purged = new Map(
+			purged.map(({ title, ...obeyed }) => [title, obeyed]),
+		);
 	}
 
 	/** All that was taken is on the disk, as far as it lets us. */
@@ -201,25 +212,35 @@ export class Heads {
 			: undefined;
 	}
 
+	/** The bans in force, as long as their word counts. */
+	private get standingBans(): Part<Bans> | undefined {
+		return this.floor(this.bans) && this.bans;
+	}
+
 	private obey(next: Part<Bans> | undefined): Refused[] {
 		if (next === undefined) return [];
 		const { trust } = this.identity;
-		// What a retired key dated ahead must not outdate what was ordered meanwhile.
-		const before = this.bans && (this.floor(this.bans) ?? { issuedAt: 0 });
+		const latest = trust.latest();
+		const judging = {
+			after: this.bans && this.judgedUpTo(this.bans),
+			come: Number.isFinite(latest) ? latest : trust.now(),
+			since: trust.now(),
+		};
 		const vouched = new Set<TitleId>(this.mandate?.said.purged);
-		const judged = judgePurges(
-			this.purged,
-			next.said,
-			before,
-			vouched,
-			trust.now(),
-		);
+		const judged = judgePurges(this.purged, next.said, judging, vouched);
 		this.bans = next;
 		this.revoked = new Set(next.said.revoked);
 		this.purged = judged.purged;
 		if (judged.excess.length === 0) return [];
 		const detail = `${judged.excess.length} purges without the root's signature`;
 		return [{ slug: "too-many-purges", detail }];
+	}
+
+	/** What claims to be of the future outdates nothing, nor does what a retired key signed: there were orders meanwhile. */
+	private judgedUpTo({ said, envelope, acceptedAt }: Part<Bans>): Millis {
+		return stillCounts(envelope, this.identity.trust)
+			? Math.min(said.version, acceptedAt)
+			: 0;
 	}
 
 	private reread<T extends Announcement | Bans>(
@@ -240,7 +261,7 @@ export class Heads {
 			announcement: keep(this.announcement),
 			bans: keep(this.bans),
 			mandate: this.mandate?.signed,
-			purged: [...this.purged].map(([title, since]) => ({ title, since })),
+			purged: [...this.purged].map(([title, obeyed]) => ({ title, ...obeyed })),
 		};
 		this.writing = this.writing
 			.then(() => saveRecord(this.path, record))

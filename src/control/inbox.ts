@@ -114,14 +114,23 @@ export class Inbox {
 
 	/** A head from anywhere, in force when this returns. What a refusal means (`rollback`: it is older) is the caller's to judge. */
 	offerHead(offered: Head): Taken {
-		const taken = this.heads.take(offered);
-		if (taken.news) this.events.head(this.heads.standing);
-		return taken;
+		return this.heed(this.heads.take(offered));
+	}
+
+	/** The time is known now: what was left alone for want of it is in force when this returns. */
+	reconsider(): void {
+		for (const refusal of this.heed(this.heads.reconsider()).refused)
+			this.events.refused({ kind: "head", ...refusal });
 	}
 
 	async close(): Promise<void> {
 		await this.placements.close();
 		await this.heads.close();
+	}
+
+	private heed(taken: Taken): Taken {
+		if (taken.news) this.events.head(this.heads.standing);
+		return taken;
 	}
 
 	private takeHead(payload: Buffer): void {

@@ -8,8 +8,26 @@ export const PURGES_A_DAY = 20;
 /** A title that is taken back is hidden at once; its bytes go after so long, unless it was countermanded. */
 export const COUNTERMAND: Millis = DAY;
 
-/** When this box learned of each title that is taken back. */
-export type Purged = ReadonlyMap<TitleId, Millis>;
+/** An order that this box obeys. */
+export interface Obeyed {
+	/** When it was given, as this box heard it first: whoever signs later statements may date it otherwise. */
+	readonly at: Millis;
+	/** When this box learned of it. */
+	readonly since: Millis;
+}
+
+/** The titles that are taken back. */
+export type Purged = ReadonlyMap<TitleId, Obeyed>;
+
+/** As of when purges are judged. */
+export interface Judging {
+	/** All that was dated before stood in the statement before; undefined for a box that never heard any. */
+	readonly after: Millis | undefined;
+	/** It is surely that late: days that may not have come yet count as one. */
+	readonly come: Millis;
+	/** What is obeyed from here on is known since then. */
+	readonly since: Millis;
+}
 
 export interface PurgeJudgement {
 	readonly purged: Purged;
@@ -18,39 +36,41 @@ export interface PurgeJudgement {
 }
 
 /**
- * Which purges are obeyed. A box that never heard of any obeys all: it has nothing to lose. Later ones must be dated
- * after the statement before, since they would have stood in it, and fit into their day.
+ * Which purges are obeyed. A box that never heard of any obeys all: it has nothing to lose. New ones must be dated between
+ * the statement before and this one, whose version is its date, and fit into their day beside those that are known.
  * @param known what was obeyed so far; what is no longer ordered is countermanded
- * @param before the statement that this one follows
  * @param vouched titles that the root itself takes back
  */
 export function judgePurges(
 	known: Purged,
-	bans: Bans,
-	before: Pick<Bans, "issuedAt"> | undefined,
+	{ version, purged: ordered }: Pick<Bans, "version" | "purged">,
+	{ after, come, since }: Judging,
 	vouched: ReadonlySet<TitleId>,
-	now: Millis,
 ): PurgeJudgement {
-	const purged = new Map<TitleId, Millis>();
+	const purged = new Map<TitleId, Obeyed>();
 	const excess: TitleId[] = [];
 	const days = new Map<number, number>();
 	const fits = (at: Millis) => {
-		const day = Math.floor(at / DAY);
+		const day = at > come ? Number.POSITIVE_INFINITY : Math.floor(at / DAY);
 		const count = (days.get(day) ?? 0) + 1;
 		days.set(day, count);
 		return count <= PURGES_A_DAY;
 	};
-	for (const { title, at } of bans.purged) {
-		const since = known.get(title);
-		if (since !== undefined) {
-			purged.set(title, since);
-			if (!vouched.has(title)) fits(at);
-		} else if (
+	// First, and by the date that they had: in its place nothing else fits.
+	for (const { title } of ordered) {
+		const obeyed = known.get(title);
+		if (obeyed === undefined || purged.has(title)) continue;
+		purged.set(title, obeyed);
+		if (!vouched.has(title)) fits(obeyed.at);
+	}
+	for (const { title, at } of ordered) {
+		if (purged.has(title)) continue;
+		if (
 			vouched.has(title) ||
-			before === undefined ||
-			(at >= before.issuedAt && fits(at))
+			after === undefined ||
+			(at >= after && at <= version && fits(at))
 		)
-			purged.set(title, now);
+			purged.set(title, { at, since });
 		else excess.push(title);
 	}
 	return { purged, excess };

@@ -119,7 +119,7 @@ export async function openLines(
 		...{ purges, log },
 		limbo: new Limbo(dir),
 		titles: () => shelf.titles,
-		signedAt: () => heads.banned?.issuedAt,
+		bannedAt: () => heads.banned?.version,
 		announce: () => announcer.announce(),
 	});
 	const expulsion = new Expulsion({

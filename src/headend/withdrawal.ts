@@ -14,8 +14,8 @@ export interface WithdrawalOptions {
 	readonly limbo: Limbo;
 	/** The published titles. */
 	readonly titles: () => readonly TitleRecord[];
-	/** When bans were last signed; boxes obey only what is dated after that. */
-	readonly signedAt: () => Millis | undefined;
+	/** The version of the last bans; boxes obey only what is dated after that. */
+	readonly bannedAt: () => Millis | undefined;
 	/** Tells the region what is in force now. */
 	readonly announce: () => Promise<void>;
 	readonly log: Log;
@@ -47,10 +47,10 @@ export class Withdrawal {
 
 	/** Takes a title back. Throws REQUEST_INVALID or PURGE_LIMIT. */
 	purge(title: TitleId, why: string): Promise<void> {
-		const { purges, titles, signedAt, announce } = this.options;
+		const { purges, titles, bannedAt, announce } = this.options;
 		return this.inTurn(async () => {
 			const record = titles().find(({ id }) => id === title);
-			await purges.order(title, record, why, signedAt() ?? 0);
+			await purges.order(title, record, why, bannedAt() ?? 0);
 			await this.settle();
 			await announce();
 		});

@@ -22,7 +22,7 @@ function standing(epoch: number, ...purged: [TitleId, number][]): Standing {
 	return {
 		announcement: undefined,
 		revoked: new Set(),
-		purged: new Map(purged.map(([title]) => [title, NOW])),
+		purged: new Map(purged.map(([title]) => [title, { at: 0, since: NOW }])),
 		bans: {
 			epoch,
 			version: 1,

@@ -22,7 +22,7 @@ function standing(shareTransient: Policy, ...purged: TitleId[]): Standing {
 	return {
 		announcement,
 		revoked: new Set(),
-		purged: new Map(purged.map((title) => [title, 0])),
+		purged: new Map(purged.map((title) => [title, { at: 0, since: 0 }])),
 		bans: undefined,
 	};
 }

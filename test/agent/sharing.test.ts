@@ -5,6 +5,7 @@ import { Flow } from "../../src/agent/flow.ts";
 import { joinRegion } from "../../src/agent/neighbours.ts";
 import { silent } from "../../src/base/log.ts";
 import { leavesBytes } from "../../src/content/geometry.ts";
+import type { Purged } from "../../src/control/purges.ts";
 import { ShardStore } from "../../src/store/store.ts";
 import { seal, trustIn } from "../../src/wire/envelope.ts";
 import type { Announcement } from "../../src/wire/head.ts";
@@ -44,7 +45,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 		catalog: { key: "0".repeat(64), length: 0 },
 		policy: { shareTransient: policy },
 	};
-	const purged = new Map<TitleId, number>();
+	const purged: Purged = new Map();
 	const swarm = await joinRegion({
 		config: {
 			data,

@@ -43,7 +43,7 @@ function head(version: number, ...purged: TitleId[]): Standing {
 			policy: { shareTransient: "now" },
 		},
 		revoked: new Set(),
-		purged: new Map(purged.map((title) => [title, NOW])),
+		purged: new Map(purged.map((title) => [title, { at: 0, since: NOW }])),
 		bans: {
 			epoch: 1,
 			version,

@@ -5,7 +5,7 @@ import { DAY } from "../../src/base/time.ts";
 import { Heads } from "../../src/control/heads.ts";
 import { judgePurges, PURGES_A_DAY } from "../../src/control/purges.ts";
 import type { Bans } from "../../src/wire/head.ts";
-import type { NetworkId, TitleId } from "../../src/wire/ids.ts";
+import type { TitleId } from "../../src/wire/ids.ts";
 import { newBox, newTitle, Operator, REGION } from "./operator.ts";
 
 const NOW = Date.UTC(2026, 0, 10, 12);
@@ -157,45 +157,47 @@ t.test("purges are obeyed, countermanded and kept", async (t) => {
 	const { operator, slugs, heads, time, folder } = open(t);
 	const revoke = serial(operator, "revoke", 1);
 	const [one, two] = [newTitle(), newTitle()];
-	const say = (version: number, ...titles: TitleId[]) =>
+	const say = (...titles: TitleId[]) =>
 		slugs(
-			operator.parts(version, {
+			operator.parts(time.now, {
 				revoke,
-				issuedAt: time.now,
 				purged: titles.map((title) => ({ title, at: time.now })),
 			}),
 		);
-	say(1, one);
-	time.now += 5;
-	t.same(say(2, one, two), []);
+	const pass = (ms: number) => {
+		time.now = time.latest = time.now + ms;
+	};
+	say(one);
+	pass(5);
+	t.same(say(one, two), []);
 	t.same(
 		[...heads.standing.purged],
 		[
-			[one, NOW],
-			[two, NOW + 5],
+			[one, { at: NOW, since: NOW }],
+			[two, { at: NOW + 5, since: NOW + 5 }],
 		],
+		"known by the date that it had first",
 	);
 	await heads.close();
 	const again = open(t, operator, folder);
 	await again.heads.load();
 	t.same(again.heads.standing.purged, heads.standing.purged);
-	say(3, two);
-	t.same([...heads.standing.purged], [[two, NOW + 5]]);
+	pass(5);
+	say(two);
+	t.same([...heads.standing.purged.keys()], [two]);
 
 	await t.test("more than the day's need the root", async (t) => {
-		time.now += DAY;
+		pass(DAY);
 		const many = Array.from({ length: PURGES_A_DAY + 5 }, newTitle);
-		t.same(say(4, two, ...many), ["too-many-purges"]);
-		t.equal(
-			heads.standing.purged.size,
-			1 + PURGES_A_DAY - 1,
-			"two counts, dated anew",
-		);
+		t.same(say(two, ...many), ["too-many-purges"]);
+		t.equal(heads.standing.purged.size, 1 + PURGES_A_DAY);
 		const mandate = { version: 1, minimum: {}, purged: many };
 		const { mandate: signed } = operator.parts(0, { mandate });
 		t.same(heads.take({ mandate: signed }).refused, []);
 		t.equal(heads.standing.purged.size, 1 + many.length);
 	});
+	await heads.close();
+	await again.heads.close();
 });
 
 t.test(
@@ -203,68 +205,183 @@ t.test(
 	async (t) => {
 		const { operator, slugs, heads } = open(t);
 		const revoke = serial(operator, "revoke", 1);
-		slugs(operator.parts(NOW, { revoke, issuedAt: NOW }));
+		slugs(operator.parts(NOW - 1, { revoke }));
 		const purged = [
-			...Array.from({ length: PURGES_A_DAY + 1 }, () => NOW + 1),
+			...Array.from({ length: PURGES_A_DAY + 1 }, () => NOW),
 			...Array.from({ length: 9 }, () => NOW - DAY),
 		].map((at) => ({ title: newTitle(), at }));
-		const said = { revoke, purged, issuedAt: NOW + 1 };
-		t.same(slugs(operator.parts(NOW + 1, said)), ["too-many-purges"]);
+		t.same(slugs(operator.parts(NOW, { revoke, purged })), ["too-many-purges"]);
 		const mandate = { version: 1, minimum: { revoke: 2 }, purged: [] };
 		const { mandate: signed } = operator.parts(0, { mandate });
 		t.same(slugs({ mandate: signed }), []);
 		t.equal(heads.standing.purged.size, PURGES_A_DAY);
+		await heads.close();
 	},
 );
 
+t.test("what who has the key can take back at once", async (t) => {
+	/** Twenty a day, for a hundred days. */
+	const flood = (from: number) =>
+		Array.from({ length: 100 * PURGES_A_DAY }, (_, i) => ({
+			title: newTitle(),
+			at: from + Math.floor(i / PURGES_A_DAY) * DAY,
+		}));
+	const scene = (t: Test) => {
+		const it = open(t);
+		const revoke = serial(it.operator, "revoke", 1);
+		const say = (
+			version: number,
+			purged: Bans["purged"] = [],
+			issuedAt = version,
+		) => it.slugs(it.operator.parts(version, { revoke, purged, issuedAt }));
+		/** It believes its signer as a box does that has heard him every day. */
+		say(NOW - DAY);
+		const size = () => it.heads.standing.purged.size;
+		t.teardown(() => it.heads.close());
+		return { ...it, say, size };
+	};
+	t.test("dated ahead", async (t) => {
+		const { say, size } = scene(t);
+		t.same(say(NOW + DAY, flood(NOW)), ["too-many-purges"]);
+		t.equal(size(), 2 * PURGES_A_DAY, "of this day, and of what is to come");
+	});
+	t.test("dated back, after a statement of long ago", async (t) => {
+		const { say, size } = scene(t);
+		say(NOW - 1, [], 0);
+		t.same(say(NOW, flood(0)), ["too-many-purges"]);
+		t.equal(size(), 0);
+	});
+	t.test("ahead while the time is not known", async (t) => {
+		const { say, size, time } = scene(t);
+		time.latest = Number.POSITIVE_INFINITY;
+		const far = flood(NOW + 1);
+		t.same(say(NOW + 100 * DAY, far), ["too-many-purges"]);
+		t.equal(size(), PURGES_A_DAY, "no day has surely come");
+
+		t.comment("then back, when the time says that this was of the future");
+		time.latest = NOW;
+		t.same(say(NOW, flood(0)), ["too-many-purges"]);
+		t.equal(size(), 0);
+	});
+	t.test("in the place of what is known", async (t) => {
+		const { say, size, heads, time } = scene(t);
+		const today = (at: number) => flood(at).slice(0, PURGES_A_DAY);
+		say(NOW, today(NOW));
+		t.equal(size(), PURGES_A_DAY);
+		const before = [...heads.standing.purged.keys()];
+		const known = (at: number) => before.map((title) => ({ title, at }));
+		let at = NOW;
+		for (const [what, again] of Object.entries({
+			"said after it": () => [...today(at), ...known(NOW)],
+			"dated back": () => [...known(0), ...today(at)],
+			"dated ahead": () => [...known(NOW + DAY), ...today(at)],
+		})) {
+			time.now = time.latest = at += 1;
+			t.same(say(at, again()), ["too-many-purges"], what);
+			t.same([...heads.standing.purged.keys()], before, what);
+		}
+	});
+});
+
+t.test("what an honest headend takes back is taken back", async (t) => {
+	const { operator, slugs, heads, time } = open(t);
+	const revoke = serial(operator, "revoke", 1);
+	const purged: { title: TitleId; at: number }[] = [];
+	const order = (at: number) =>
+		purged.push(
+			...Array.from({ length: PURGES_A_DAY }, () => ({
+				title: newTitle(),
+				at,
+			})),
+		);
+	const say = (version: number) =>
+		slugs(operator.parts(version, { revoke, purged }));
+	say(NOW - DAY);
+	for (let day = 0; day < 3; day++) {
+		order(NOW + day * DAY);
+		time.now = time.latest = NOW + day * DAY + 5;
+		t.same(say(NOW + day * DAY), [], "each day a day's");
+		t.same(say(NOW + day * DAY + 1), [], "and signed anew");
+	}
+	t.equal(heads.standing.purged.size, 3 * PURGES_A_DAY);
+
+	await t.test("a box that was off hears of it late", async (t) => {
+		const off = time.now;
+		for (let day = 3; day < 8; day++) order(NOW + day * DAY);
+		time.latest = Number.POSITIVE_INFINITY;
+		t.same(say(NOW + 8 * DAY), ["too-many-purges"]);
+		t.equal(heads.standing.purged.size, 4 * PURGES_A_DAY);
+		t.same(heads.reconsider().news, false, "nor does it know the time yet");
+		time.now = time.latest = off + 6 * DAY;
+		t.same(heads.reconsider(), { news: true, refused: [] });
+		t.equal(heads.standing.purged.size, 8 * PURGES_A_DAY);
+		t.same(heads.reconsider(), { news: false, refused: [] });
+	});
+
+	await t.test("dated anew after a restore, it stays", async (t) => {
+		const before = heads.standing.purged;
+		const at = time.now;
+		for (const [index, { title }] of purged.entries())
+			if (index < PURGES_A_DAY) purged[index] = { title, at };
+		order(at - 1);
+		t.same(say(at), []);
+		t.equal(heads.standing.purged.size, before.size + PURGES_A_DAY);
+	});
+
+	await t.test("so does what was ordered while a thief had the floor", (t) => {
+		const at = time.now + 1;
+		t.same(say(at + DAY / 2), []);
+		time.now = time.latest = at + DAY;
+		const title = newTitle();
+		purged.push({ title, at: at + DAY / 2 - 1 });
+		t.same(say(at + DAY), []);
+		t.ok(heads.standing.purged.has(title));
+		t.end();
+	});
+	await heads.close();
+});
+
 t.test("which purges are obeyed", async (t) => {
 	const titles = Array.from({ length: 50 }, newTitle);
-	const bans = (issuedAt: number, purged: Bans["purged"]): Bans => ({
-		network: "0".repeat(64) as NetworkId,
-		region: REGION,
-		epoch: 1,
-		version: 1,
-		issuedAt,
-		revoked: [],
-		purged,
-	});
 	const at = (when: number, from = 0, to = titles.length) =>
 		titles.slice(from, to).map((title) => ({ title, at: when }));
 	const cases: [
 		what: string,
 		known: number,
-		next: Bans,
-		before: Bans | undefined,
+		said: Bans["purged"],
+		after: number | undefined,
 		vouched: number,
 		obeyed: number,
 	][] = [
-		["a new box obeys all", 0, bans(NOW, at(NOW)), undefined, 0, 50],
-		["twenty a day", 0, bans(NOW, at(NOW)), bans(NOW - 1, []), 0, 20],
-		["known ones count", 15, bans(NOW, at(NOW)), bans(NOW - 1, []), 0, 20],
-		["the root's do not", 0, bans(NOW, at(NOW)), bans(NOW - 1, []), 30, 50],
-		["nor by themselves", 0, bans(NOW, at(NOW, 0, 5)), bans(0, []), 30, 5],
-		["none is backdated", 0, bans(NOW, at(NOW - 2)), bans(NOW - 1, []), 0, 0],
+		["a new box obeys all", 0, at(NOW + 9 * DAY), undefined, 0, 50],
+		["twenty a day", 0, at(NOW), NOW - 1, 0, 20],
+		["known ones count", 15, at(NOW), NOW - 1, 0, 20],
+		["the root's do not", 0, at(NOW), NOW - 1, 30, 50],
+		["nor by themselves", 0, at(NOW, 0, 5), 0, 30, 5],
+		["none is backdated", 0, at(NOW - 2), NOW - 1, 0, 0],
+		["nor postdated", 0, at(NOW + 1), NOW - 1, 0, 0],
 		[
 			"days that were missed have their own",
 			0,
-			bans(NOW, [...at(NOW - DAY, 0, 25), ...at(NOW, 25)]),
-			bans(NOW - 3 * DAY, []),
+			[...at(NOW - DAY, 0, 25), ...at(NOW, 25)],
+			NOW - 3 * DAY,
 			0,
 			40,
 		],
-		["none is left", 20, bans(NOW, []), bans(NOW - 1, []), 0, 0],
+		["none is left", 20, [], NOW - 1, 0, 0],
 	];
-	for (const [what, known, next, before, vouched, obeyed] of cases) {
+	for (const [what, known, purged, after, vouched, obeyed] of cases) {
 		const judged = judgePurges(
-			new Map(titles.slice(0, known).map((title) => [title, 7])),
-			next,
-			before,
+			new Map(
+				titles.slice(0, known).map((title) => [title, { at: NOW, since: 7 }]),
+			),
+			{ version: NOW, purged },
+			{ after, come: NOW, since: NOW },
 			new Set(titles.slice(0, vouched)),
-			NOW,
 		);
 		t.equal(judged.purged.size, obeyed, what);
-		t.equal(judged.excess.length, next.purged.length - obeyed, what);
+		t.equal(judged.excess.length, purged.length - obeyed, what);
 		for (const title of titles.slice(0, Math.min(known, obeyed)))
-			t.equal(judged.purged.get(title), 7, "since when stays");
+			t.match(judged.purged.get(title), { since: 7 }, "since when stays");
 	}
 });

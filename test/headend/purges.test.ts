@@ -52,7 +52,7 @@ async function scene(t: Test) {
 		purges,
 		limbo: new Limbo(dir),
 		titles: () => titles,
-		signedAt: () => NOW,
+		bannedAt: () => NOW,
 		announce: async () => {
 			announced.push(purges.list.map(({ title }) => title));
 		},

@@ -109,7 +109,7 @@ t.test("only what the operator's key says of this region", async (t) => {
 t.test("after bans of its own, what it takes up is dated anew", async (t) => {
 	const { operator, recall, purges, heads, content } = await scene(t);
 	await heads.write(content());
-	const signed = heads.banned?.issuedAt ?? 0;
+	const signed = heads.banned?.version ?? 0;
 	const titles = Array.from({ length: PURGES_A_DAY + 5 }, newTitle);
 	const purged = titles.map((title: TitleId, i) => ({
 		title,

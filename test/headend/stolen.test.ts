@@ -103,7 +103,7 @@ function ban(
 	titles: TitleId[] = [],
 ): Promise<string> {
 	const day = dated(to, ahead);
-	const purged = titles.map((title) => ({ title, at: day.issuedAt }));
+	const purged = titles.map((title) => ({ title, at: day.version }));
 	const said = { ...day, revoked, purged } satisfies Bans;
 	return sendHead(to, { bans: part(by, said) });
 }

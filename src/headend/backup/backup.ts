@@ -121,7 +121,7 @@ async function write(
 }
 
 /**
- * Makes an operator's folder from a backup, in a higher epoch than any before, so that boxes follow it.
+ * Makes an operator's folder from a backup, in a higher epoch than any before: its catalog is another.
  * Throws OPERATOR_EXISTS when `dir` is anything but absent or empty, BACKUP_INVALID when the file is not whole.
  */
 export async function restore(

@@ -76,7 +76,7 @@ export class Recall {
 		const why = `the region was told so by epoch ${epoch} version ${version}`;
 		const out = new Set(await fleet.revoked());
 		const boxes = said.revoked.filter((box) => !out.has(box) && knows(box));
-		const titles = await purges.missing(said.purged, mine?.issuedAt);
+		const titles = await purges.missing(said.purged, mine?.version);
 		for (const box of boxes) {
 			log.warn({ box: short(box), epoch, version }, "shut out once more");
 			await audit.carryOut(

@@ -61,7 +61,7 @@ export class Purges {
 	/**
 	 * Takes a title back. Throws REQUEST_INVALID when it is already, and PURGE_LIMIT when no box would obey.
 	 * @param called undefined for a title that is not on the shelf
-	 * @param after boxes obey only what is dated after the statement before
+	 * @param after boxes obey only what is not dated before the version of the last bans
 	 */
 	async order(
 		title: TitleId,
@@ -107,8 +107,8 @@ export class Purges {
 	/**
 	 * Of the purges that the region knows of, those that this database does not, as after a restore. What exceeds its day is
 	 * left out, until it is heard again on another.
-	 * @param after when bans were last signed here; what is older is dated anew, or boxes that never heard of it would take
-	 * it for a forgery
+	 * @param after the version of the last bans that were signed here; what is older is dated anew, or boxes that never heard
+	 * of it would take it for a forgery
 	 */
 	async missing(
 		heard: Bans["purged"],
@@ -126,7 +126,8 @@ export class Purges {
 		for (const { title, at } of heard) {
 			// What was given back here, and not taken back again after that, stays.
 			if (at <= (known.get(title) ?? -1)) continue;
-			const dated = after === undefined || at >= after ? at : this.now();
+			const dated =
+				after === undefined || at >= after ? at : Math.max(this.now(), after);
 			if (vouched.has(title) || this.left(dated, missing) > 0)
 				missing.push({ title, at: dated });
 		}
