@@ -2,6 +2,7 @@ import { uptime } from "node:os";
 import * as z from "zod/mini";
 import { describe } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { good, type Result } from "../base/result.ts";
 import { type Clock, HOUR, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type Fresh, readIssuance } from "../control/issuances.ts";
@@ -16,10 +17,14 @@ import {
 } from "../wire/envelope.ts";
 import { count } from "../wire/ids.ts";
 
-/** The last signed time, and how much of it this box has seen go by since. */
-const record = z.object({ statement: envelope, elapsed: count });
+const record = z.object({
+	/** How long this box has run in all. */
+	ran: count,
+	/** The last signed time, and how much has gone by since then that it has seen. */
+	said: z.optional(z.object({ statement: envelope, elapsed: count })),
+});
 
-/** How often the time that went by is written down; what a power cut may take from the floor. */
+/** How often the time that went by is written down; what a power cut may take from it. */
 const EVERY: Millis = HOUR;
 
 /** Milliseconds since the machine started, in its sleep too. */
@@ -47,6 +52,8 @@ export class BoxClock {
 	private said: (Anchor & { readonly slack: Millis }) | undefined;
 	private statement: { envelope: Envelope; at: Millis } | undefined;
 	private minimum: Trust["minimum"] | undefined;
+	private readonly began: Millis;
+	private ranBefore: Millis = 0;
 	private timer: NodeJS.Timeout | undefined;
 	private save = () => {};
 	private told = () => {};
@@ -55,6 +62,7 @@ export class BoxClock {
 	/** @param floor it is at least that late */
 	constructor(floor: Millis, tick = ticks) {
 		this.tick = tick;
+		this.began = tick();
 		this.base = { at: floor, tick: tick(), serial: Number.POSITIVE_INFINITY };
 	}
 
@@ -74,6 +82,13 @@ export class BoxClock {
 
 	readonly span = (): Span => ({ earliest: this.now(), latest: this.latest() });
 
+	/**
+	 * How long this box has run in all, in whole milliseconds: whatever is said of the time, it goes on like a watch, and
+	 * stands still while the box is off. A power cut may take some of it back.
+	 */
+	readonly ran: Clock = () =>
+		this.ranBefore + Math.max(0, Math.floor(this.tick() - this.began));
+
 	get isKnown(): boolean {
 		return this.said !== undefined && this.counts(this.said);
 	}
@@ -88,19 +103,18 @@ export class BoxClock {
 	async begin(path: string, identity: Identity, log: Log): Promise<void> {
 		this.minimum = identity.trust.minimum;
 		const kept = await loadRecord(path, record);
-		const read = kept?.ok ? readIssuance(kept.value.statement, identity) : kept;
-		if (kept?.ok && read?.ok) {
-			const { statement, elapsed } = kept.value;
-			this.statement = { envelope: statement, at: read.value.at };
-			this.last = this.anchor(read.value.at + elapsed, statement);
-		} else if (read?.ok === false)
-			log.warn({ slug: read.reason }, `${path}: ${read.detail}`);
+		const taken = kept?.ok ? this.takeUp(kept.value, identity) : kept;
+		if (taken?.ok === false)
+			log.warn({ slug: taken.reason }, `${path}: ${taken.detail}`);
 		this.save = () => {
-			if (this.statement === undefined) return;
-			const { envelope: statement, at } = this.statement;
-			const elapsed = Math.max(0, Math.floor(this.now() - at));
+			const { statement } = this;
+			const said = statement && {
+				statement: statement.envelope,
+				elapsed: Math.max(0, Math.floor(this.now() - statement.at)),
+			};
+			const kept = { ran: this.ran(), said };
 			this.writing = this.writing
-				.then(() => saveRecord(path, { statement, elapsed }))
+				.then(() => saveRecord(path, kept))
 				.catch((error: unknown) => log.error({}, describe(error)));
 		};
 		this.timer = setInterval(this.save, EVERY).unref();
@@ -123,6 +137,21 @@ export class BoxClock {
 		clearInterval(this.timer);
 		this.save();
 		await this.writing;
+	}
+
+	private takeUp(
+		{ ran, said }: z.output<typeof record>,
+		identity: Identity,
+	): Result<true> {
+		this.ranBefore = ran;
+		if (said === undefined) return good(true);
+		const { statement, elapsed } = said;
+		const read = readIssuance(statement, identity);
+		if (!read.ok) return read;
+		const { at } = read.value;
+		this.last = this.anchor(at + elapsed, statement);
+		this.statement = { envelope: statement, at };
+		return good(true);
 	}
 
 	private anchor(at: Millis, { grant }: Envelope): Anchor {

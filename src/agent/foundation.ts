@@ -63,7 +63,7 @@ export async function openFoundation(
 	parts.add("origin", origin);
 	const catalog = await openCatalogReader(join(config.data, "catalog"), log);
 	parts.add("catalog", catalog);
-	const wishes = new Wishes(trust.now);
+	const wishes = new Wishes(clock.ran);
 	await clock.begin(
 		join(config.data, "control", "time.json"),
 		{ box: boxId, region, trust },
@@ -79,6 +79,7 @@ export async function openFoundation(
 		power: "active",
 		reach: config.swarm.reach,
 		folder: join(config.data, "control"),
+		ran: clock.ran,
 		fetchRef: (path, limit, signal) => origin.file(path, limit, signal),
 		handlers: wishes,
 		log,

@@ -36,16 +36,16 @@ export interface WishParts {
  * wait for `begin`, in order.
  */
 export class Wishes implements ControlHandlers {
-	private readonly now: Clock;
+	private readonly ran: Clock;
 	private readonly parts = Promise.withResolvers<WishParts>();
 	private purged: Purged = new Map();
 	/** Titles that were given back a moment ago. */
 	private readonly spared = new Set<TitleId>();
 	private sharing: Announcement["policy"]["shareTransient"] | undefined;
 
-	/** @param now what time it is at least */
-	constructor(now: Clock) {
-		this.now = now;
+	/** @param ran how long this box has run: src/agent/clock.ts */
+	constructor(ran: Clock) {
+		this.ran = ran;
 	}
 
 	/** Every part is open; first comes what was in force before the restart. */
@@ -61,7 +61,7 @@ export class Wishes implements ControlHandlers {
 	/** Whether a title that the operator took back may leave the disk: he has a day to think again. */
 	mayRemove(id: TitleId): boolean {
 		const obeyed = this.purged.get(id);
-		return obeyed !== undefined && this.now() >= obeyed.since + COUNTERMAND;
+		return obeyed !== undefined && this.ran() >= obeyed.since + COUNTERMAND;
 	}
 
 	/** Whether a title stays on the disk whether it is placed or not: it is taken back and may be given back, or just was. */

@@ -1,6 +1,7 @@
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
+import type { Clock } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Command, CommandBody } from "../wire/command.ts";
 import type { Envelope, Signed } from "../wire/envelope.ts";
@@ -40,6 +41,8 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	readonly reach: State["reach"];
 	/** Holds the last good placement and head: `<data>/control`. */
 	readonly folder: string;
+	/** How long this box has run: src/agent/clock.ts */
+	readonly ran: Clock;
 	readonly fetchRef: FetchRef;
 	readonly handlers: ControlHandlers;
 	readonly log: Log;

@@ -2,6 +2,7 @@ import type * as z from "zod/mini";
 import { describe } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { bad, good, type Result } from "../base/result.ts";
+import type { Clock } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Envelope, Purpose, Signed } from "../wire/envelope.ts";
 import {
@@ -57,6 +58,7 @@ interface Part<T> {
 export class Heads {
 	private readonly path: string;
 	private readonly identity: Identity;
+	private readonly ran: Clock;
 	private readonly log: Log;
 	private announcement: Part<Announcement> | undefined;
 	private bans: Part<Bans> | undefined;
@@ -65,9 +67,11 @@ export class Heads {
 	private purged: Purged = new Map();
 	private writing: Promise<void> = Promise.resolve();
 
-	constructor(path: string, identity: Identity, log: Log) {
+	/** @param ran how long this box has run: src/agent/clock.ts */
+	constructor(path: string, identity: Identity, ran: Clock, log: Log) {
 		this.path = path;
 		this.identity = identity;
+		this.ran = ran;
 		this.log = log;
 	}
 
@@ -224,7 +228,7 @@ export class Heads {
 		const judging = {
 			after: this.bans && this.judgedUpTo(this.bans),
 			come: Number.isFinite(latest) ? latest : trust.now(),
-			since: trust.now(),
+			ran: this.ran(),
 		};
 		const vouched = new Set<TitleId>(this.mandate?.said.purged);
 		const judged = judgePurges(this.purged, next.said, judging, vouched);

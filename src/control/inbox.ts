@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Log } from "../base/log.ts";
 import { bad, type Result } from "../base/result.ts";
+import type { Clock } from "../base/time.ts";
 import type { Command } from "../wire/command.ts";
 import { type Head, head } from "../wire/head.ts";
 import { parseMessage } from "../wire/json.ts";
@@ -30,6 +31,8 @@ export interface InboxEvents {
 export interface InboxOptions extends Identity {
 	/** Holds `desired.json`, `head.json` and `commands.json`. */
 	readonly folder: string;
+	/** How long this box has run: src/agent/clock.ts */
+	readonly ran: Clock;
 	readonly fetchRef: FetchRef;
 	readonly events: InboxEvents;
 	readonly log: Log;
@@ -46,10 +49,11 @@ export class Inbox {
 	private readonly takers: ReadonlyMap<string, Taker>;
 
 	constructor(options: InboxOptions) {
-		const { folder, fetchRef, events, log, box, region, trust } = options;
+		const { folder, ran, fetchRef, events, log } = options;
+		const { box, region, trust } = options;
 		const identity: Identity = { box, region, trust };
 		this.events = events;
-		this.heads = new Heads(join(folder, "head.json"), identity, log);
+		this.heads = new Heads(join(folder, "head.json"), identity, ran, log);
 		this.placements = new Placements({
 			path: join(folder, "desired.json"),
 			identity,

@@ -5,14 +5,17 @@ import type { TitleId } from "../wire/ids.ts";
 
 /** How many titles an online key may take back in a day (UTC); more need the root's word. */
 export const PURGES_A_DAY = 20;
-/** A title that is taken back is hidden at once; its bytes go after so long, unless it was countermanded. */
+/**
+ * A title that is taken back is hidden at once; its bytes go when the box has run for so long, unless it was countermanded. No
+ * word about the time makes that shorter.
+ */
 export const COUNTERMAND: Millis = DAY;
 
 /** An order that this box obeys. */
 export interface Obeyed {
 	/** When it was given, as this box heard it first: whoever signs later statements may date it otherwise. */
 	readonly at: Millis;
-	/** When this box learned of it. */
+	/** How long this box had run when it learned of it. */
 	readonly since: Millis;
 }
 
@@ -25,8 +28,8 @@ export interface Judging {
 	readonly after: Millis | undefined;
 	/** It is surely that late: days that may not have come yet count as one. */
 	readonly come: Millis;
-	/** What is obeyed from here on is known since then. */
-	readonly since: Millis;
+	/** How long this box has run. */
+	readonly ran: Millis;
 }
 
 export interface PurgeJudgement {
@@ -44,7 +47,7 @@ export interface PurgeJudgement {
 export function judgePurges(
 	known: Purged,
 	{ version, purged: ordered }: Pick<Bans, "version" | "purged">,
-	{ after, come, since }: Judging,
+	{ after, come, ran }: Judging,
 	vouched: ReadonlySet<TitleId>,
 ): PurgeJudgement {
 	const purged = new Map<TitleId, Obeyed>();
@@ -70,7 +73,7 @@ export function judgePurges(
 			after === undefined ||
 			(at >= after && at <= version && fits(at))
 		)
-			purged.set(title, { at, since });
+			purged.set(title, { at, since: ran });
 		else excess.push(title);
 	}
 	return { purged, excess };

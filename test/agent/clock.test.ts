@@ -111,3 +111,39 @@ t.test(
 		t.equal(next.clock.now(), BUILT);
 	},
 );
+
+t.test("how long a box has run is nobody's word", async (t) => {
+	const folder = t.testdir();
+	const first = scene(folder);
+	await first.clock.begin(first.path, first.identity, silent);
+	t.equal(first.clock.ran(), 0);
+	first.ticks.now += HOUR;
+	first.learn(NOW);
+	t.equal(first.clock.ran(), HOUR, "a time that jumps is not run");
+	first.trust.minimum.set("issuer", 2);
+	t.equal(first.clock.ran(), HOUR, "nor one that is taken back");
+	await first.clock.close();
+
+	const next = scene(folder, first.operator, first.box);
+	await next.clock.begin(next.path, next.identity, silent);
+	next.ticks.now += HOUR + 0.5;
+	t.equal(next.clock.ran(), 2 * HOUR, "it goes on after a restart");
+	// Its power is cut: what was not written down is lost. And the word of another operator is not believed.
+	const other = scene(folder);
+	await other.clock.begin(other.path, other.identity, silent);
+	t.equal(other.clock.ran(), HOUR);
+	await other.clock.close();
+	await next.clock.close();
+
+	await t.test("though it never heard the time", async (t) => {
+		const folder = t.testdir();
+		const first = scene(folder);
+		await first.clock.begin(first.path, first.identity, silent);
+		first.ticks.now += HOUR;
+		await first.clock.close();
+		const next = scene(folder, first.operator, first.box);
+		await next.clock.begin(next.path, next.identity, silent);
+		t.equal(next.clock.ran(), HOUR);
+		await next.clock.close();
+	});
+});

@@ -12,6 +12,7 @@ await Control.start({
 	region: REGION,
 	trust: trustIn(Buffer.from(rootKey, "hex"), Date.now),
 	folder,
+	ran: Date.now,
 	version: "test",
 	power: "active",
 	reach: "direct",

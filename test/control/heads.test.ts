@@ -20,7 +20,12 @@ function open(t: Test, operator = new Operator(), folder = t.testdir()) {
 		minimum: new Map(),
 	};
 	const identity = { box: newBox(), region: REGION, trust };
-	const heads = new Heads(join(folder, "head.json"), identity, silent);
+	const heads = new Heads(
+		join(folder, "head.json"),
+		identity,
+		trust.now,
+		silent,
+	);
 	t.teardown(() => heads.close());
 	const slugs = (head: Parameters<Heads["take"]>[0]) =>
 		heads.take(head).refused.map(({ slug }) => slug);
@@ -376,7 +381,7 @@ t.test("which purges are obeyed", async (t) => {
 				titles.slice(0, known).map((title) => [title, { at: NOW, since: 7 }]),
 			),
 			{ version: NOW, purged },
-			{ after, come: NOW, since: NOW },
+			{ after, come: NOW, ran: NOW },
 			new Set(titles.slice(0, vouched)),
 		);
 		t.equal(judged.purged.size, obeyed, what);

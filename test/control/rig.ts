@@ -148,6 +148,7 @@ export async function openRig(
 		power: "active",
 		reach: "direct",
 		timing: FAST,
+		ran: Date.now,
 		fetchRef: () => Promise.reject(new Error("no origin")),
 		log: heard(lines),
 		...changes,

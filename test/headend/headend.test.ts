@@ -66,6 +66,7 @@ async function openBox(t: Test, operator: Operator, dir: string) {
 		power: "active",
 		reach: "direct",
 		timing: FAST,
+		ran: Date.now,
 		fetchRef: () => Promise.reject(new Error("no origin")),
 		log: silent,
 		handlers: {

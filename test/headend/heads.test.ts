@@ -118,7 +118,7 @@ t.test("a headend is heard again though its clock is behind", async (t) => {
 	await lost.write(content);
 	const trust = trustIn(operator.rootKey, clock);
 	const identity = { box: newBox(), region, trust };
-	const box = new Heads(join(dir, "box.json"), identity, silent);
+	const box = new Heads(join(dir, "box.json"), identity, clock, silent);
 	const refused = ({ head }: HeadWriter) =>
 		box.take(head ?? {}).refused.map(({ slug }) => slug);
 	t.same(refused(lost), []);

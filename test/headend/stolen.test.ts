@@ -53,6 +53,7 @@ async function open(t: Test) {
 	const inbox = new Inbox({
 		...{ box, region, trust },
 		folder: newFolder(t),
+		ran: Date.now,
 		fetchRef: () => Promise.reject(new Error("nothing is fetched")),
 		events: {
 			placement: () => undefined,
