@@ -55,7 +55,7 @@ export function createRegistry(
 	);
 	bySlug(
 		"larder_refused_messages_total",
-		"Messages of the broker that were not obeyed, by reason",
+		"Messages of the broker and heads of neighbours that were not obeyed, by reason",
 		() => control.refusals,
 	);
 	return registry;

@@ -6,7 +6,6 @@ import { SharedHoldings } from "../store/holdings.ts";
 import { type IsShared, SharedShelf } from "../store/shelf.ts";
 import type { ShardStore } from "../store/store.ts";
 import { Swarm } from "../swarm/swarm.ts";
-import type { Head } from "../wire/head.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Holders } from "./holders.ts";
@@ -57,7 +56,7 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 			certificate: () => identity.envelope,
 			isRevoked: (box) => control.standing.revoked.has(box),
 			currentHead: () => control.head,
-			offerHead: (offered) => offer(control, offered, log),
+			offerHead: (offered) => void control.offerHead(offered),
 		},
 		dht: {
 			bootstrap: settings.bootstrap.map(({ host, port }) => `${host}:${port}`),
@@ -95,13 +94,4 @@ function noteAll(store: ShardStore, later: Later): void {
 		for (const { shard } of inventory?.partial ?? [])
 			later.note(id, shard, true);
 	}
-}
-
-function offer(
-	control: Pick<Control, "offerHead">,
-	head: Head,
-	log: Log,
-): void {
-	for (const { slug, detail } of control.offerHead(head).refused)
-		log.debug({ slug, detail }, "a neighbour's head was refused");
 }

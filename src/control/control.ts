@@ -53,7 +53,7 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	>;
 }
 
-/** Lines in the log about refused messages of one reason in a minute: all are counted, and who has the broker could fill the disk. */
+/** Lines in the log about refused messages of one reason in a minute: all are counted, and who sends them could fill the disk. */
 const LISTED = 10;
 
 /** The box's end of the control plane: the operator's wishes come in, the box's reports go out. */
@@ -153,7 +153,12 @@ export class Control {
 
 	/** A head from a neighbour, in force when this returns. A part is refused as `rollback` when it is older than the one in force. */
 	offerHead(head: Head): Taken {
-		return this.inbox.offerHead(head);
+		const taken = this.inbox.offerHead(head);
+		// That is what a neighbour has that was away.
+		for (const refused of taken.refused)
+			if (refused.slug !== "rollback")
+				this.refused({ kind: "neighbour", ...refused });
+		return taken;
 	}
 
 	/** The time is known now: what was left alone for want of it is judged again. */
@@ -226,9 +231,12 @@ export class Control {
 		this.counts.set(slug, (this.counts.get(slug) ?? 0) + 1);
 		const { epoch = 0, rev = 0 } = this.placement ?? {};
 		const said = `${kind}: ${detail}`.slice(0, 500);
-		const unlisted = this.listed.pass(slug);
+		const isNeighbours = kind === "neighbour";
+		const unlisted = this.listed.pass(isNeighbours ? `${kind} ${slug}` : slug);
 		if (unlisted !== undefined)
 			this.log.warn({ slug, detail: said, unlisted }, "message refused");
+		// Who is next door is not to keep the broker busy.
+		else if (isNeighbours) return;
 		this.outbox.refused({ epoch, rev, code: slug, detail: said });
 	}
 

@@ -14,7 +14,8 @@ import type { Identity } from "./verify.ts";
 
 /** A message of which nothing was done. */
 export interface Refusal {
-	readonly kind: "desired" | "head" | "command" | "other";
+	/** `neighbour`: a head that came from one. */
+	readonly kind: "desired" | "head" | "command" | "neighbour" | "other";
 	/** Stable: `bad-signature`, `rollback`, `expired`… */
 	readonly slug: string;
 	readonly detail: string;

@@ -231,6 +231,33 @@ const CASES: Readonly<
 		t.equal(control.standing.announcement?.version, 3);
 	},
 
+	async "a neighbour's forgery is counted and told, seldom"(t, { url }) {
+		const desk = await openDesk(t, url);
+		const operator = new Operator();
+		const { box, control, lines } = await openRig(t, url, operator);
+		await hear(desk, box, "state");
+		control.offerHead(operator.parts(2));
+		control.offerHead(operator.parts(1));
+		t.equal(control.refusals.size, 0, "it was away: that is no forgery");
+		const forged = new Operator().parts(9);
+		for (let i = 0; i < 50; i++) control.offerHead(forged);
+		t.equal(control.refusals.get("bad-signature"), 100);
+		const told = lines.all.filter((line) => line.startsWith("message refused"));
+		t.equal(told.length, 10);
+		t.match(told[0], /bad-signature.*neighbour:/);
+		await hear(desk, box, "reported", refusal("bad-signature"));
+		control.report({ epoch: 1, rev: 1, phase: "applied" });
+		await hear(desk, box, "reported", (it) => it.phase === "applied");
+		const reports = desk.said.all.filter(({ is }) => is === "reported");
+		t.ok(reports.length <= 11, `${reports.length} reports`);
+
+		await t.test("the broker's are told all the same", async (t) => {
+			await desk.dispatch.head(REGION, encodeMessage(forged));
+			await lines.until((line) => line.includes('"detail":"head:'));
+			t.equal(control.refusals.get("bad-signature"), 102);
+		});
+	},
+
 	async "title keys: one question for all who ask, answered, denied or not"(
 		t,
 		{ url },
