@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../base/log.ts";
+import { good, type Result } from "../base/result.ts";
+import { Seldom } from "../base/seldom.ts";
 import { fullJitter, MINUTE, monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { encodeEnrolment } from "../wire/enrol.ts";
@@ -39,6 +41,8 @@ const AGAIN_MOST: Millis = 10 * MINUTE;
 export class Enrolling {
 	private readonly options: EnrollingOptions;
 	private readonly session: MqttSession;
+	/** Who has the listener's broker could fill the disk. */
+	private readonly listed = new Seldom();
 	private nonce = "";
 	private askedAt: Millis = 0;
 	private attempts = 0;
@@ -92,20 +96,24 @@ export class Enrolling {
 	}
 
 	private hear(payload: Buffer): void {
-		const { identity, onAnswer, log } = this.options;
-		const outer = parseMessage(envelope, payload);
-		const read = outer.ok ? readIssuance(outer.value, identity) : outer;
-		if (!outer.ok || !read.ok) {
-			if (!read.ok)
-				log.warn(
-					{ slug: read.reason, detail: read.detail },
-					"an answer to the enrolment was refused",
-				);
+		const { onAnswer, log } = this.options;
+		const read = this.read(payload);
+		if (!read.ok) {
+			const { reason: slug, detail } = read;
+			const unlisted = this.listed.pass(slug);
+			if (unlisted !== undefined)
+				log.warn({ slug, detail, unlisted }, "an answer was refused");
 			return;
 		}
 		// Of an earlier question: that it is true is sure, that it is new is not.
-		if (read.value.nonce !== this.nonce) return;
-		const tookUpTo = monotonic() - this.askedAt;
-		onAnswer({ said: read.value, envelope: outer.value, tookUpTo });
+		if (read.value.said.nonce !== this.nonce) return;
+		onAnswer({ ...read.value, tookUpTo: monotonic() - this.askedAt });
+	}
+
+	private read(payload: Buffer): Result<Omit<Fresh, "tookUpTo">> {
+		const outer = parseMessage(envelope, payload);
+		if (!outer.ok) return outer;
+		const read = readIssuance(outer.value, this.options.identity);
+		return read.ok ? good({ said: read.value, envelope: outer.value }) : read;
 	}
 }

@@ -306,6 +306,38 @@ const CASES: Readonly<
 		await t.rejects(stayed, { code: "TITLE_KEY_UNAVAILABLE" });
 	},
 
+	async "the time that was said once is not the time after a restart"(
+		t,
+		{ url },
+	) {
+		const operator = new Operator();
+		const issuer = operator.signer("issuer");
+		const { network } = operator.trust;
+		const sent: Buffer[] = [];
+		const desk = await openDesk(t, url, async (box, { id: nonce, kind }) => {
+			if (kind !== "time") return;
+			const said = { network, box, nonce, at: Date.now() };
+			const statement = JSON.parse(`${seal(issuer, said)}`);
+			sent.push(operator.command(box, { kind: "issuance", statement }));
+			// What was said before comes first.
+			for (const command of sent)
+				await desk.dispatch.command(box, command, 5000);
+		});
+		const folder = newFolder(t);
+		const { box, control } = await openRig(t, url, operator, { folder });
+		await hear(desk, box, "state");
+		const first = await control.ask("time");
+		await control.close();
+		const next = await openRig(t, url, operator, { box, folder });
+		const { session } = next.control;
+		await hear(desk, box, "state", (it) => it.session === session);
+		const second = await next.control.ask("time");
+		t.not(second.said.nonce, first.said.nonce);
+		t.ok(second.said.at > first.said.at);
+		await next.lines.until((line) => line.includes("nobody waits for"));
+		t.equal(sent.length, 2);
+	},
+
 	async "commands: once, in time, and answered"(t, { url }) {
 		const desk = await openDesk(t, url);
 		const operator = new Operator();
