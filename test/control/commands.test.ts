@@ -1,26 +1,32 @@
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
+import { HOUR, MINUTE } from "../../src/base/time.ts";
 import { Commands } from "../../src/control/commands.ts";
 import type { CommandBody } from "../../src/wire/command.ts";
 import { newBox, Operator, REGION } from "./operator.ts";
 
 const LOUD: CommandBody = { kind: "log-level", level: "debug" };
 
+const REPORT: CommandBody = { kind: "report" };
+
 /** A box's commands, each run with what the one before has left on the disk. */
 function rig(t: Test) {
 	const operator = new Operator();
 	const box = newBox();
 	const path = join(t.testdir(), "commands.json");
-	const identity = { box, region: REGION, trust: operator.trust };
-	const open = async () => {
-		const commands = new Commands(path, identity, silent);
+	const time = { ahead: 0 };
+	const now = () => Date.now() + time.ahead;
+	const trust = { ...operator.trust, now, latest: now };
+	const identity = { box, region: REGION, trust };
+	const open = async (most?: number) => {
+		const commands = new Commands(path, identity, silent, most);
 		await commands.load();
 		return commands;
 	};
-	const order = (body: CommandBody, lifetime?: number) =>
-		operator.command(box, body, lifetime);
-	return { open, order };
+	const order = (body: CommandBody, lifetime?: number, serial?: number) =>
+		operator.command(box, body, lifetime, serial);
+	return { open, order, trust, time };
 }
 
 t.test("a command is obeyed once, and said again it is refused", async (t) => {
@@ -42,7 +48,7 @@ t.test("a command is obeyed once, and said again it is refused", async (t) => {
 t.test("a restart does not make it forget what it did", async (t) => {
 	const { open, order } = rig(t);
 	const loud = order(LOUD);
-	const report = order({ kind: "report" });
+	const report = order(REPORT);
 	const first = await open();
 	for (const each of [loud, report]) t.ok((await first.take(each)).ok);
 	const second = await open();
@@ -53,4 +59,45 @@ t.test("a restart does not make it forget what it did", async (t) => {
 	);
 	t.ok((await second.take(order(LOUD))).ok);
 	t.match(await (await open()).take(loud), { ok: false, reason: "repeated" });
+});
+
+t.test("none is forgotten while it could be obeyed again", async (t) => {
+	const { open, order, time, trust } = rig(t);
+	const most = 4;
+	const commands = await open(most);
+	const said = async (bytes: Buffer, to = commands) => {
+		const taken = await to.take(bytes);
+		return taken.ok ? "taken" : taken.reason;
+	};
+	const loud = order(LOUD);
+	t.equal(await said(loud), "taken");
+	for (let i = 0; i < 2 * most; i++)
+		t.equal(await said(order(REPORT)), "taken");
+	t.equal(await said(loud), "repeated", "what harms nobody goes first");
+
+	for (let i = 1; i < most; i++)
+		t.equal(await said(order(LOUD, HOUR)), "taken");
+	t.equal(await said(order(LOUD)), "too-many-commands");
+	t.equal(await said(order(REPORT)), "taken", "this needs no room");
+	t.equal(await said(loud), "repeated");
+	t.equal(await said(order(LOUD), await open(most)), "too-many-commands");
+
+	await t.test("room is made by time", async (t) => {
+		time.ahead = HOUR;
+		t.equal(await said(order(LOUD, 2 * HOUR)), "taken");
+		t.equal(await said(order(LOUD, 25 * HOUR)), "taken");
+		t.equal(await said(order(LOUD, 25 * HOUR + MINUTE)), "too-far-ahead");
+		t.equal(await said(loud), "expired", "though it is forgotten");
+	});
+
+	await t.test("and made when the key is retired", async (t) => {
+		for (let i = 2; i < most; i++)
+			t.equal(await said(order(LOUD, 2 * HOUR)), "taken");
+		t.equal(await said(order(LOUD, 2 * HOUR)), "too-many-commands");
+		trust.minimum.set("placement", 2);
+		t.equal(await said(order(LOUD, 2 * HOUR)), "retired-key");
+		const again = await open(most);
+		for (let i = 0; i < most; i++)
+			t.equal(await said(order(LOUD, 2 * HOUR, 2), again), "taken");
+	});
 });

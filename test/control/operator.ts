@@ -105,8 +105,14 @@ export class Operator {
 		};
 	}
 
-	command(box: BoxId, body: CommandBody, lifetime = 60_000): Buffer {
-		return seal(this.signer("placement"), {
+	command(
+		box: BoxId,
+		body: CommandBody,
+		lifetime = 60_000,
+		serial = 1,
+	): Buffer {
+		const until = Date.now() + 86_400_000;
+		return seal(this.signer("placement", until, serial), {
 			network: this.trust.network,
 			box,
 			id: randomBytes(16).toString("hex"),
