@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import t from "tap";
@@ -230,7 +230,15 @@ t.test("the headend renews its membership and keeps its key", async (t) => {
 	t.not(ended.certificate.payload, later.certificate.payload);
 	const before = await issueHeadend(operator);
 	t.not(before.certificate.payload, ended.certificate.payload, "not yet valid");
-	await writeFile(join(operator.dir, "keys", "headend.json"), "{}");
+	const file = join(operator.dir, "keys", "headend.json");
+	await chmod(file, 0o644);
+	await t.rejects(
+		issueHeadend(operator),
+		{ code: "OPERATOR_INVALID", message: /chmod 600/ },
+		"a key that others can read",
+	);
+	await chmod(file, 0o600);
+	await writeFile(file, "{}");
 	await t.rejects(issueHeadend(operator), { code: "OPERATOR_INVALID" });
 });
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod/mini";
 import { LarderError, systemCode } from "../../base/errors.ts";
@@ -7,7 +7,7 @@ import type { Clock } from "../../base/time.ts";
 import { claimOf } from "../../wire/enrol.ts";
 import { hex32, instant } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
-import { readIfThere, SECRET, writeWhole } from "../operator/file.ts";
+import { readSecret, SECRET, writeWhole } from "../operator/file.ts";
 import type { Operator } from "../operator/operator.ts";
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -39,16 +39,17 @@ export async function addBatch(
 		throw wrong(
 			`no name for a batch: ${JSON.stringify(name)}; lower-case letters, digits and hyphens, at most 32`,
 		);
-	if ((await readIfThere(pathOf(operator, name))) !== undefined)
+	if ((await readSecret(pathOf(operator, name))) !== undefined)
 		throw wrong(`there is a batch ${name} already`);
 	const secret = randomBytes(32).toString("hex");
 	const batch: Batch = { v: 1, name, shared, secret, createdAt: now() };
 	const text = `${JSON.stringify(batch, undefined, "\t")}\n`;
+	await mkdir(folderOf(operator), { recursive: true, mode: 0o700 });
 	await writeWhole(pathOf(operator, name), text, SECRET);
 	return viewOf(batch);
 }
 
-/** By name. Throws OPERATOR_INVALID for a damaged one. */
+/** By name. Throws as `readBatch`. */
 export async function listBatches(operator: Folder): Promise<BatchView[]> {
 	const batches: BatchView[] = [];
 	for (const file of await namesIn(folderOf(operator))) {
@@ -68,14 +69,14 @@ export async function removeBatch(
 	await rm(pathOf(operator, name));
 }
 
-/** Undefined when there is none. Throws OPERATOR_INVALID for a damaged one. */
+/** Undefined when there is none. Throws OPERATOR_INVALID for one that is damaged or open to others. */
 export async function readBatch(
 	operator: Folder,
 	name: string,
 ): Promise<Batch | undefined> {
 	if (!NAME.test(name)) return undefined;
 	const path = pathOf(operator, name);
-	const bytes = await readIfThere(path);
+	const bytes = await readSecret(path);
 	if (bytes === undefined) return undefined;
 	const read = parseMessage(batchFile, bytes);
 	if (read.ok && read.value.name === name) return read.value;

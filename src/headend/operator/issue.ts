@@ -22,7 +22,14 @@ import { certificate as certificateOf } from "../../wire/membership.ts";
 import { certifyBox } from "../tls/authority.ts";
 import { readPapers } from "../tls/keys.ts";
 import { type BoxSettings, boxConfig } from "./boxconfig.ts";
-import { isVacant, PUBLIC, readIfThere, SECRET, writeWhole } from "./file.ts";
+import {
+	isVacant,
+	PUBLIC,
+	readIfThere,
+	readSecret,
+	SECRET,
+	writeWhole,
+} from "./file.ts";
 import { certifyMember, LEASE, leaseFrom } from "./lease.ts";
 import type { Operator } from "./operator.ts";
 
@@ -118,14 +125,15 @@ export async function writeIssued(
 
 /**
  * The headend's own membership, which is kept in keys/headend.json. Its key is made at the first call, its certificate whenever less
- * than two thirds of its lease are left or it does not hold any more. Throws OPERATOR_INVALID for a damaged file.
+ * than two thirds of its lease are left or it does not hold any more. Throws OPERATOR_INVALID for a file that is damaged or open to
+ * others.
  */
 export async function issueHeadend(
 	operator: Operator,
 	now: Clock = Date.now,
 ): Promise<Membership> {
 	const path = join(operator.dir, "keys", "headend.json");
-	const kept = await readIfThere(path);
+	const kept = await readSecret(path);
 	const read = kept && parseMessage(headendFile, kept);
 	if (read?.ok === false)
 		throw new LarderError("OPERATOR_INVALID", `${path}: ${read.detail}`);

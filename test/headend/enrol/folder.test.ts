@@ -1,7 +1,7 @@
 // What is made in the operator's folder for the factory: batches and claims.
 import { randomBytes } from "node:crypto";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import {
 	addBatch,
@@ -39,6 +39,13 @@ t.test("batches are made, listed and removed", async (t) => {
 	]);
 	const path = join(operator.dir, "keys", "batches", "b2.json");
 	t.equal((await stat(path)).mode & 0o777, 0o600);
+	t.equal((await stat(dirname(path))).mode & 0o777, 0o700);
+	await chmod(path, 0o644);
+	await t.rejects(readBatch(operator, "b2"), {
+		code: "OPERATOR_INVALID",
+		message: /chmod 600/,
+	});
+	await chmod(path, 0o600);
 	const batch = await readBatch(operator, "b2");
 	t.match(batch?.secret, /^[0-9a-f]{64}$/);
 	t.not(batch?.secret, (await readBatch(operator, "b1"))?.secret);
