@@ -1,13 +1,11 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import { backup, restore } from "../headend/backup/backup.ts";
 import { startHeadend } from "../headend/headend.ts";
-import { boxConfig, INSTALLED } from "../headend/operator/boxconfig.ts";
-import { issueBox } from "../headend/operator/issue.ts";
 import { initOperator, openOperator } from "../headend/operator/operator.ts";
 import { startOrigin } from "../headend/origin.ts";
 import { isRegion, short } from "../wire/ids.ts";
@@ -19,36 +17,17 @@ import { addEnrolCommands } from "./enrolcommands.ts";
 import { addEntitleCommands } from "./entitlecommands.ts";
 import { addFleetCommands } from "./fleetcommands.ts";
 import { DIR } from "./folder.ts";
+import { addIssueCommands } from "./issuecommands.ts";
 import { addKeyCommands } from "./keycommands.ts";
 import { print } from "./output.ts";
 import { runService } from "./program.ts";
 import { addPurgeCommand } from "./purgecommand.ts";
 import { addTitleCommands } from "./titlecommands.ts";
 
-interface BoxOptions {
-	readonly reach: "direct" | "nat";
-	readonly quota?: string;
-	readonly dir: string;
-}
-
-const QUOTA = [
-	"--quota <size>",
-	'disk for titles: "20 GiB", or "50%" of the disk',
-] as const;
-
-function reach(): Option {
-	return new Option(
-		"--reach <how>",
-		"a routed network, or home gateways between",
-	)
-		.choices(["direct", "nat"])
-		.default("direct");
-}
-
 /** The commands of an operator. */
 export function addHeadendCommands(program: Command): void {
-	addFolderCommands(program);
-	addBoxConfigCommand(program);
+	addInitCommand(program);
+	addIssueCommands(program);
 	addServiceCommands(program);
 	addBrokerCommands(program);
 	addTitleCommands(program);
@@ -61,7 +40,7 @@ export function addHeadendCommands(program: Command): void {
 	addBackupCommands(program);
 }
 
-function addFolderCommands(program: Command): void {
+function addInitCommand(program: Command): void {
 	program
 		.command("init")
 		.description("make an operator: keys, network, and operator.toml to edit")
@@ -102,39 +81,6 @@ function addFolderCommands(program: Command): void {
 				);
 			},
 		);
-	program
-		.command("issue")
-		.description("make the identity and configuration of one box")
-		.argument("<folder>", "the new box's folder")
-		.requiredOption("--serial <serial>", "the receiver's serial number")
-		.addOption(reach())
-		.option(...QUOTA)
-		.option(...DIR)
-		.action(
-			async (folder: string, options: BoxOptions & { serial: string }) => {
-				const { dir, ...settings } = options;
-				const operator = await openOperator(dir);
-				const box = await issueBox(operator, { ...settings, dir: folder });
-				print(
-					`box ${short(box)} in ${folder}: larder agent -c ${folder}/larder.toml`,
-				);
-			},
-		);
-}
-
-/** Like `issue`, for boxes that make their own identity. */
-function addBoxConfigCommand(program: Command): void {
-	program
-		.command("box-config")
-		.description("print a larder.toml for boxes that enrol, for their image")
-		.addOption(reach())
-		.option(...QUOTA)
-		.option(...DIR)
-		.action(async (options: BoxOptions) => {
-			const { dir, ...settings } = options;
-			const { config } = await openOperator(dir);
-			process.stdout.write(boxConfig(config, { ...INSTALLED, ...settings }));
-		});
 }
 
 /** What to do with the two keys that the headend does without. */

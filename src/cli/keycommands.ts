@@ -3,11 +3,9 @@ import { Argument, type Command } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import type { KeysView } from "../headend/api/show.ts";
-import { openDatabase } from "../headend/fleet/database.ts";
 import { oldPapers } from "../headend/fleet/inforce.ts";
 import { ONLINE, type OnlinePurpose } from "../headend/operator/keyring.ts";
 import { type KeyView, viewKey } from "../headend/operator/keyview.ts";
-import { lockOperator } from "../headend/operator/lock.ts";
 import { type Operator, openOperator } from "../headend/operator/operator.ts";
 import {
 	cosignPurges,
@@ -17,6 +15,7 @@ import {
 import { PURPOSES, type Purpose } from "../wire/envelope.ts";
 import { isTitleId, short, type TitleId } from "../wire/ids.ts";
 import { DIR } from "./folder.ts";
+import { lookInto } from "./idle.ts";
 import { print, printJson, table, tint } from "./output.ts";
 
 const ROOT = [
@@ -134,17 +133,10 @@ async function countOld(operator: Operator, purpose: Purpose): Promise<number> {
 			return old[online];
 		throw new LarderError("COMMAND_FAILED", isBehind(online));
 	}
-	const lock = await lockOperator(operator.dir);
-	try {
-		const database = await openDatabase(join(operator.dir, "db"));
-		try {
-			return (await oldPapers(operator, database))[online];
-		} finally {
-			await database.close();
-		}
-	} finally {
-		await lock.close();
-	}
+	return await lookInto(
+		operator.dir,
+		async (database) => (await oldPapers(operator, database))[online],
+	);
 }
 
 function linesOf(

@@ -241,6 +241,39 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 		},
 	);
 
+	await t.test("a serial is given to another box", async (t) => {
+		const issue = (name: string, ...more: string[]) =>
+			larder("issue", join(dir, name), "--serial", "box-2", ...more, ...at);
+		t.match(await issue("other"), {
+			code: 1,
+			stderr: new RegExp(`${away.slice(0, 8)}.*--replace`, "s"),
+		});
+		t.match(await issue("other", "--replace"), {
+			code: 0,
+			stdout: new RegExp(`${away.slice(0, 8)} is shut out`),
+		});
+		await it.heads.until(({ revoked }) => revoked.has(away));
+		t.match(await larder("audit", ...at), {
+			stdout: /revoke .*done +box-2 was given to [0-9a-f]{8}\n/,
+		});
+		t.match(
+			await issue("third"),
+			{ code: 1, stderr: /--replace/ },
+			"the other, which has not said anything yet, is in, too",
+		);
+		await stop();
+		t.match(
+			await issue("third"),
+			{ code: 1, stderr: /--replace/ },
+			"nor while no headend runs",
+		);
+		t.match(await issue("third", "--replace"), {
+			code: 1,
+			stderr: /no headend runs/,
+		});
+		await start(operator.dir);
+	});
+
 	await t.test("a box that is shut out gets no key", async (t) => {
 		await writeTitle(operator.dir, recordOf(film));
 		t.match(await larder("revoke", "box-1", ...at), {

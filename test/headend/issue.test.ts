@@ -178,6 +178,30 @@ t.test("a folder in use and a serial without end are refused", async (t) => {
 	t.same(await readdir(join(operator.dir, "issued")), []);
 });
 
+t.test("a serial has one live key", async (t) => {
+	const root = t.testdir();
+	const operator = await initOperator(join(root, "operator"), { region });
+	const issue = (name: string, serial: string, settings = {}) =>
+		issueBox(operator, { serial, dir: join(root, name), ...settings });
+	const first = await issue("a", "1");
+	await issue("b", "2");
+	await t.rejects(issue("c", "1"), {
+		code: "REQUEST_INVALID",
+		message: new RegExp(first.slice(0, 8)),
+	});
+	const asked: unknown[] = [];
+	const refuse = async (...args: unknown[]) => {
+		asked.push(args);
+		throw new Error("no");
+	};
+	await t.rejects(issue("c", "1", { makeWay: refuse }), { message: "no" });
+	t.match(asked, [[[first], /^[0-9a-f]{64}$/]]);
+	t.same((await readdir(root)).toSorted(), ["a", "b", "operator"]);
+	t.equal((await readdir(join(operator.dir, "issued"))).length, 2);
+	const next = await issue("c", "1", { makeWay: async () => undefined });
+	t.match(await readIssued(operator.dir, next), { serial: "1" });
+});
+
 t.test("a box is told where to ask again", async (t) => {
 	const dir = join(t.testdir(), "operator");
 	await initOperator(dir, { region });

@@ -6,6 +6,7 @@ import type { PlannedBox } from "../../plan/placement.ts";
 import type { BoxId, Region } from "../../wire/ids.ts";
 import type { Fill, Reported, State } from "../../wire/reports.ts";
 import type { Issued } from "../operator/issue.ts";
+import { revokedIn } from "./bans.ts";
 import type { Database } from "./database.ts";
 import {
 	addBoxes,
@@ -176,11 +177,8 @@ export class Fleet {
 	}
 
 	/** Boxes that are shut out, for the head. */
-	async revoked(): Promise<BoxId[]> {
-		const { rows } = await this.database.query<{ id: BoxId }>(
-			"SELECT id FROM boxes WHERE revoked_at IS NOT NULL ORDER BY id",
-		);
-		return rows.map(({ id }) => id);
+	revoked(): Promise<BoxId[]> {
+		return revokedIn(this.database);
 	}
 
 	/** Writes the rest. The database is its owner's to close. */

@@ -10,6 +10,7 @@ import { readIssued } from "../operator/issue.ts";
 import { type OperatorKey, since } from "../operator/keyfile.ts";
 import type { OnlinePurpose } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
+import { revokedIn } from "./bans.ts";
 import type { Database } from "./database.ts";
 import { Wishes } from "./wishes.ts";
 
@@ -59,10 +60,7 @@ export async function oldMembers(
 	database: Database,
 ): Promise<BoxId[]> {
 	const began = since(signers.issuer.granted);
-	const { rows } = await database.query<{ id: BoxId }>(
-		"SELECT id FROM boxes WHERE revoked_at IS NOT NULL",
-	);
-	const shutOut = new Set(rows.map(({ id }) => id));
+	const shutOut = new Set(await revokedIn(database));
 	const old: BoxId[] = [];
 	for (const name of await readdir(join(dir, "issued"))) {
 		const box = name.replace(/\.json$/, "");

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
@@ -11,7 +11,15 @@ import {
 	unsealParsed,
 } from "../../wire/envelope.ts";
 import type { IdentityFile } from "../../wire/identity.ts";
-import { type BoxId, boxId, hex32, instant, region } from "../../wire/ids.ts";
+import {
+	type BoxId,
+	boxId,
+	hex32,
+	instant,
+	isBoxId,
+	region,
+	short,
+} from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
 import {
 	generateKeyPair,
@@ -39,6 +47,8 @@ export interface IssueSettings extends BoxSettings {
 	readonly serial: string;
 	/** The new box's folder: absent or empty. */
 	readonly dir: string;
+	/** Called before the serial is given to `box` while others are on record under it, to see that they are shut out. */
+	readonly makeWay?: (others: readonly BoxId[], box: BoxId) => Promise<void>;
 }
 
 const issued = z.object({
@@ -64,7 +74,7 @@ export interface Membership {
 /**
  * Makes a box's folder: identity.json (its key, its certificates; only for that box) and larder.toml.
  * Throws CONFIG_INVALID when the folder is not empty or the serial is not 1 to 64 characters, OPERATOR_INVALID when there is no
- * authority in keys/.
+ * authority in keys/, and REQUEST_INVALID for a serial that is on record already, or as `makeWay` rejects.
  */
 export async function issueBox(
 	operator: Operator,
@@ -92,8 +102,10 @@ export async function issueBox(
 			boxConfig(operator.config, settings),
 			PUBLIC,
 		);
-		// Recorded first: a box that is known and never shipped does no harm, the other way round it would be a stranger.
 		const { box } = identity;
+		const others = await boxesAs(operator.dir, serial);
+		if (others.length > 0) await (settings.makeWay ?? refuse)(others, box);
+		// Recorded first: a box that is known and never shipped does no harm, the other way round it would be a stranger.
 		const { region } = operator;
 		await writeIssued(operator, { box, serial, region, issuedAt: now() });
 		await rename(draft, dir);
@@ -112,6 +124,24 @@ export async function readIssued(
 	if (bytes === undefined) return undefined;
 	const read = parseMessage(issued, bytes);
 	return read.ok && read.value.box === box ? read.value : undefined;
+}
+
+/** All that were ever issued under a serial. */
+async function boxesAs(operatorDir: string, serial: string): Promise<BoxId[]> {
+	const boxes: BoxId[] = [];
+	for (const name of await readdir(join(operatorDir, "issued"))) {
+		const box = name.replace(/\.json$/, "");
+		const record = isBoxId(box) && (await readIssued(operatorDir, box));
+		if (record && record.serial === serial) boxes.push(record.box);
+	}
+	return boxes;
+}
+
+async function refuse(others: readonly BoxId[]): Promise<void> {
+	throw new LarderError(
+		"REQUEST_INVALID",
+		`that serial was given to box ${others.map(short).join(", ")}`,
+	);
 }
 
 /** Puts a box on record: from then on it is the operator's. */
