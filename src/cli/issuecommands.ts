@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import { revokedIn } from "../headend/fleet/bans.ts";
-import { boxConfig } from "../headend/operator/boxconfig.ts";
+import { boxConfig, INSTALLED } from "../headend/operator/boxconfig.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { openOperator } from "../headend/operator/operator.ts";
 import { type BoxId, short } from "../wire/ids.ts";
@@ -70,7 +70,7 @@ export function addIssueCommands(program: Command): void {
 		.action(async (options: Options) => {
 			const { dir, ...settings } = options;
 			const { config } = await openOperator(dir);
-			process.stdout.write(boxConfig(config, settings));
+			process.stdout.write(boxConfig(config, { ...INSTALLED, ...settings }));
 		});
 }
 
