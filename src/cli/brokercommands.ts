@@ -118,6 +118,10 @@ function addConfigCommand(broker: Command): void {
 				print("if they run already: send both a SIGHUP");
 				if (!operator.config.broker.url.startsWith("mqtts:"))
 					print("next: have broker.url in operator.toml begin with mqtts://");
+				if ((operator.config.broker.reload ?? []).length === 0)
+					print(
+						"next: set reload under [broker], or a box that is revoked comes back to the broker",
+					);
 			},
 		);
 }

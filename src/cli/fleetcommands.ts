@@ -8,6 +8,7 @@ import { short } from "../wire/ids.ts";
 import { BOX, findBox } from "./find.ts";
 import { DIR } from "./folder.ts";
 import { formatSpan, plural, print, printJson, table, tint } from "./output.ts";
+import { warnOfReload } from "./reload.ts";
 
 /** The commands that ask a running headend about its boxes. */
 export function addFleetCommands(program: Command): void {
@@ -72,6 +73,7 @@ export function addFleetCommands(program: Command): void {
 			const { id, serial } = findBox(await headend.boxes(), box);
 			await headend.revoke(id, why);
 			print(`${serial} (${short(id)}) is shut out`);
+			await warnOfReload(dir);
 		});
 	program
 		.command("plan")

@@ -9,6 +9,7 @@ import { type BoxId, short } from "../wire/ids.ts";
 import { DIR } from "./folder.ts";
 import { lookInto } from "./idle.ts";
 import { print } from "./output.ts";
+import { warnOfReload } from "./reload.ts";
 
 interface Options {
 	readonly reach: "direct" | "nat";
@@ -102,4 +103,5 @@ async function shutOut(
 	const headend = await HeadendClient.open(dir);
 	for (const box of boxes) await headend.revoke(box, why);
 	print(`box ${names} is shut out`);
+	await warnOfReload(dir);
 }

@@ -13,6 +13,7 @@ import { oldMembers } from "./fleet/inforce.ts";
 import { Planner } from "./fleet/planner.ts";
 import { Renewal } from "./fleet/renewal.ts";
 import { type Lines, openLines } from "./lines.ts";
+import { reloadTrouble } from "./operator/config.ts";
 import { keyTroubles } from "./operator/keyview.ts";
 import { openOperator } from "./operator/operator.ts";
 import { type OriginServer, startOrigin } from "./origin.ts";
@@ -59,6 +60,8 @@ export async function startHeadend(
 		log.level = operator.config.log_level;
 		for (const trouble of keyTroubles(operator))
 			log.warn({}, `${trouble}: larder keys rotate makes a new one`);
+		const trouble = reloadTrouble(operator.config);
+		if (trouble !== undefined) log.warn({}, trouble);
 		const stores = await openStores(operator, parts, log);
 		const url = await run(stores, parts, log, options);
 		log.info({ region: operator.region, epoch: operator.epoch }, "ready");

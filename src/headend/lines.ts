@@ -18,6 +18,7 @@ import { Recalls } from "./control/recalls.ts";
 import { Enrolment } from "./enrol/enrolment.ts";
 import { OwnLease } from "./lease.ts";
 import { openNode } from "./node.ts";
+import { reloadTrouble } from "./operator/config.ts";
 import { issuedPath } from "./operator/issue.ts";
 import { Limbo } from "./publish/limbo.ts";
 import { entryOf } from "./publish/titles.ts";
@@ -124,6 +125,7 @@ export async function openLines(
 	});
 	const expulsion = new Expulsion({
 		...{ dispatch, access, log },
+		trouble: reloadTrouble(config),
 		refuse: async () => {
 			// Elsewhere the broker knows nobody by certificate.
 			if (access.tls !== undefined)

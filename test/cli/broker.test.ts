@@ -18,6 +18,7 @@ t.test("from nothing to a broker's folder", async (t) => {
 	t.match(stdout, "certificate for 10.1.2.3, broker.example, localhost until");
 	t.match(stdout, `mosquitto -c ${dir}/broker/mosquitto.conf`);
 	t.match(stdout, "next: have broker.url in operator.toml begin with mqtts://");
+	t.match(stdout, "next: set reload under [broker]");
 	const read = (name: string) => readFile(join(dir, "broker", name), "utf8");
 	t.match(await read("mosquitto.conf"), /^listener 9883$/m);
 	t.match(await read("mosquitto-enrol.conf"), /^listener 8884$/m);

@@ -15,6 +15,8 @@ export interface ExpulsionOptions {
 	readonly access: BrokerAccess;
 	/** Has the broker refuse whoever is shut out. */
 	readonly refuse: () => Promise<void>;
+	/** Why the broker lets them in all the same, if it does. */
+	readonly trouble: string | undefined;
 	readonly log: Log;
 }
 
@@ -45,7 +47,7 @@ export class Expulsion {
 
 	private async round(): Promise<void> {
 		if (this.closed || this.pending.size === 0) return;
-		const { dispatch, access, refuse, log } = this.options;
+		const { dispatch, access, refuse, trouble, log } = this.options;
 		try {
 			// First: who is refused is not back at once.
 			await refuse();
@@ -53,7 +55,13 @@ export class Expulsion {
 				await dispatch.forget(box);
 				await endSession(access, box);
 				this.pending.delete(box);
-				log.info({ box: short(box) }, "put off the broker");
+				if (trouble === undefined)
+					log.info({ box: short(box) }, "put off the broker");
+				else
+					log.warn(
+						{ box: short(box) },
+						`its session at the broker was ended, but ${trouble}`,
+					);
 			}
 		} catch (error) {
 			log.warn({}, `boxes may be at the broker yet: ${describe(error)}`);

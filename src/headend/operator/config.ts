@@ -159,6 +159,19 @@ export function brokerOf(
 	return { url, username, passwordFile: place(passwordFile), ca: place(ca) };
 }
 
+/**
+ * Why a box that was put off the broker may be back at once: nothing has the broker read its revocation list. Undefined where
+ * something has, and where boxes come in by other means than certificates.
+ */
+export function reloadTrouble({
+	broker: { url, username, reload = [] },
+}: Pick<OperatorConfig, "broker">): string | undefined {
+	if (!url.startsWith("mqtts:") || username !== undefined) return undefined;
+	return reload.length > 0
+		? undefined
+		: "the broker does not learn who is shut out and lets them in again: set reload under [broker] in operator.toml";
+}
+
 /** A fresh operator.toml, every key with what it means. */
 export function configText(settings: OperatorSettings): string {
 	const host = settings.host ?? "127.0.0.1";
@@ -186,9 +199,10 @@ port = ${settings.swarmPort ?? SWARM_PORT}
 # The MQTT broker, as boxes and headend reach it: mqtt:// or mqtts://
 url = ${quoted(settings.brokerUrl ?? `mqtt://${host}:1883`)}
 # An mqtts:// broker is held to the operator's own authority, keys/ca.pem, and headend and boxes show it certificates: larder
-# broker config writes what Mosquitto needs for that. ca names another authority (PEM) that vouches for the broker, for the headend;
-# reload what makes the broker read its revocation list again.
+# broker config writes what Mosquitto needs for that. ca names another authority (PEM) that vouches for the broker, for the headend.
 # ca = "keys/broker-ca.pem"
+# Set it there: what makes the broker read its revocation list again, a SIGHUP. Without it a box that is revoked is put off the
+# broker and back at once.
 # reload = ["systemctl", "reload", "mosquitto"]
 # Or how the headend logs in by name, to a broker that asks for that; boxes are never told. Then an mqtts:// broker is held to ca, or
 # to what the system trusts. The password stands alone in its file. Paths start at this file's folder; what lies in keys/ is

@@ -16,6 +16,7 @@ import { unseal, unsealParsed } from "../../../src/wire/envelope.ts";
 import { encodeMessage, parseMessage } from "../../../src/wire/json.ts";
 import { privateKeyPem } from "../../../src/wire/keys.ts";
 import { downTopic, enrolTopic, upTopic } from "../../../src/wire/topics.ts";
+import { Happenings, heard } from "../../control/operator.ts";
 import { enter, newScene, startMosquitto } from "../tls/shipped.ts";
 import { Applicant, papersIn } from "./office.ts";
 
@@ -43,17 +44,19 @@ t.test("a flashed box becomes a member and stays one", async (t) => {
 		.replace(":8885", `:${enrolHeadendPort}`);
 	await writeFile(toml, text);
 	const operator = await openOperator(dir);
-	const headend = await startHeadend(dir, silent);
+	const lines = new Happenings<string>();
+	const headend = await startHeadend(dir, heard(lines));
 	t.teardown(() => headend.close());
 
-	/** `larder enrol …`, as an operator types it; throws what it says when it fails. */
-	const larder = (...args: string[]) =>
+	/** A command, as an operator types it; throws what it says when it fails. */
+	const run = (...args: string[]) =>
 		new Promise<string>((resolve, reject) => {
-			const command = [MAIN, "enrol", ...args, "-d", dir];
+			const command = [MAIN, ...args, "-d", dir];
 			execFile(process.execPath, command, (error, stdout, stderr) =>
 				error ? reject(new Error(stderr)) : resolve(stdout),
 			);
 		});
+	const larder = (...args: string[]) => run("enrol", ...args);
 	const serials = join(t.testdirName, "serials.csv");
 	const out = join(t.testdirName, "claims");
 	await writeFile(serials, "serial,mac\nSN-1,aa\nSN-2,bb\nSN-3,cc\n");
@@ -174,4 +177,18 @@ t.test("a flashed box becomes a member and stays one", async (t) => {
 	const late = await boot("SN-1");
 	t.equal((await late.said(0)).refusal, "bad-claim");
 	t.match(await larder("status"), /bad-claim 1/);
+
+	await t.test("a broker that is not told who is shut out", async (t) => {
+		const isSaid = (line: string) => line.includes("set reload under [broker]");
+		t.ok(isSaid(await lines.until(isSaid)), "the headend says so at its start");
+		const from = lines.all.length;
+		const said = await run("revoke", boxId.slice(0, 8), "--why", "stolen");
+		t.match(said, "is shut out");
+		t.ok(isSaid(said), "and so does the command");
+		const ended = await lines.until(isSaid, from);
+		t.match(ended, "its session at the broker was ended");
+		t.notOk(lines.all.some((line) => line.startsWith("put off the broker")));
+		await enter(t, scene, { box: boxId, ...own });
+		t.pass("for it is back at once");
+	});
 });
