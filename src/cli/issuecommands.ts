@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { HeadendClient } from "../headend/api/client.ts";
-import { revokedIn } from "../headend/fleet/bans.ts";
+import { shutOutIn } from "../headend/fleet/bans.ts";
 import { boxConfig, INSTALLED } from "../headend/operator/boxconfig.ts";
 import { issueBox } from "../headend/operator/issue.ts";
 import { openOperator } from "../headend/operator/operator.ts";
@@ -83,7 +83,7 @@ async function livingOf(
 	const headend = await HeadendClient.find(dir);
 	const listed = (await headend?.boxes())?.filter(({ revoked }) => revoked);
 	const out = new Set(
-		listed?.map(({ id }) => id) ?? (await lookInto(dir, revokedIn)),
+		listed?.map(({ id }) => id) ?? (await lookInto(dir, shutOutIn)),
 	);
 	return boxes.filter((box) => !out.has(box));
 }

@@ -109,6 +109,7 @@ export async function openLines(
 		catalog,
 		heads,
 		entries: () => titles().map(entryOf),
+		shutOut: () => fleet.shutOut(),
 		revoked: () => fleet.revoked(),
 		purged: () => purges.list,
 		policy: { shareTransient: config.policy.share_transient },

@@ -31,7 +31,7 @@ export const announcement = z.object({
 });
 export type Announcement = z.output<typeof announcement>;
 
-/** Who is shut out and what is taken back, ever since the network began (purpose `revoke`). */
+/** Who is shut out and might be let in yet, and what is taken back, ever since the network began (purpose `revoke`). */
 export const bans = z.object({
 	...dated,
 	revoked: z.array(boxId).check(z.maxLength(100_000)),

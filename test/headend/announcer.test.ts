@@ -23,6 +23,7 @@ t.test("the head is looked at by the hour, news or not", async (t) => {
 	const announcer = await Announcer.open({
 		...{ catalog, heads, log: silent, round: 1 },
 		entries: () => [],
+		shutOut: async () => [],
 		revoked: async () => [],
 		purged: () => [],
 		policy: { shareTransient: "now" },

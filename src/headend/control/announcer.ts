@@ -12,6 +12,8 @@ export interface AnnouncerOptions {
 	readonly catalog: CatalogWriter;
 	readonly heads: HeadWriter;
 	readonly entries: () => readonly CatalogEntry[];
+	/** All boxes that are shut out, and those of them that the region is told of. */
+	readonly shutOut: () => Promise<readonly BoxId[]>;
 	readonly revoked: () => Promise<readonly BoxId[]>;
 	/** Titles that are taken back, in the order in which they were. */
 	readonly purged: () => Bans["purged"];
@@ -36,9 +38,9 @@ export class Announcer {
 	private shutOut: ReadonlySet<BoxId>;
 	private readonly timer: NodeJS.Timeout;
 
-	private constructor(options: AnnouncerOptions, revoked: readonly BoxId[]) {
+	private constructor(options: AnnouncerOptions, shutOut: readonly BoxId[]) {
 		this.options = options;
-		this.shutOut = new Set(revoked);
+		this.shutOut = new Set(shutOut);
 		this.timer = setInterval(() => {
 			this.announce().catch((error: unknown) => {
 				options.log.error({}, `nothing was announced: ${describe(error)}`);
@@ -48,10 +50,10 @@ export class Announcer {
 
 	/** Knows who is shut out before anybody can come in. */
 	static async open(options: AnnouncerOptions): Promise<Announcer> {
-		return new Announcer(options, await options.revoked());
+		return new Announcer(options, await options.shutOut());
 	}
 
-	/** Whether the head shuts a box out. */
+	/** Whether a box is shut out. */
 	isRevoked(box: BoxId): boolean {
 		return this.shutOut.has(box);
 	}
@@ -75,8 +77,8 @@ export class Announcer {
 		for (const { id } of await catalog.list())
 			if (!ids.has(id)) await catalog.remove(id);
 		for (const entry of wanted) await catalog.put(entry);
+		this.shutOut = new Set(await this.options.shutOut());
 		const revoked = [...(await this.options.revoked())];
-		this.shutOut = new Set(revoked);
 		const purged = this.options.purged();
 		const { key, length } = catalog;
 		const changed = await heads.write({

@@ -6,7 +6,7 @@ import type { PlannedBox } from "../../plan/placement.ts";
 import type { BoxId, Region } from "../../wire/ids.ts";
 import type { Fill, Reported, State } from "../../wire/reports.ts";
 import type { Issued } from "../operator/issue.ts";
-import { revokedIn } from "./bans.ts";
+import { MOST_REVOKED, revokedIn, shutOutIn } from "./bans.ts";
 import type { Database } from "./database.ts";
 import {
 	addBoxes,
@@ -176,9 +176,20 @@ export class Fleet {
 		return true;
 	}
 
-	/** Boxes that are shut out, for the head. */
-	revoked(): Promise<BoxId[]> {
-		return revokedIn(this.database);
+	/** All boxes that are shut out. */
+	shutOut(): Promise<BoxId[]> {
+		return shutOutIn(this.database);
+	}
+
+	/** Those of them that the region and the broker have to know of, for others have no lease any more that anybody believes. */
+	async revoked(): Promise<BoxId[]> {
+		const boxes = await revokedIn(this.database, this.now());
+		if (boxes.length === MOST_REVOKED)
+			this.log.error(
+				{ boxes: boxes.length },
+				"so many boxes were shut out lately that the region is not told of more",
+			);
+		return boxes;
 	}
 
 	/** Writes the rest. The database is its owner's to close. */

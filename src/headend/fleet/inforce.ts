@@ -10,7 +10,7 @@ import { readIssued } from "../operator/issue.ts";
 import { type OperatorKey, since } from "../operator/keyfile.ts";
 import type { OnlinePurpose } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
-import { revokedIn } from "./bans.ts";
+import { shutOutIn } from "./bans.ts";
 import type { Database } from "./database.ts";
 import { Wishes } from "./wishes.ts";
 
@@ -60,7 +60,7 @@ export async function oldMembers(
 	database: Database,
 ): Promise<BoxId[]> {
 	const began = since(signers.issuer.granted);
-	const shutOut = new Set(await revokedIn(database));
+	const shutOut = new Set(await shutOutIn(database));
 	const old: BoxId[] = [];
 	for (const name of await readdir(join(dir, "issued"))) {
 		const box = name.replace(/\.json$/, "");
