@@ -10,6 +10,12 @@ import { DIR } from "./folder.ts";
 import { formatSpan, plural, print, printJson, table, tint } from "./output.ts";
 import { warnOfReload } from "./reload.ts";
 
+interface RevokeOptions {
+	readonly dir: string;
+	readonly why: string;
+	readonly undo?: true;
+}
+
 /** The commands that ask a running headend about its boxes. */
 export function addFleetCommands(program: Command): void {
 	program
@@ -67,10 +73,17 @@ export function addFleetCommands(program: Command): void {
 		.description("shut a box out for good: no neighbour, key or placement")
 		.argument(...BOX)
 		.requiredOption("--why <reason>", "kept with the box and in the audit log")
+		.option("--undo", "let it in again: it was a mistake")
 		.option(...DIR)
-		.action(async (box: string, { dir, why }: { dir: string; why: string }) => {
+		.action(async (box: string, options: RevokeOptions) => {
+			const { dir, why, undo } = options;
 			const headend = await HeadendClient.open(dir);
 			const { id, serial } = findBox(await headend.boxes(), box);
+			if (undo) {
+				await headend.readmit(id, why);
+				print(`${serial} (${short(id)}) is in again`);
+				return;
+			}
 			await headend.revoke(id, why);
 			print(`${serial} (${short(id)}) is shut out`);
 			await warnOfReload(dir);

@@ -3,6 +3,7 @@ import { Argument, type Command } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import type { KeysView } from "../headend/api/show.ts";
+import type { Forgery } from "../headend/control/forgeries.ts";
 import { oldPapers } from "../headend/fleet/inforce.ts";
 import { ONLINE, type OnlinePurpose } from "../headend/operator/keyring.ts";
 import { type KeyView, viewKey } from "../headend/operator/keyview.ts";
@@ -160,6 +161,7 @@ function linesOf(
 		];
 	for (const purpose of ONLINE)
 		lines.push(...aboutHeadend(purpose, keys, headend));
+	if (headend.forgery !== null) lines.push(tint("bad", alarm(headend.forgery)));
 	return lines;
 }
 
@@ -181,6 +183,10 @@ function aboutHeadend(
 	return lines;
 }
 
+function alarm({ serial, heardAt }: Forgery): string {
+	return `somebody else signs with revoke key ${serial}, last heard ${new Date(heardAt).toLocaleString("sv-SE")}: larder keys rotate revoke, then larder keys retire revoke`;
+}
+
 function isBehind(purpose: OnlinePurpose): string {
 	return `the headend still signs with another key for ${purpose}: restart it`;
 }
@@ -189,7 +195,8 @@ const KINDS = {
 	issuer: "memberships, the headend's own until its next start among them",
 	catalog: "part of the head",
 	placement: "placements and holder tables",
-	revoke: "part of the head",
+	revoke:
+		"part of the head, or bans that were only heard of, which larder revoke and larder purge make your own",
 } as const satisfies Record<OnlinePurpose, string>;
 
 function stateOf({ state }: KeyView): string {

@@ -24,6 +24,7 @@ export const ACTIONS = [
 	"purge",
 	"purge-undo",
 	"revoke",
+	"revoke-undo",
 	"token-add",
 	"token-remove",
 ] as const;

@@ -127,13 +127,14 @@ async function run(
 		log,
 	});
 	parts.add("attention", attention);
+	// Keys may have been retired while no headend ran.
+	await lines.recall.dropRetired();
 	// Keys may have been replaced, and boxes shut out, while nobody told the broker.
 	await renewLists({ operator, fleet }).catch((error: unknown) => {
 		log.error({ err: error }, "the broker's revocation lists are not renewed");
 	});
 	await lines.withdrawal.start();
-	// A database that was lost may have known less.
-	if (heads.head !== undefined) await lines.recall.hear(heads.head);
+	await lines.recall.relearn();
 	const isRestored = operator.epoch > 1 && heads.banned === undefined;
 	if (isRestored) {
 		log.info({ ms: listen }, "restored: listening to what the region knows");
@@ -182,6 +183,7 @@ function openApi(
 	const { operator, database, audit, entitlement, fleet } = stores;
 	const { shelf, purges, attests } = stores;
 	const { dispatch, commands, announcer, withdrawal, recalls } = lines;
+	const { forgeries } = lines;
 	return Api.start({
 		operator,
 		database,
@@ -215,6 +217,11 @@ function openApi(
 			return entitlement.erase(box);
 		},
 		revoke: (box, why) => lines.shutOut(box, why),
+		readmit: (box) => {
+			checkKnown(lines, box);
+			return lines.readmit(box);
+		},
+		forgery: () => forgeries.latest,
 		purge: (title, why) => withdrawal.purge(title, why),
 		giveBack: (title) => withdrawal.giveBack(title),
 		takeKeys: () => takeKeys({ ...lines, operator, fleet, renewal, log }),

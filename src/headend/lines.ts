@@ -13,9 +13,11 @@ import { Answers, answerAsked } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
 import { Dispatch, type Retained } from "./control/dispatch.ts";
 import { Expulsion } from "./control/expulsion.ts";
+import { Forgeries } from "./control/forgeries.ts";
 import { Recall } from "./control/recall.ts";
 import { Recalls } from "./control/recalls.ts";
 import { Enrolment } from "./enrol/enrolment.ts";
+import { heardBelow } from "./fleet/bans.ts";
 import { OwnLease } from "./lease.ts";
 import { openNode } from "./node.ts";
 import { reloadTrouble } from "./operator/config.ts";
@@ -36,6 +38,9 @@ export interface Lines {
 	readonly recall: Recall;
 	/** Shuts a box out. Rejects with BOX_UNKNOWN. */
 	shutOut(box: BoxId, why?: string): Promise<void>;
+	/** Lets it in again. Rejects with REQUEST_INVALID when it is not shut out, or another box has its serial. */
+	readmit(box: BoxId): Promise<void>;
+	readonly forgeries: Forgeries;
 	readonly recalls: Recalls;
 	readonly enrolment: Enrolment;
 	readonly lease: OwnLease;
@@ -50,7 +55,7 @@ export async function openLines(
 	log: Log,
 ): Promise<Lines> {
 	const { operator, entitlement, fleet, heads, catalog, shelf } = stores;
-	const { purges, attests, audit } = stores;
+	const { purges, attests, audit, database } = stores;
 	const { dir, region, config } = operator;
 	const { enrol } = config;
 	const access = await headendAccess(operator);
@@ -133,13 +138,24 @@ export async function openLines(
 				await refuseRevoked(operator, await fleet.revoked());
 		},
 	});
+	const forgeries = new Forgeries({
+		...{ operator, log },
+		contradict: () => announcer.announce(),
+	});
 	const recall = new Recall({
 		...{ operator, heads, fleet, purges, audit, knows, log },
+		heardBelow: (serial) => heardBelow(database, serial),
+		rivals: (box) => enrolment.registrar.rivals(box),
 		onRecalled: async (boxes) => {
 			await withdrawal.settled();
 			await announcer.announce();
 			await expulsion.expel(boxes);
 		},
+		onDropped: async (boxes) => {
+			await withdrawal.settled();
+			await expulsion.spare(boxes);
+		},
+		onForged: (said, serial) => forgeries.note(said, serial),
 	});
 	const hear = (said: Head) => {
 		heads.heed(said);
@@ -161,6 +177,18 @@ export async function openLines(
 		await announcer.announce();
 		await expulsion.expel([box]);
 	};
+	const readmit = async (box: BoxId) => {
+		const [rival] = await enrolment.registrar.rivals(box);
+		if (rival !== undefined)
+			throw new LarderError(
+				"REQUEST_INVALID",
+				`the serial of ${short(box)} was given to ${short(rival)}`,
+			);
+		if (!(await fleet.readmit(box)))
+			throw new LarderError("REQUEST_INVALID", `${short(box)} is not shut out`);
+		await announcer.announce();
+		await expulsion.spare([box]);
+	};
 	const enrolment: Enrolment = new Enrolment({
 		...stores,
 		access: enrol && (await enrolAccess(operator, enrol.headend_url)),
@@ -172,6 +200,7 @@ export async function openLines(
 	parts.add("announcer", announcer);
 	parts.add("withdrawal", withdrawal);
 	parts.add("recall", recall);
+	parts.add("forgeries", forgeries);
 	parts.add("swarm", node);
 	parts.add("dispatch", dispatch);
 	parts.add("commands", commands);
@@ -179,7 +208,7 @@ export async function openLines(
 	parts.add("enrolment", enrolment);
 	return {
 		...{ dispatch, commands, announcer, withdrawal, recall, recalls },
-		...{ enrolment, lease, shutOut, knows },
+		...{ forgeries, enrolment, lease, shutOut, readmit, knows },
 	};
 }
 

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../base/log.ts";
 import type { Announcer } from "./control/announcer.ts";
+import type { Recall } from "./control/recall.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 import type { Renewal } from "./fleet/renewal.ts";
 import type { OwnLease } from "./lease.ts";
@@ -13,6 +14,7 @@ import { brokerDir, refuseRevoked } from "./tls/broker.ts";
 export interface RekeyingParts {
 	readonly operator: Operator;
 	readonly fleet: Pick<Fleet, "revoked">;
+	readonly recall: Pick<Recall, "dropRetired">;
 	readonly announcer: Pick<Announcer, "announce">;
 	/** The headend's own membership. */
 	readonly lease: Pick<OwnLease, "renew">;
@@ -26,11 +28,12 @@ export interface RekeyingParts {
  * Rejects with OPERATOR_INVALID, nothing done, or as the announcement and the broker's lists do.
  */
 export async function takeKeys(parts: RekeyingParts): Promise<void> {
-	const { operator, announcer, lease, renewal, log } = parts;
+	const { operator, recall, announcer, lease, renewal, log } = parts;
 	const before = standingOf(operator);
 	await operator.keyring.reread();
 	const after = standingOf(operator);
 	log.info({ serials: after.serials }, "keys were taken up");
+	await recall.dropRetired();
 	// First: boxes have to hear which keys count before they are told what those signed.
 	await announcer.announce();
 	renewal.begin();

@@ -115,6 +115,8 @@ export async function apiRig(
 			return 3;
 		},
 		revoke,
+		readmit: async (box) => void (await it.fleet.readmit(box)),
+		forgery: () => undefined,
 		enrolment,
 		backup: async (file) => void backups.push(file),
 		log,

@@ -284,6 +284,7 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 			code: 0,
 		});
 		await it.heads.until(({ revoked }) => revoked.has(it.box));
+		const heard = it.heads.all.length;
 		await t.rejects(
 			it.control.key(film, AbortSignal.timeout(30_000)),
 			{ code: "TITLE_KEY_UNAVAILABLE" },
@@ -297,6 +298,17 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 		t.match(await larder("audit", ...at), {
 			code: 0,
 			stdout: /operator +127\.0\.0\.1 +revoke +[0-9a-f]+ +done +stolen\n/,
+		});
+		const undo = ["revoke", "box-1", "--undo", "--why", "found", ...at];
+		t.match(await larder(...undo), { code: 0, stdout: /box-1 .*in again/ });
+		await it.heads.until(({ revoked }) => !revoked.has(it.box), heard);
+		t.match((await larder("boxes", ...at)).stdout, /box-1 +online/);
+		t.match(await larder(...undo), { code: 1, stderr: /is not shut out/ });
+		t.match(await larder("audit", ...at), {
+			stdout: /revoke-undo +[0-9a-f]+ +done +found\n/,
+		});
+		t.match(await larder("revoke", "box-1", "--why", "stolen", ...at), {
+			code: 0,
 		});
 		await stop();
 		const catalog = await openCatalogWriter(join(operator.dir, "catalog"), {

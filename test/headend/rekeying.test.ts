@@ -23,6 +23,7 @@ t.test(
 		const parts = {
 			operator,
 			fleet: { revoked: async () => [] },
+			recall: { dropRetired: async () => void done.push("drop") },
 			announcer: { announce: async () => void done.push("head") },
 			lease: { renew: async () => void done.push("own lease") },
 			renewal: {
@@ -37,14 +38,14 @@ t.test(
 			await takeKeys(parts);
 			return done;
 		};
-		t.same(await take(), ["head", "sign anew"], "nothing was changed");
+		t.same(await take(), ["drop", "head", "sign anew"], "nothing was changed");
 		const { serial } = await rotateKey(operator, "placement", root).then(
 			({ granted }) => granted,
 		);
-		t.same(await take(), ["head", "sign anew"]);
+		t.same(await take(), ["drop", "head", "sign anew"]);
 		t.equal(operator.signers.placement.granted.serial, serial);
 		await retireKeys(operator, "placement", root, sure);
-		t.same(await take(), ["head", "sign anew", "tell again"]);
+		t.same(await take(), ["drop", "head", "sign anew", "tell again"]);
 		t.equal(operator.trust.minimum.get("placement"), serial);
 
 		await t.test("an issuer's list reaches the broker", async (t) => {
@@ -59,14 +60,20 @@ t.test(
 				splitLists(await readFile(join(broker, "crl.pem"), "utf8"));
 			const [, old] = await lists();
 			await rotateKey(operator, "issuer", root);
-			t.same(await take(), ["head", "sign anew", "own lease", "call in"]);
+			t.same(await take(), [
+				"drop",
+				"head",
+				"sign anew",
+				"own lease",
+				"call in",
+			]);
 			t.ok(
 				(await lists()).includes(old ?? ""),
 				"whom the old one let in stays",
 			);
 			t.equal((await lists()).length, 3);
 			await retireKeys(operator, "issuer", root, sure);
-			t.same(await take(), ["head", "sign anew", "tell again"]);
+			t.same(await take(), ["drop", "head", "sign anew", "tell again"]);
 			t.notOk((await lists()).includes(old ?? ""), "and is out with it");
 			t.equal((await lists()).length, 2);
 		});
@@ -98,7 +105,7 @@ t.test(
 			await t.rejects(takeKeys(parts), { code: "OPERATOR_INVALID" });
 			t.same(done, []);
 			await writeFile(path, whole);
-			t.same(await take(), ["head", "sign anew"]);
+			t.same(await take(), ["drop", "head", "sign anew"]);
 		});
 	},
 );

@@ -68,6 +68,11 @@ export class HeadendClient {
 		await this.ask("POST", "revoke", { box, why }, PATIENCE);
 	}
 
+	/** Lets in again who was shut out. */
+	async readmit(box: BoxId, why: string): Promise<void> {
+		await this.ask("POST", "revoke/undo", { box, why }, PATIENCE);
+	}
+
 	/** Titles as the API lists them. */
 	titles(): Promise<TitleView[]> {
 		return this.ask("GET", "titles", undefined, PATIENCE);

@@ -29,8 +29,10 @@ export interface Deeds {
 	readonly planner: Pick<Planner, "plan">;
 	/** Sends a command and gives what the box answers. Rejects with BOX_UNKNOWN, BOX_SILENT or BROKER_FAILED. */
 	readonly command: (box: BoxId, body: CommandBody) => Promise<Response>;
-	/** Shuts a box out of the network for good. Rejects with BOX_UNKNOWN. */
+	/** Shuts a box out of the network. Rejects with BOX_UNKNOWN. */
 	readonly revoke: (box: BoxId, why?: string) => Promise<void>;
+	/** Lets it in again. Rejects with BOX_UNKNOWN, or REQUEST_INVALID when it is not shut out or its serial is another's by now. */
+	readonly readmit: (box: BoxId) => Promise<void>;
 	/** Takes up what was changed in keys/. Rejects with OPERATOR_INVALID, and then nothing changes. */
 	readonly takeKeys: () => Promise<void>;
 	/** Takes a title back. Rejects with REQUEST_INVALID when it is already, PURGE_LIMIT when no box would obey. */
@@ -63,6 +65,7 @@ const commandRequest = z.union([
 	}),
 ]);
 const revokeRequest = z.object({ box: boxId, why: z.optional(reason) });
+const readmitRequest = z.object({ box: boxId, why: reason });
 const purgeRequest = z.object({ title: titleId, why: reason });
 const entitleRequest = z.object({
 	title: titleId,
@@ -133,6 +136,16 @@ export function routesOf(
 				({ box, why }) => ({ action: "revoke", subject: box, why }),
 				async ({ box, why }) => {
 					await revoke(box, why);
+					return { ok: true };
+				},
+			),
+		},
+		"/api/revoke/undo": {
+			POST: changes(
+				readmitRequest,
+				({ box, why }) => ({ action: "revoke-undo", subject: box, why }),
+				async ({ box }) => {
+					await deeds.readmit(box);
 					return { ok: true };
 				},
 			),

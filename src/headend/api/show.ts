@@ -2,6 +2,7 @@ import type { Bytes } from "../../base/units.ts";
 import { shardCount } from "../../content/geometry.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
 import type { NetworkId, Region } from "../../wire/ids.ts";
+import type { Forgery } from "../control/forgeries.ts";
 import type { Enrolment, EnrolmentView } from "../enrol/enrolment.ts";
 import type { Database } from "../fleet/database.ts";
 import { type OldPapers, oldPapers } from "../fleet/inforce.ts";
@@ -30,6 +31,8 @@ export interface Sources {
 	readonly titles: () => readonly TitleRecord[];
 	readonly broker: () => BrokerView;
 	readonly enrolment: Pick<Enrolment, "view">;
+	/** Who else signs with our keys, as far as it was heard. */
+	readonly forgery: () => Forgery | undefined;
 	/** The origin, when the headend serves it itself. */
 	readonly origin: Pick<OriginServer, "bytesSent" | "bytesByTitle"> | undefined;
 }
@@ -48,6 +51,8 @@ export interface OverviewView {
 	/** Requests that were turned away since the headend started. */
 	readonly refused: number;
 	readonly enrol: EnrolmentView;
+	/** Somebody else signs bans with a key of ours. */
+	readonly forgery: Forgery | null;
 }
 
 export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
@@ -61,20 +66,24 @@ export interface TitleView extends CatalogEntry, Omit<TitleFill, "title"> {
 export interface KeysView {
 	readonly serials: Serials;
 	readonly old: OldPapers;
+	/** Somebody else signs bans with a key of ours. */
+	readonly forgery: Forgery | null;
 }
 
 export async function keys({
 	operator,
 	database,
-}: Pick<Sources, "operator" | "database">): Promise<KeysView> {
+	forgery,
+}: Pick<Sources, "operator" | "database" | "forgery">): Promise<KeysView> {
 	return {
 		serials: serialsOf(operator.signers),
 		old: await oldPapers(operator, database),
+		forgery: forgery() ?? null,
 	};
 }
 
 export async function overview(
-	{ operator, database, broker, origin, enrolment }: Sources,
+	{ operator, database, broker, origin, enrolment, forgery }: Sources,
 	missing: number,
 	refused: number,
 ): Promise<OverviewView> {
@@ -89,6 +98,7 @@ export async function overview(
 		missing,
 		refused,
 		enrol: await enrolment.view(),
+		forgery: forgery() ?? null,
 	};
 }
 

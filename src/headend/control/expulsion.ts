@@ -20,10 +20,15 @@ export interface ExpulsionOptions {
 	readonly log: Log;
 }
 
-/** Puts boxes that are shut out off the broker, when it can be reached. Invariant: `pending` holds those that may be on it yet. */
+/**
+ * Puts boxes that are shut out off the broker, when it can be reached, and has it let in those that are in again.
+ * Invariant: `pending` holds those that may be on it yet.
+ */
 export class Expulsion {
 	private readonly options: ExpulsionOptions;
 	private readonly pending = new Set<BoxId>();
+	/** Whether the broker may refuse boxes that are in again. */
+	private refusesMore = false;
 	private turn: Promise<void> = Promise.resolve();
 	private timer: NodeJS.Timeout | undefined;
 	private closed = false;
@@ -35,8 +40,14 @@ export class Expulsion {
 	/** Resolves when it was tried; never rejects. */
 	expel(boxes: readonly BoxId[]): Promise<void> {
 		for (const box of boxes) this.pending.add(box);
-		this.turn = this.turn.then(() => this.round());
-		return this.turn;
+		return this.next();
+	}
+
+	/** As `expel`, for boxes that are in again. */
+	spare(boxes: readonly BoxId[]): Promise<void> {
+		for (const box of boxes) this.pending.delete(box);
+		this.refusesMore ||= boxes.length > 0;
+		return this.next();
 	}
 
 	async close(): Promise<void> {
@@ -45,12 +56,18 @@ export class Expulsion {
 		await this.turn;
 	}
 
+	private next(): Promise<void> {
+		this.turn = this.turn.then(() => this.round());
+		return this.turn;
+	}
+
 	private async round(): Promise<void> {
-		if (this.closed || this.pending.size === 0) return;
+		if (this.closed || (this.pending.size === 0 && !this.refusesMore)) return;
 		const { dispatch, access, refuse, trouble, log } = this.options;
 		try {
 			// First: who is refused is not back at once.
 			await refuse();
+			this.refusesMore = false;
 			for (const box of this.pending) {
 				await dispatch.forget(box);
 				await endSession(access, box);
@@ -64,9 +81,12 @@ export class Expulsion {
 					);
 			}
 		} catch (error) {
-			log.warn({}, `boxes may be at the broker yet: ${describe(error)}`);
+			log.warn(
+				{},
+				`the broker does not know yet who is shut out: ${describe(error)}`,
+			);
 			clearTimeout(this.timer);
-			this.timer = setTimeout(() => void this.expel([]), AGAIN).unref();
+			this.timer = setTimeout(() => void this.next(), AGAIN).unref();
 		}
 	}
 }

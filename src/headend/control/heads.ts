@@ -112,9 +112,12 @@ export class HeadWriter {
 		const { announcement: told, bans: banned } = heard;
 		known.announcement = Math.max(
 			known.announcement,
-			this.versionOf(told, "catalog", announcement),
+			this.versionOf(told, "catalog", announcement, this.announcement),
 		);
-		known.bans = Math.max(known.bans, this.versionOf(banned, "revoke", bans));
+		known.bans = Math.max(
+			known.bans,
+			this.versionOf(banned, "revoke", bans, this.bans),
+		);
 	}
 
 	/** Signs and keeps what is new or old, and takes up the root's word. False when the last head says the same. */
@@ -174,13 +177,19 @@ export class HeadWriter {
 		outer: Envelope | undefined,
 		purpose: Purpose,
 		schema: z.ZodMiniType<T>,
+		mine: Part<T> | undefined,
 	): number {
 		if (outer === undefined) return 0;
 		const { trust, region } = this.operator;
 		const read = unsealParsed(outer, purpose, schema, trust);
 		if (!read.ok || read.value.region !== region) return 0;
 		const { version } = read.value;
-		if (!isTooFarAhead(read.value, trust)) return version;
+		// Of two with one number boxes keep the first: where that is another's, ours has to pass it.
+		const isRival =
+			version === mine?.said.version &&
+			outer.signature !== mine.envelope.signature;
+		if (!isTooFarAhead(read.value, trust))
+			return isRival ? version + 1 : version;
 		const unlisted = this.told.pass(purpose);
 		if (unlisted !== undefined)
 			this.log.error(

@@ -163,6 +163,14 @@ export class Registrar {
 		});
 	}
 
+	/** Other boxes on record under a box's serial that are not shut out. */
+	rivals(box: BoxId): Promise<readonly BoxId[]> {
+		return this.inTurn(async () => {
+			const record = await this.roll.record(box);
+			return record ? await this.rivalsOf(box, record.serial) : [];
+		});
+	}
+
 	/** From now on lets in what shows its own claim and has one of these serials; without any, nobody without a person. */
 	async takeStock(serials: readonly string[]): Promise<void> {
 		await this.requests.takeStock(serials);

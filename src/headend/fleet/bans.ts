@@ -1,5 +1,5 @@
 import type { Millis } from "../../base/units.ts";
-import type { BoxId } from "../../wire/ids.ts";
+import type { BoxId, TitleId } from "../../wire/ids.ts";
 import { LEASE } from "../operator/lease.ts";
 import type { Statements } from "./database.ts";
 
@@ -31,4 +31,23 @@ export async function revokedIn(
 		[now - REMEMBERED, MOST_REVOKED],
 	);
 	return rows.map(({ id }) => id);
+}
+
+/** Bans that were only heard of, under keys below a serial. */
+export async function heardBelow(
+	database: Statements,
+	serial: number,
+): Promise<{ readonly boxes: BoxId[]; readonly titles: TitleId[] }> {
+	const boxes = await database.query<{ id: BoxId }>(
+		"SELECT id FROM boxes WHERE revoked_at IS NOT NULL AND heard_under < $1 ORDER BY id",
+		[serial],
+	);
+	const titles = await database.query<{ title: TitleId }>(
+		"SELECT title FROM purges WHERE countermanded_at IS NULL AND heard_under < $1 ORDER BY title",
+		[serial],
+	);
+	return {
+		boxes: boxes.rows.map(({ id }) => id),
+		titles: titles.rows.map(({ title }) => title),
+	};
 }

@@ -3,6 +3,7 @@ import type { Log } from "../../base/log.ts";
 import { type Clock, HOUR } from "../../base/time.ts";
 import type { Bytes, Millis } from "../../base/units.ts";
 import type { PlannedBox } from "../../plan/placement.ts";
+import type { Bans } from "../../wire/head.ts";
 import type { BoxId, Region } from "../../wire/ids.ts";
 import type { Fill, Reported, State } from "../../wire/reports.ts";
 import type { Issued } from "../operator/issue.ts";
@@ -160,20 +161,52 @@ export class Fleet {
 		);
 	}
 
-	/** Shuts a box out of plans and forgets what it was told; the head tells the boxes. The first reason stays. False when no such box was ever issued. */
-	async revoke(box: BoxId, why?: string): Promise<boolean> {
+	/**
+	 * Shuts a box out of plans and forgets what it was told; the head tells the boxes. The first reason stays, but for one that was
+	 * only heard of. False when no such box was ever issued.
+	 * @param heardUnder the serial of the key under which the region had it, when nobody here says so
+	 */
+	async revoke(
+		box: BoxId,
+		why?: string,
+		heardUnder?: number,
+	): Promise<boolean> {
 		await this.flush();
 		const issued = await this.issued(box);
 		if (issued === undefined) return false;
 		await addBoxes(this.database, [issued], this.now());
 		await this.database.query(
-			`UPDATE boxes SET revoked_at = coalesce(revoked_at, $2), revoked_why = CASE WHEN revoked_at IS NULL THEN $3 ELSE revoked_why END
-			WHERE id = $1`,
-			[box, this.now(), why ?? null],
+			`UPDATE boxes SET revoked_at = coalesce(revoked_at, $2), revoked_why = $3, heard_under = $4
+			WHERE id = $1 AND (revoked_at IS NULL OR heard_under IS NOT NULL)`,
+			[box, this.now(), why ?? null, heardUnder ?? null],
 		);
 		await this.database.query("DELETE FROM placements WHERE box = $1", [box]);
 		this.tell([box]);
 		return true;
+	}
+
+	/** Lets a box in again. False when it is not shut out. */
+	async readmit(box: BoxId): Promise<boolean> {
+		const { rows } = await this.database.query(
+			`UPDATE boxes SET revoked_at = NULL, revoked_why = NULL, heard_under = NULL, readmitted_at = $2
+			WHERE id = $1 AND revoked_at IS NOT NULL RETURNING id`,
+			[box, this.now()],
+		);
+		if (rows.length > 0) this.tell([box]);
+		return rows.length > 0;
+	}
+
+	/** Of the boxes that bans shut out, those that are not shut out here and were not let in again since those were signed. */
+	async missing({
+		revoked,
+		issuedAt,
+	}: Pick<Bans, "revoked" | "issuedAt">): Promise<BoxId[]> {
+		const { rows } = await this.database.query<{ id: BoxId }>(
+			`SELECT id FROM boxes RIGHT JOIN jsonb_array_elements_text($1::jsonb) AS said(id) USING (id)
+			WHERE revoked_at IS NULL AND coalesce(readmitted_at < $2, true) ORDER BY id`,
+			[JSON.stringify(revoked), issuedAt],
+		);
+		return rows.map(({ id }) => id);
 	}
 
 	/** All boxes that are shut out. */

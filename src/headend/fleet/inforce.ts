@@ -10,7 +10,7 @@ import { readIssued } from "../operator/issue.ts";
 import { type OperatorKey, since } from "../operator/keyfile.ts";
 import type { OnlinePurpose } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
-import { shutOutIn } from "./bans.ts";
+import { heardBelow, shutOutIn } from "./bans.ts";
 import type { Database } from "./database.ts";
 import { Wishes } from "./wishes.ts";
 
@@ -29,13 +29,15 @@ export async function oldPapers(
 	const isOld = (part: Envelope | undefined, purpose: OnlinePurpose) =>
 		part && isOlder(part, signers[purpose]) ? 1 : 0;
 	const wishes = new Wishes(database, region);
+	const heard = await heardBelow(database, signers.revoke.granted.serial);
 	return {
 		issuer:
 			(await oldMembers(operator, database)).length +
 			((await isOwnOld(operator)) ? 1 : 0),
 		catalog: isOld(said.announcement, "catalog"),
 		placement: await wishes.countOld(signers.placement.granted.serial),
-		revoke: isOld(said.bans, "revoke"),
+		revoke:
+			isOld(said.bans, "revoke") + heard.boxes.length + heard.titles.length,
 	};
 }
 

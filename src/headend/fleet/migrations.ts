@@ -195,4 +195,11 @@ CREATE UNIQUE INDEX enrolments_waiting ON enrolments (serial) WHERE state = 'wai
 -- Serials that are let in without a person, when there are any.
 CREATE TABLE inventory (serial text PRIMARY KEY);
 `,
+	`
+-- Bans that were only heard of: the serial of the key under which the region had them, until a person says the same.
+ALTER TABLE boxes ADD COLUMN heard_under bigint;
+ALTER TABLE purges ADD COLUMN heard_under bigint;
+-- When a box that was shut out was let in again.
+ALTER TABLE boxes ADD COLUMN readmitted_at bigint;
+`,
 ];

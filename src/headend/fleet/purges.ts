@@ -19,15 +19,25 @@ export interface PurgesOptions {
 	readonly now?: Clock;
 }
 
-/**
- * The titles that are taken back. Invariant: `active` is what the database holds that is not given back, with the instant
- * of each order; it changes only after the database has.
- */
+/** Where an order comes from. */
+interface Origin {
+	readonly called?: Called | undefined;
+	readonly heardUnder?: number | undefined;
+}
+
+/** An order that is in force. */
+interface Order {
+	readonly at: Millis;
+	/** Nobody here gave it. */
+	readonly isHeard: boolean;
+}
+
+/** The titles that are taken back. Invariant: `active` is what the database holds that is not given back; it changes only after that. */
 export class Purges {
 	private readonly database: Database;
 	private readonly vouched: PurgesOptions["vouched"];
 	private readonly now: Clock;
-	private active: ReadonlyMap<TitleId, Millis> = new Map();
+	private active: ReadonlyMap<TitleId, Order> = new Map();
 	private readonly listeners = new Set<() => void>();
 
 	private constructor({ database, vouched, now = Date.now }: PurgesOptions) {
@@ -49,7 +59,7 @@ export class Purges {
 
 	/** For the head: in the order in which they were ordered. */
 	get list(): Bans["purged"] {
-		return [...this.active].map(([title, at]) => ({ title, at }));
+		return [...this.active].map(([title, { at }]) => ({ title, at }));
 	}
 
 	/** Called when a title was taken back or given back. The function given back ends it. */
@@ -59,7 +69,8 @@ export class Purges {
 	}
 
 	/**
-	 * Takes a title back. Throws REQUEST_INVALID when it is already, and PURGE_LIMIT when no box would obey.
+	 * Takes a title back, or makes the order to one's own that was only heard of. Throws REQUEST_INVALID when it is taken back already,
+	 * and PURGE_LIMIT when no box would obey.
 	 * @param called undefined for a title that is not on the shelf
 	 * @param after boxes obey only what is not dated before the version of the last bans
 	 */
@@ -69,7 +80,9 @@ export class Purges {
 		why: string,
 		after: Millis,
 	): Promise<void> {
-		if (this.has(title))
+		const before = this.active.get(title);
+		if (before?.isHeard) return await this.adopt({ title, ...before }, why);
+		if (before !== undefined)
 			throw new LarderError(
 				"REQUEST_INVALID",
 				`${short(title)} is taken back already`,
@@ -80,14 +93,13 @@ export class Purges {
 				"PURGE_LIMIT",
 				`${PURGES_A_DAY} titles were taken back today (UTC), and boxes obey no more without the root's signature`,
 			);
-		await this.write(title, at, why, called);
+		await this.write(title, at, why, { called });
 		await this.reread();
 	}
 
 	/** Gives a title back. Throws TITLE_UNKNOWN or REQUEST_INVALID when it is too late. */
 	async countermand(title: TitleId): Promise<void> {
-		const at = this.active.get(title);
-		if (at === undefined)
+		if (!this.has(title))
 			throw new LarderError(
 				"TITLE_UNKNOWN",
 				`${short(title)} is not taken back`,
@@ -106,14 +118,9 @@ export class Purges {
 
 	/**
 	 * Of the purges that the region knows of, those that this database does not, as after a restore. What exceeds its day is
-	 * left out, until it is heard again on another.
-	 * @param after the version of the last bans that were signed here; what is older is dated anew, or boxes that never heard
-	 * of it would take it for a forgery
+	 * left out.
 	 */
-	async missing(
-		heard: Bans["purged"],
-		after: Millis | undefined,
-	): Promise<Bans["purged"]> {
+	async missing(heard: Bans["purged"]): Promise<Bans["purged"]> {
 		const { rows } = await this.database.query<{
 			title: TitleId;
 			countermanded_at: Millis | null;
@@ -126,20 +133,31 @@ export class Purges {
 		for (const { title, at } of heard) {
 			// What was given back here, and not taken back again after that, stays.
 			if (at <= (known.get(title) ?? -1)) continue;
-			const dated =
-				after === undefined || at >= after ? at : Math.max(this.now(), after);
-			if (vouched.has(title) || this.left(dated, missing) > 0)
-				missing.push({ title, at: dated });
+			if (vouched.has(title) || this.left(at, missing) > 0)
+				missing.push({ title, at });
 		}
 		return missing;
 	}
 
-	/** Takes up one of those. */
+	/**
+	 * Takes up one of those.
+	 * @param heardUnder the serial of the key under which the region had it, when nobody here says so
+	 */
 	async adopt(
 		{ title, at }: Bans["purged"][number],
 		why: string,
+		heardUnder?: number,
 	): Promise<void> {
-		await this.write(title, at, why);
+		await this.write(title, at, why, { heardUnder });
+		await this.reread();
+	}
+
+	/** Gives back one that was only heard of, whatever its age: boxes may have deleted it. */
+	async disown(title: TitleId): Promise<void> {
+		await this.database.query(
+			"UPDATE purges SET countermanded_at = $2 WHERE title = $1 AND heard_under IS NOT NULL",
+			[title, this.now()],
+		);
 		await this.reread();
 	}
 
@@ -186,21 +204,23 @@ export class Purges {
 		title: TitleId,
 		at: Millis,
 		why: string,
-		called?: Called,
+		{ called, heardUnder }: Origin,
 	): Promise<void> {
+		const { name = null, assetId = null } = called ?? {};
 		await this.database.query(
-			`INSERT INTO purges (title, name, asset_id, at, why) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (title) DO UPDATE SET at = excluded.at, why = excluded.why, countermanded_at = NULL, removed_at = NULL,
+			`INSERT INTO purges (title, name, asset_id, at, why, heard_under) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (title) DO UPDATE SET at = excluded.at, why = excluded.why, heard_under = excluded.heard_under,
+				countermanded_at = NULL, removed_at = CASE WHEN purges.countermanded_at IS NULL THEN purges.removed_at END,
 				name = coalesce(excluded.name, purges.name), asset_id = coalesce(excluded.asset_id, purges.asset_id)`,
-			[title, called?.name ?? null, called?.assetId ?? null, at, why],
+			[title, name, assetId, at, why, heardUnder ?? null],
 		);
 	}
 
 	private async reread(): Promise<void> {
-		const { rows } = await this.database.query<{ title: TitleId; at: Millis }>(
-			"SELECT title, at FROM purges WHERE countermanded_at IS NULL ORDER BY at, title",
+		const { rows } = await this.database.query<Order & { title: TitleId }>(
+			`SELECT title, at, heard_under IS NOT NULL AS "isHeard" FROM purges WHERE countermanded_at IS NULL ORDER BY at, title`,
 		);
-		this.active = new Map(rows.map(({ title, at }) => [title, at]));
+		this.active = new Map(rows.map(({ title, ...order }) => [title, order]));
 		for (const listener of this.listeners) listener();
 	}
 }

@@ -54,8 +54,12 @@ function draw() {
 	});
 }
 
-function showAlarm({ broker, missing, enrol }) {
+function showAlarm({ broker, missing, enrol, forgery }) {
 	const lines = [];
+	if (forgery !== null)
+		lines.push(
+			`Somebody else signs with revoke key ${forgery.serial}: replace it with larder keys rotate revoke, then larder keys retire revoke.`,
+		);
 	if (!broker.connected)
 		lines.push(
 			`The broker is away${broker.trouble ? `: ${broker.trouble}` : ""}. Boxes keep playing; what they report and are told waits.`,

@@ -15,6 +15,7 @@ const WORDS = {
 	plan: "planned anew",
 	purge: "took back",
 	"purge-undo": "gave back",
+	"revoke-undo": "let in again",
 	revoke: "shut out",
 	"token-add": "gave a token to",
 	"token-remove": "took the token of",
