@@ -6,7 +6,7 @@ import { Announcer } from "../../src/headend/control/announcer.ts";
 import { HeadWriter } from "../../src/headend/control/heads.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
 import { openCatalogWriter } from "../../src/logs/writer.ts";
-import { Happenings } from "../control/operator.ts";
+import { until } from "../fixture.ts";
 import { region } from "./fixture.ts";
 
 t.test("the head is looked at by the hour, news or not", async (t) => {
@@ -19,7 +19,7 @@ t.test("the head is looked at by the hour, news or not", async (t) => {
 	});
 	t.teardown(() => catalog.close());
 	const heads = await HeadWriter.open(operator, silent);
-	const told = new Happenings<Buffer>();
+	const told: Buffer[] = [];
 	const announcer = await Announcer.open({
 		...{ catalog, heads, log: silent, round: 1 },
 		entries: () => [],
@@ -28,13 +28,13 @@ t.test("the head is looked at by the hour, news or not", async (t) => {
 		purged: () => [],
 		policy: { shareTransient: "now" },
 		tellMembers: () => undefined,
-		tellBroker: async (bytes) => told.add(bytes),
+		tellBroker: async (bytes) => void told.push(bytes),
 	});
 	t.teardown(() => announcer.close());
-	await told.until(() => true);
+	await until(() => told.length === 1);
 	const mine = heads.banned?.version ?? 0;
 
 	time.now += DAY;
-	await told.until(() => true, 1);
+	await until(() => told.length === 2);
 	t.equal(heads.banned?.version, mine + DAY, "it was a day old");
 });
