@@ -78,7 +78,7 @@ t.test("boxes from the factory, over Mosquitto with TLS", async (t) => {
 		await order(t, "factory-reset", "--yes", "-c", config);
 		t.same(await readdir(join(two!.dir, "data")), []);
 		await desk.startBox(two!);
-		t.equal(two!.process?.ready["box"], two!.id);
+		t.equal((await desk.statusOf(two!)).box, two!.id);
 		await poll(
 			"it holds the film again",
 			async () => (await heldOf(two!, film)).size === film.shards,

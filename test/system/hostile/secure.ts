@@ -95,10 +95,11 @@ export async function openSecureDesk(
 	/** Switches it on; resolves once it has its identity and is ready. */
 	const boot = async (box: DeskBox): Promise<DeskBox> => {
 		await desk.startBox(box);
-		const ready = box.process?.ready["box"] as BoxId;
-		const known = { ...box, id: ready };
+		// Its log names no id in full.
+		const { box: id } = await desk.statusOf(box);
+		const known = { ...box, id };
 		desk.boxes.push(known);
-		desk.observer.follow(ready);
+		desk.observer.follow(id);
 		return known;
 	};
 	return { desk, operator, main, enrol, flash, boot };
@@ -116,7 +117,7 @@ async function makeOperator(dir: string, copies: number): Promise<Operator> {
 		brokerUrl: `mqtts://127.0.0.1:${ports.main}`,
 	});
 	const config = join(path, "operator.toml");
-	const reload = `reload = ["sh", "-c", "kill -HUP $(cat ${path}/broker/pid)"]`;
+	const reload = `reload = ["sh", "-c", "kill -HUP $(cat ${path}/broker/*.pid)"]`;
 	const text = (await readFile(config, "utf8")).replace(
 		"[broker]",
 		`[broker]\n${reload}`,
@@ -182,8 +183,7 @@ async function startBrokers(t: Test, operator: Operator) {
 		t.teardown(stop);
 		const line = await lines.until((it) => / running$|^ended/.test(it));
 		if (line.startsWith("ended")) throw new Error(lines.all.join("\n"));
-		if (config === "mosquitto.conf")
-			await writeFile(join(folder, "pid"), `${child.pid}`);
+		await writeFile(join(folder, `${config}.pid`), `${child.pid}\n`);
 		return { lines, stop };
 	};
 	return [
