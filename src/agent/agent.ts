@@ -60,7 +60,8 @@ export async function startAgent(
 			onWait: (why) => room.wait(why),
 		});
 		await room.close();
-		clock.raise(identity.certificate.notBefore);
+		const { issuedAt, notBefore } = identity.certificate;
+		clock.raise(issuedAt ?? notBefore);
 		const base = await openFoundation(config, identity, clock, parts, log);
 		clock.onLearned(() => base.control.reconsider());
 		const exchange = await openExchange(base, notifier, parts);

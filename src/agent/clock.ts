@@ -40,7 +40,7 @@ interface Anchor {
 
 /**
  * The time, as far as this box knows it. The system's clock is not asked: receivers have no battery for one, and NTP is
- * anybody's word. It is at least the floor (when the software was built, the lease began, or what the issuer said last, and
+ * anybody's word. It is at least the floor (when the software was built, the lease was given, or what the issuer said last, and
  * since then what the machine has run), and known once the issuer has answered in this run.
  */
 export class BoxClock {
@@ -117,6 +117,8 @@ export class BoxClock {
 				.then(() => saveRecord(path, kept))
 				.catch((error: unknown) => log.error({}, describe(error)));
 		};
+		// A box that was let in just now was told the time.
+		if (this.said !== undefined) this.save();
 		this.timer = setInterval(this.save, EVERY).unref();
 	}
 
@@ -150,7 +152,7 @@ export class BoxClock {
 		if (!read.ok) return read;
 		const { at } = read.value;
 		this.last = this.anchor(at + elapsed, statement);
-		this.statement = { envelope: statement, at };
+		this.statement ??= { envelope: statement, at };
 		return good(true);
 	}
 

@@ -13,6 +13,8 @@ export const certificate = z.object({
 	box: boxId,
 	role: z.enum(ROLES),
 	serial: z.string().check(z.minLength(1), z.maxLength(64)),
+	/** When it was given: it is valid for a while before, for those whose clocks are behind. */
+	issuedAt: z.optional(instant),
 	notBefore: instant,
 	notAfter: instant,
 });

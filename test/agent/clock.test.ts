@@ -147,3 +147,23 @@ t.test("how long a box has run is nobody's word", async (t) => {
 		await next.clock.close();
 	});
 });
+
+t.test("what is said before it begins is kept, and at once", async (t) => {
+	const folder = t.testdir();
+	const former = scene(folder);
+	await former.clock.begin(former.path, former.identity, silent);
+	former.learn(NOW);
+	await former.clock.close();
+	const enrolled = scene(folder, former.operator, former.box);
+	enrolled.learn(NOW + DAY);
+	await enrolled.clock.begin(enrolled.path, enrolled.identity, silent);
+	t.equal(enrolled.clock.now(), NOW + DAY);
+	const readNow = async () => {
+		const cut = scene(folder, former.operator, former.box);
+		await cut.clock.begin(cut.path, cut.identity, silent);
+		return cut.clock.now();
+	};
+	while ((await readNow()) !== NOW + DAY);
+	t.pass("a power cut does not take it");
+	await enrolled.clock.close();
+});

@@ -18,19 +18,25 @@ export interface Member {
 	readonly role: Role;
 }
 
+/** How long a lease lasts, and when it was given. */
+export interface LeaseDates extends Dates {
+	readonly issuedAt?: Millis;
+}
+
 /** Of a lease that is given now, for membership and TLS alike: in whole seconds, as X.509 has them. */
-export function leaseFrom(now: Millis): Dates {
+export function leaseFrom(now: Millis): LeaseDates {
 	const at = Math.floor(now / SECOND) * SECOND;
-	return { notBefore: Math.max(0, at - LEAD), notAfter: at + LEASE };
+	const notBefore = Math.max(0, at - LEAD);
+	return { issuedAt: at, notBefore, notAfter: at + LEASE };
 }
 
 /** The certificate that lets a key into its region, sealed by the issuer. */
 export function certifyMember(
 	{ network, signers }: Operator,
 	member: Member,
-	{ notBefore, notAfter }: Dates,
+	dates: LeaseDates,
 ): Envelope {
-	const statement = { network, ...member, notBefore, notAfter };
+	const statement = { network, ...member, ...dates };
 	return envelopeOf(seal(signers.issuer, statement satisfies Certificate));
 }
 
