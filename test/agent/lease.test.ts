@@ -103,6 +103,28 @@ t.test("the time is asked for, the lease renewed at two thirds", async (t) => {
 	t.equal(asked.length, 3);
 });
 
+t.test("boxes that were made together do not renew together", async (t) => {
+	const { random } = Math;
+	t.teardown(() => {
+		Math.random = random;
+	});
+	/** Whether a box that draws this has asked for a lease, so long after it was given one. */
+	const hasAsked = async (drawn: number, days: number) => {
+		Math.random = () => drawn;
+		const { ticks, asked, look } = await scene(t);
+		ticks.now += days * DAY;
+		await look();
+		return asked.includes("renew");
+	};
+	// Of 31 days, one of which was over before.
+	t.notOk(await hasAsked(0, 19.6));
+	t.ok(await hasAsked(0, 19.7), "two thirds");
+	t.notOk(await hasAsked(0.5, 20.9));
+	t.ok(await hasAsked(0.5, 21));
+	t.notOk(await hasAsked(0.999, 22.2));
+	t.ok(await hasAsked(0.999, 22.3), "three quarters");
+});
+
 t.test("a box that was off learns that its lease is due", async (t) => {
 	const { asked, answers, renewed, look } = await scene(t);
 	answers.push({ at: ISSUED + 60 * DAY }, { at: ISSUED + 60 * DAY });

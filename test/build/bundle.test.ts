@@ -27,6 +27,14 @@ t.test("the box's bundle starts with nothing beside it", async (t) => {
 	t.equal(version.trim(), pkg.version);
 });
 
+t.test("a bundle knows when it was made", async (t) => {
+	const made = 1_800_000_000;
+	const entry = join(import.meta.dirname, "built.ts");
+	const env = { SOURCE_DATE_EPOCH: String(made) };
+	const folder = await bundle(t, TARGET, entry, env);
+	t.equal(Number(await larder(folder, NODE)), made * 1000);
+});
+
 t.test("the addons load and work", async (t) => {
 	await tryAddons(t, TARGET, NODE);
 });

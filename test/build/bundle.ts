@@ -13,12 +13,13 @@ export async function bundle(
 	t: Test,
 	target: string,
 	entry?: string,
+	env?: Readonly<Record<string, string>>,
 ): Promise<string> {
 	const out = await mkdtemp(join(tmpdir(), "larder-bundle-"));
 	t.teardown(() => rm(out, { recursive: true }));
 	const args = ["build.mjs", "--quiet", "--target", target, "--out", out];
 	if (entry !== undefined) args.push("--entry", entry);
-	await run(process.execPath, args, ROOT);
+	await run(process.execPath, args, ROOT, env);
 	return join(out, target);
 }
 
