@@ -78,7 +78,7 @@ export function memoryIn(metrics: string): Memory {
 
 /** Looks on while `work` runs, again and again, at least once; rejects when a look fails. */
 export async function beside(
-	work: Promise<void>,
+	work: Promise<unknown>,
 	look: () => Promise<void>,
 ): Promise<number> {
 	let over = false;

@@ -4,6 +4,10 @@ import type HyperDHT from "hyperdht";
 import t, { type Test } from "tap";
 import { SECOND } from "../../../src/base/time.ts";
 import { MiB } from "../../../src/base/units.ts";
+import type {
+	DeskBox,
+	Neighbourhood,
+} from "../../../src/desk/neighbourhood.ts";
 import { generateKeyPair } from "../../../src/wire/keys.ts";
 import {
 	type Door,
@@ -20,12 +24,20 @@ import {
 	publishFilm,
 	stopOrigin,
 } from "../desk.ts";
+import { beside } from "./flood.ts";
 import { doorOf, groundOf, memoryOf, refusalsOf } from "./swarm-ground.ts";
 
 const SIZE = 2 * MiB;
 /** Held open at a time on each transport: whoever is cut off comes again. */
 const SLOW = 200;
-const ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"];
+/** Where they come from. A box has 32 places for an address that was not let in, and 128 in all: these take every one. */
+const ADDRESSES = {
+	TCP: ["127.0.0.1", "127.0.0.2"],
+	UDX: ["127.0.0.3", "127.0.0.4"],
+} as const;
+type Transport = keyof typeof ADDRESSES;
+/** How many are held on each transport at any moment but a few: half of its 64 places, of which some are just changing hands. */
+const HELD = 32;
 
 t.setTimeout(240_000);
 
@@ -100,41 +112,60 @@ const WAYS: Record<string, Way> = {
 
 /** Keeps as many connections of each way as make SLOW on each transport. */
 function besiege(t: Test, ground: Ground, door: Door) {
-	const open = new Set<Slow>();
+	const open = { TCP: new Set<Slow>(), UDX: new Set<Slow>() };
 	let isOver = false;
 	let opened = 0;
-	const dhts = ADDRESSES.map((address) => openDht(ground, address));
-	const keep = async (way: Way, address: string, dht: HyperDHT) => {
+	const dhts: HyperDHT[] = [];
+	const keep = async (way: Way, held: Set<Slow>, from: Place) => {
 		while (!isOver) {
 			try {
-				const slow = await way({ ground, door, address, dht });
+				const slow = await way(from);
 				opened++;
-				open.add(slow);
+				held.add(slow);
 				if (isOver) slow.end();
 				await slow.closed;
-				open.delete(slow);
+				held.delete(slow);
 			} catch {
 				// Turned away: it comes again.
 			}
 			await new Promise((resolve) => setTimeout(resolve, SECOND / 4));
 		}
 	};
-	for (const transport of ["TCP", "UDX"]) {
+	for (const transport of ["TCP", "UDX"] as const) {
 		const ways = Object.entries(WAYS).filter(([name]) =>
 			name.startsWith(transport),
 		);
+		const places = ADDRESSES[transport].map((address) => {
+			const dht = openDht(ground, address);
+			dhts.push(dht);
+			return { ground, door, address, dht };
+		});
 		for (let n = 0; n < SLOW; n++) {
 			const [, way] = ways[n % ways.length]!;
-			const at = ((n / ways.length) % ADDRESSES.length) | 0;
-			void keep(way, ADDRESSES[at]!, dhts[at]!);
+			const at = ((n / ways.length) % places.length) | 0;
+			void keep(way, open[transport], places[at]!);
 		}
 	}
 	t.teardown(async () => {
 		isOver = true;
-		for (const slow of open) slow.end();
+		for (const slow of [...open.TCP, ...open.UDX]) slow.end();
 		await Promise.all(dhts.map((dht) => dht.destroy({ force: true })));
 	});
-	return { open: () => open.size, opened: () => opened };
+	return {
+		/** How many are held at this moment. */
+		open: (transport: Transport) => open[transport].size,
+		opened: () => opened,
+	};
+}
+
+/** Starts a box; resolves when this one is its neighbour. */
+async function join(desk: Neighbourhood, other: DeskBox): Promise<DeskBox> {
+	const box = await desk.addBox();
+	await poll("they are neighbours", async () => {
+		const { neighbours } = (await desk.statusOf(box)).swarm;
+		return neighbours.some(({ box }) => box === other.id);
+	});
+	return box;
 }
 
 t.test("mute and slow connections keep no neighbour out", async (t) => {
@@ -148,7 +179,18 @@ t.test("mute and slow connections keep no neighbour out", async (t) => {
 	const siege = besiege(t, ground, await doorOf(ground, box));
 	await poll("they are all there", async () => siege.opened() >= 2 * SLOW);
 	const joined = Date.now();
-	const honest = await desk.addBox();
+	const looks: Record<Transport, number>[] = [];
+	const joining = join(desk, box);
+	await beside(joining, async () => {
+		looks.push({ TCP: siege.open("TCP"), UDX: siege.open("UDX") });
+		await refusalsOf(desk, box);
+	});
+	for (const transport of ["TCP", "UDX"] as const) {
+		const held = looks.map((look) => look[transport]);
+		const usual = held.toSorted((a, b) => a - b)[held.length >> 1] ?? 0;
+		t.ok(usual >= HELD, `${usual} held over ${transport} while it came in`);
+	}
+	const honest = await joining;
 	await filled(desk, film.shards * 2);
 	t.comment(`filled ${Date.now() - joined} ms after it was started`);
 	const { fromNeighbours } = await counters(desk, honest);
