@@ -92,8 +92,13 @@ export async function writeFilm(
 	size: Bytes,
 	seed: string,
 ): Promise<void> {
-	const media = mp4.box("mdat", seeded(seed, size));
-	await writeFile(path, Buffer.concat([mp4.movie({ duration: 60 }), media]));
+	await writeMovie(path, seeded(seed, size));
+}
+
+/** Writes an MP4 of these media. */
+export async function writeMovie(path: string, media: Buffer): Promise<void> {
+	const parts = [mp4.movie({ duration: 60 }), mp4.box("mdat", media)];
+	await writeFile(path, Buffer.concat(parts));
 }
 
 /** Publishes a film of about `size` bytes in small shards. */

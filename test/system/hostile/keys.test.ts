@@ -1,14 +1,17 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import type { Bytes } from "../../../src/base/units.ts";
 import type {
 	DeskBox,
 	Neighbourhood,
 } from "../../../src/desk/neighbourhood.ts";
 import { readTitle } from "../../../src/headend/publish/titles.ts";
+import { seeded } from "../../fixture.ts";
 import {
 	addBoxes,
 	addViewer,
+	BLOCK,
 	type Film,
 	filled,
 	heldOf,
@@ -17,6 +20,8 @@ import {
 	play,
 	poll,
 	publishFilm,
+	publishSource,
+	writeMovie,
 } from "../desk.ts";
 import { searchFolder, searchMemory } from "./search.ts";
 
@@ -73,17 +78,26 @@ async function begin(desk: Neighbourhood, box: DeskBox, film: Film) {
 	};
 }
 
-/** What must not be found where nobody may play the film: its key, and pieces of what it shows. */
-async function secretsOf(desk: Neighbourhood, film: Film) {
+/** Publishes a film that shows the same in every block, from a folder of its own: wherever a block lies in the clear, that does. */
+async function publishMarked(desk: Neighbourhood, size: Bytes) {
+	const shown = seeded("what it shows", 64);
+	const media = seeded("the rest of it", size);
+	for (let at = 0; at + shown.length <= size; at += BLOCK / 2)
+		shown.copy(media, at);
+	const folder = join(desk.dir, "films");
+	await mkdir(folder);
+	const source = join(folder, "film.mp4");
+	await writeMovie(source, media);
+	return { film: await publishSource(desk, source), folder, shown };
+}
+
+/** What must not be found where nobody may play the film: its key, and what it shows. */
+async function secretsOf(desk: Neighbourhood, film: Film, shown: Buffer) {
 	const { key } = await readTitle(desk.operator.dir, film.id);
-	const source = await readFile(film.source);
-	const piece = (at: number) => source.subarray(at, at + 64);
 	return {
 		key: Buffer.from(key, "hex"),
 		"key in hex": Buffer.from(key),
-		beginning: piece(Math.floor(SIZE / 4)),
-		middle: piece(Math.floor(SIZE / 2)),
-		end: piece(source.length - 1000),
+		plaintext: shown,
 	};
 }
 
@@ -104,7 +118,9 @@ t.test(
 	"a box that was never entitled yields neither key nor plaintext",
 	async (t) => {
 		const desk = await openWith(t, 2, "mode", "list");
-		const film = await publishFilm(desk, SIZE);
+		// More than goes into a socket whose player takes nothing.
+		const marked = await publishMarked(desk, 8 * SIZE);
+		const { film, folder, shown } = marked;
 		const [holder] = await addBoxes(desk, 2);
 		const viewer = await addViewer(desk, film);
 		await filled(desk, 2 * film.shards);
@@ -118,13 +134,20 @@ t.test(
 		await entitle(t, desk, "allow", film, "--box", viewer.name);
 		t.match(await play(desk, viewer, film), { mismatches: 0 });
 
-		const secrets = await secretsOf(desk, film);
+		const secrets = await secretsOf(desk, film, shown);
 		t.same(await searchFolder(holder.dir, secrets), []);
 		t.same(await searchMemory(holder.process, secrets), []);
 		t.same(await searchFolder(viewer.dir, secrets), [], "at rest it is sealed");
+		// The same searches find it where it is.
+		const plain = await searchFolder(folder, secrets);
+		t.same(plain, [`${film.source}: plaintext`], "the film before it came in");
+		const records = join(desk.operator.dir, "titles");
+		const kept = await searchFolder(records, secrets);
+		t.match(kept, [/: key in hex$/], "its key at the headend");
 		const begun = await begin(desk, viewer, film);
 		const seen = await searchMemory(viewer.process, secrets);
-		t.ok(seen.includes("key"), `who may play it has it: ${seen}`);
+		for (const secret of ["key", "plaintext"])
+			t.ok(seen.includes(secret), `who plays it has its ${secret}: ${seen}`);
 		await begun.leave();
 
 		const { said } = await larder(
@@ -142,15 +165,21 @@ t.test(
 		t.equal(forgets.length, 2);
 		t.notMatch(JSON.stringify(forgets), film.id);
 
-		const logs = join(desk.dir, "logs");
 		const name = { title: Buffer.from(film.id.slice(0, 8)) };
+		const start = Buffer.from('"ready"');
+		const logs = join(desk.dir, "logs");
+		const told = await searchFolder(logs, { ...name, start });
 		t.same(
-			(await searchFolder(logs, name)).filter((file) =>
-				file.includes(viewer.name),
-			),
+			told.filter((found) => found.endsWith(": title")),
 			[],
 			"no log tells what was watched",
 		);
+		for (const { process } of [viewer, holder])
+			t.ok(
+				told.includes(`${process?.logFile}: start`),
+				"and each was searched",
+			);
+		t.match(await searchFolder(records, name), [/: title$/], "as was this");
 	},
 );
 
