@@ -13,7 +13,7 @@ import {
 	publishFilm,
 	stopOrigin,
 } from "./desk.ts";
-import { LIES, type Liar, startLiar } from "./liar.ts";
+import { BLOCK_LIES, type Liar, startLiar } from "./liar.ts";
 
 const SIZE = 6 * 1024 * 1024;
 /** A player has more than this in its buffer. */
@@ -27,10 +27,10 @@ t.test("a film plays on", async (t) => {
 	const boxes = await addBoxes(desk, 3);
 	await filled(desk, film.shards * 2);
 
-	for (const [index, [what, lie]] of Object.entries(LIES).entries())
+	for (const [index, [what, lie]] of Object.entries(BLOCK_LIES).entries())
 		await t.test(`beside a neighbour that sends ${what}`, async (t) => {
 			const viewer = await addViewer(desk, film);
-			const liar = await startLiar(t, desk, film, `liar-${index}`, lie);
+			const liar = await startLiar(t, desk, `liar-${index}`, { film, lie });
 			await neighbours(desk, viewer, [...boxes, { id: liar.box }], () =>
 				liar.meet(viewer.id),
 			);

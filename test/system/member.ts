@@ -23,13 +23,21 @@ export interface MemberOptions {
 	readonly holdings?: Holdings;
 }
 
+/** A member that a test leads. */
+export interface Lead {
+	readonly swarm: Swarm;
+	readonly box: BoxId;
+	/** Leaves the region; the end of the test does, too. */
+	leave(): Promise<void>;
+}
+
 /** A node in this process, with a box's certificate of the desk's operator, that does what a test wants of it. */
 export async function openMember(
 	t: Test,
 	desk: Neighbourhood,
 	serial: string,
 	options: MemberOptions,
-): Promise<{ readonly swarm: Swarm; readonly box: BoxId }> {
+): Promise<Lead> {
 	const dir = join(desk.dir, serial);
 	const { signers = desk.operator.signers } = options;
 	await issueBox({ ...desk.operator, signers }, { dir, serial });
@@ -64,6 +72,11 @@ export async function openMember(
 		onTraffic: () => undefined,
 		log: silent,
 	});
-	t.teardown(() => swarm.close());
-	return { swarm, box: identity.boxId };
+	let leaving: Promise<void> | undefined;
+	const leave = () => {
+		leaving ??= swarm.close();
+		return leaving;
+	};
+	t.teardown(leave);
+	return { swarm, box: identity.boxId, leave };
 }

@@ -1,6 +1,6 @@
 // An origin in the wrong hands: whatever it serves, nothing but what was published is stored, played or passed on.
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { silent } from "../../../src/base/log.ts";
@@ -31,6 +31,7 @@ import {
 	liesOf,
 	pourInto,
 } from "./origin.ts";
+import { statement, strangeIn, watch } from "./strange.ts";
 import { memoryOf } from "./swarm-ground.ts";
 
 /** Two shards, the second short. */
@@ -113,7 +114,7 @@ t.test("nothing of a lie is stored, played or passed on", async (t) => {
 			return (origin.told.get(id) ?? 0) > 0;
 		});
 	const looked = [...films].map(async ([what, film]) => {
-		const bytes = await watch(box, film);
+		const bytes = await watch(desk, box, film);
 		const source = await readFile(film.source);
 		t.ok(
 			source.subarray(0, bytes.length).equals(bytes),
@@ -124,7 +125,7 @@ t.test("nothing of a lie is stored, played or passed on", async (t) => {
 	for (const each of [box, other])
 		for (const [what, film] of films)
 			t.same(
-				await strangeIn(each, film),
+				await strangeIn(desk, each, film),
 				[],
 				`${what}: on the disk of ${each.name}`,
 			);
@@ -209,69 +210,3 @@ t.test("a placement is what the operator signed", async (t) => {
 	}, AbortSignal.timeout(PATIENCE));
 	t.pass("and the last is when the origin is honest");
 });
-
-/** What a player gets of a film for a while. */
-async function watch(of: DeskBox, film: Film): Promise<Buffer> {
-	const name = film.manifest.files[0]?.path ?? "";
-	const parts: Uint8Array[] = [];
-	try {
-		const url = `${desk.gatewayOf(of)}/titles/${film.id}/${encodeURIComponent(name)}`;
-		const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
-		if (answer.ok && answer.body !== null)
-			for await (const part of answer.body) parts.push(part);
-	} catch {
-		// It breaks off, or is not there in time: all that counts is what came.
-	}
-	return Buffer.concat(parts);
-}
-
-/** Files of a title on a box's disk that are not what was published, or not yet. */
-async function strangeIn(of: DeskBox, film: Film): Promise<string[]> {
-	const strange: string[] = [];
-	const data = join(of.dir, "data");
-	for (const name of await namesIn(join(data, "shards", film.id))) {
-		const published = await readFile(
-			join(folder, film.id, name.replace(".part", "")),
-		);
-		const kept = await readFile(join(data, "shards", film.id, name));
-		if (
-			!(name.endsWith(".part")
-				? isPartOf(kept, published)
-				: kept.equals(published))
-		)
-			strange.push(name);
-	}
-	const tables = join(data, "holders");
-	for (const name of await namesIn(tables)) {
-		if (!name.startsWith(film.id)) continue;
-		const { title } = statement(await readFile(join(tables, name), "utf8"));
-		if (title !== film.id) strange.push(name);
-	}
-	return strange;
-}
-
-async function namesIn(path: string): Promise<string[]> {
-	return await readdir(path).catch(() => []);
-}
-
-/** Whether each block is the one that was published, or is not written yet. */
-function isPartOf(part: Buffer, whole: Buffer): boolean {
-	for (let at = 0; at < part.length; at += BLOCK) {
-		const block = part.subarray(at, at + BLOCK);
-		const right = whole.subarray(at, at + BLOCK);
-		if (
-			!block.equals(right.subarray(0, block.length)) &&
-			block.some((byte) => byte !== 0)
-		)
-			return false;
-	}
-	return true;
-}
-
-function statement(envelope: string): {
-	readonly title?: string;
-	readonly body?: object;
-} {
-	const { payload } = JSON.parse(envelope);
-	return JSON.parse(Buffer.from(payload, "base64").toString());
-}
