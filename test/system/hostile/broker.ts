@@ -1,8 +1,10 @@
 // A broker that belongs to somebody else: it sees everything, says what it likes to whom it likes, and holds back what it likes.
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
+import { createServer as createTls } from "node:tls";
 import { Aedes, type Client } from "aedes";
 import type { Test } from "tap";
+import type { BrokerTls } from "../../../src/headend/control/broker.ts";
 import type { BoxId } from "../../../src/wire/ids.ts";
 import { parseMessage } from "../../../src/wire/json.ts";
 import {
@@ -29,7 +31,10 @@ export interface HostileBroker {
 	hold: (topic: string) => boolean;
 	/** What it forwards in the place of others, what is retained included. */
 	instead: (topic: string) => Buffer | undefined;
-	/** Says something to one client, whether it subscribed to that or not; resolves when the line takes more. */
+	/**
+	 * Says something to one client, whether it subscribed to that or not; resolves when the line takes more.
+	 * @param client how its id begins
+	 */
 	say(client: string, topic: string, payload: Buffer): Promise<void>;
 	/** What a box reported as refused. */
 	refusals(box: BoxId): readonly Reported[];
@@ -37,9 +42,17 @@ export interface HostileBroker {
 	responses(box: BoxId): readonly Response[];
 }
 
-export async function hostileBroker(t: Test): Promise<HostileBroker> {
+/** @param tls its certificate and key, in PEM, as the operator gave them to it; without them it speaks no TLS */
+export async function hostileBroker(
+	t: Test,
+	tls?: Pick<BrokerTls, "cert" | "key">,
+): Promise<HostileBroker> {
 	const passed: Passed[] = [];
 	const clients = new Map<string, Client>();
+	const named = (name: string) => {
+		for (const [id, client] of clients) if (id.startsWith(name)) return client;
+		return undefined;
+	};
 	const broker: HostileBroker = {
 		url: "",
 		passed,
@@ -47,8 +60,7 @@ export async function hostileBroker(t: Test): Promise<HostileBroker> {
 		instead: () => undefined,
 		async say(name, topic, payload) {
 			const client =
-				clients.get(name) ??
-				(await poll("it is connected", async () => clients.get(name)));
+				named(name) ?? (await poll("it is connected", async () => named(name)));
 			await new Promise<void>((resolve, reject) =>
 				client.publish(
 					{
@@ -90,7 +102,9 @@ export async function hostileBroker(t: Test): Promise<HostileBroker> {
 		if (client === null || to === undefined) return;
 		passed.push({ topic, to, payload: Buffer.from(payload) });
 	});
-	const server = createServer(aedes.handle);
+	const server = tls
+		? createTls(tls, aedes.handle)
+		: createServer(aedes.handle);
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");
 	t.teardown(async () => {
@@ -98,5 +112,6 @@ export async function hostileBroker(t: Test): Promise<HostileBroker> {
 		server.close();
 	});
 	const { port } = server.address() as AddressInfo;
-	return Object.assign(broker, { url: `mqtt://127.0.0.1:${port}` });
+	const scheme = tls ? "mqtts" : "mqtt";
+	return Object.assign(broker, { url: `${scheme}://127.0.0.1:${port}` });
 }

@@ -9,11 +9,11 @@ import { HeadendClient } from "../../../src/headend/api/client.ts";
 import { HEADEND } from "../../../src/headend/control/broker.ts";
 import { issueBox } from "../../../src/headend/operator/issue.ts";
 import { type Attestation, signAttestation } from "../../../src/wire/attest.ts";
-import { type Envelope, pack, timeOf } from "../../../src/wire/envelope.ts";
+import { pack, timeOf } from "../../../src/wire/envelope.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
 import { encodeMessage } from "../../../src/wire/json.ts";
 import { downTopic, headTopic, upTopic } from "../../../src/wire/topics.ts";
-import { Mutator, share } from "../../mutate.ts";
+import { type Mutator, share } from "../../mutate.ts";
 import {
 	addBoxes,
 	logOf,
@@ -24,15 +24,17 @@ import {
 	publishFilm,
 } from "../desk.ts";
 import { hostileBroker } from "./broker.ts";
-import { seconds } from "./flood.ts";
-import { memoryOf } from "./swarm-ground.ts";
+import {
+	type Forge,
+	HEAP,
+	MESSAGES,
+	pour,
+	signed,
+	spoilt,
+	type Target,
+	type Topic,
+} from "./pour.ts";
 
-const MESSAGES = share(20_000);
-const BATCH = 100;
-/** Beyond what it had before: the database and what V8 has not collected yet take some. */
-const SLACK = { agent: 64 * MiB, headend: 320 * MiB } as const;
-/** A process that kept a kilobyte of each message would end for want of heap. */
-const HEAP = "--max-old-space-size=112";
 const SIZE = 120_000;
 
 t.setTimeout(600_000);
@@ -66,84 +68,55 @@ let films = 0;
 await ordinary();
 await headend.command(box.id, { kind: "report" });
 
-/** Makes wrong messages out of the right ones. */
-type Forge = (mutator: Mutator, right: readonly Buffer[]) => Buffer;
-
-/** Whom the broker says it to. */
-interface Target {
-	readonly client: string;
-	readonly process: Parameters<typeof memoryOf>[0];
-	readonly slack: number;
-	/** Answered when what came before is read, more or less: nobody could keep up with a broker that does nothing else. */
-	readonly look: () => Promise<unknown>;
-	readonly topics: readonly (readonly [topic: string, forge: Forge])[];
+const HEAD = headTopic(operator.region);
+function topic(name: string, forge: Forge): Topic {
+	return { topic: name, forge, right: () => rightOn(name) };
 }
 
-const HEAD = headTopic(operator.region);
 const TARGETS: Readonly<Record<string, Target>> = {
 	"down to an agent": {
 		client: box.id,
 		process: box,
-		slack: SLACK.agent,
+		slack: 64 * MiB,
 		look: () => desk.statusOf(box),
 		topics: [
-			[downTopic(box.id, "desired"), signed("placement", { box: ghost })],
-			[downTopic(box.id, "command"), signed("placement", { box: ghost })],
-			[HEAD, signedHead],
+			topic(
+				downTopic(box.id, "desired"),
+				signed(signers.placement, { box: ghost }),
+			),
+			topic(
+				downTopic(box.id, "command"),
+				signed(signers.placement, { box: ghost }),
+			),
+			topic(HEAD, signedHead),
 		],
 	},
 	"up to a headend": {
 		client: `${HEADEND}${operator.network.slice(0, 16)}-up`,
 		process: { process: desk.headend },
-		slack: SLACK.headend,
+		slack: 320 * MiB,
 		look: () => headend.boxes(),
 		topics: [
 			...(["state", "reported", "fill", "request", "response"] as const).map(
-				(kind) => [upTopic(ghost, kind), spoilt] as const,
+				(kind) => topic(upTopic(ghost, kind), spoilt),
 			),
-			[upTopic(ghost, "attest"), attested],
+			topic(upTopic(ghost, "attest"), attested),
 		],
 	},
 };
 
 for (const [what, target] of Object.entries(TARGETS))
 	t.test(`${MESSAGES} on each topic ${what}`, async (t) => {
-		const { client, process, slack, look, topics } = target;
-		const mutator = new Mutator(what);
-		const lanes = topics.map(([topic, forge]) => {
-			const right = rightOn(topic);
-			t.ok(right.length > 0, `real ones on ${topic}`);
-			return { topic, forge, right };
+		await pour(t, what, broker, target, {
+			during: ordinary,
+			after: async () => {
+				// What is said after all of it is read after all of it.
+				t.match(await headend.command(box.id, { kind: "report" }), {
+					ok: true,
+				});
+				await ordinary();
+			},
 		});
-		const marks = [await memoryOf(process)];
-		let sent = 0;
-		let proven = false;
-		const began = performance.now();
-		const proof = ordinary().finally(() => {
-			proven = true;
-		});
-		while (sent < MESSAGES || !proven) {
-			// What is proven may take longer: then it goes on, and no longer pours.
-			const batch = sent < MESSAGES ? BATCH : 1;
-			for (let i = 0; i < batch; i++)
-				for (const { topic, forge, right } of lanes)
-					await broker.say(client, topic, forge(mutator, right));
-			sent += batch;
-			await look();
-			if (sent % (MESSAGES / 8) === 0) marks.push(await memoryOf(process));
-		}
-		await proof;
-		// What is said after all of it is read after all of it.
-		t.match(await headend.command(box.id, { kind: "report" }), { ok: true });
-		await ordinary();
-		marks.push(await memoryOf(process));
-		const inMiB = marks.map((bytes) => Math.round(bytes / MiB)).join(", ");
-		t.comment(
-			`seed "${what}": ${sent} on each topic, ${inMiB} MiB, ${seconds(began)}`,
-		);
-		const [before = 0] = marks;
-		const growth = Math.max(...marks) - before;
-		t.ok(growth < slack, `${growth} bytes more than before`);
 	});
 
 t.test("nobody ended, and no report was lost", async (t) => {
@@ -211,25 +184,6 @@ function rightOn(topic: string): Buffer[] {
 	);
 }
 
-function spoilt(mutator: Mutator, right: readonly Buffer[]): Buffer {
-	return mutator.below(2) === 0
-		? mutator.bytes(right)
-		: Buffer.from(mutator.json(JSON.parse(`${mutator.pick(right)}`)));
-}
-
-/** A third of them past the signature: as if the key were stolen, but for somebody else, so that none of them is to be obeyed. */
-function signed(purpose: keyof typeof signers, elsewhere: object): Forge {
-	return (mutator, right) => {
-		if (mutator.below(3) > 0) return spoilt(mutator, right);
-		const { payload } = JSON.parse(`${mutator.pick(right)}`) as Envelope;
-		const said = JSON.parse(Buffer.from(payload, "base64").toString());
-		const wrong = Buffer.from(mutator.json({ ...said, ...elsewhere }));
-		const { pair, grant } = signers[purpose];
-		const sealed = pack(`larder/envelope/1/${purpose}`, wrong, pair);
-		return encodeMessage({ v: 1, purpose, ...sealed, grant });
-	};
-}
-
 /** Some of them signed by the box in whose name they are said, with anything in them. */
 function attested(mutator: Mutator, right: readonly Buffer[]): Buffer {
 	if (mutator.below(3) > 0) return spoilt(mutator, right);
@@ -241,8 +195,8 @@ function signedHead(mutator: Mutator, right: readonly Buffer[]): Buffer {
 	if (mutator.below(3) > 0) return spoilt(mutator, right);
 	const part = mutator.pick(["announcement", "bans"] as const);
 	const parts = right.flatMap((head) => JSON.parse(`${head}`)[part] ?? []);
-	const purpose = part === "bans" ? "revoke" : "catalog";
-	const forge = signed(purpose, { region: "elsewhere" });
+	const signer = part === "bans" ? signers.revoke : signers.catalog;
+	const forge = signed(signer, { region: "elsewhere" });
 	const wrong = forge(
 		mutator,
 		parts.map((each) => encodeMessage(each)),

@@ -13,7 +13,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Test } from "tap";
 import { DAY } from "../../../src/base/time.ts";
-import type { DeskBox } from "../../../src/desk/neighbourhood.ts";
+import type {
+	DeskBox,
+	Neighbourhood,
+} from "../../../src/desk/neighbourhood.ts";
 import { freeTcpPort } from "../../../src/desk/ports.ts";
 import { freeSettings } from "../../../src/desk/settings.ts";
 import { boxConfig } from "../../../src/headend/operator/boxconfig.ts";
@@ -51,22 +54,30 @@ export async function openSecureDesk(
 		copies,
 		prepared: { operator, access },
 	});
+	const factory = await openFactory(t, desk, serials, serials);
+	return { desk, operator, main, enrol, ...factory };
+}
+
+/**
+ * Boxes of a batch `spring` with claims of their own.
+ * @param listed serials that are let in without a person
+ */
+export async function openFactory(
+	t: Test,
+	desk: Neighbourhood,
+	serials: readonly string[],
+	listed: readonly string[],
+) {
+	const { dir, operator } = desk;
 	const at = ["-d", operator.dir];
-	const inventory = join(dir, "serials.csv");
+	const made = join(dir, "serials.csv");
+	const inventory = join(dir, "inventory.csv");
 	const factory = join(dir, "factory");
-	await writeFile(inventory, `${serials.join("\n")}\n`);
+	await writeFile(made, `${serials.join("\n")}\n`);
+	await writeFile(inventory, `${listed.join("\n")}\n`);
 	await order(t, "enrol", "batch", "add", "spring", ...at);
-	await order(
-		t,
-		"enrol",
-		"claims",
-		"spring",
-		"--serials",
-		inventory,
-		"--out",
-		factory,
-		...at,
-	);
+	const claims = ["--serials", made, "--out", factory];
+	await order(t, "enrol", "claims", "spring", ...claims, ...at);
 	await order(t, "enrol", "auto", "--inventory", inventory, ...at);
 
 	/** A box as it leaves the factory: a configuration and a claim, no key. */
@@ -102,7 +113,7 @@ export async function openSecureDesk(
 		desk.observer.follow(id);
 		return known;
 	};
-	return { desk, operator, main, enrol, flash, boot };
+	return { flash, boot };
 }
 
 async function makeOperator(dir: string, copies: number): Promise<Operator> {
@@ -122,9 +133,12 @@ async function makeOperator(dir: string, copies: number): Promise<Operator> {
 		"[broker]",
 		`[broker]\n${reload}`,
 	);
+	const [box, headend] = [ports.box, ports.headend].map(
+		(port) => `mqtts://127.0.0.1:${port}`,
+	);
 	await writeFile(
 		config,
-		`${text}\n[enrol]\nurl = "mqtts://127.0.0.1:${ports.box}"\nheadend_url = "mqtts://127.0.0.1:${ports.headend}"\n`,
+		`${text}\n[enrol]\nurl = "${box}"\nheadend_url = "${headend}"\n`,
 	);
 	const operator = await openOperator(path);
 	const folder = await writeBroker(operator, {
