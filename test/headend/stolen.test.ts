@@ -7,6 +7,7 @@ import { Inbox } from "../../src/control/inbox.ts";
 import { PURGES_A_DAY } from "../../src/control/purges.ts";
 import { KeyRequests } from "../../src/control/requests.ts";
 import { HeadWriter } from "../../src/headend/control/heads.ts";
+import { readRoot } from "../../src/headend/operator/keyfile.ts";
 import {
 	ONLINE,
 	type OnlinePurpose,
@@ -218,6 +219,24 @@ t.test("each stolen key does what its purpose allows", async (t) => {
 		});
 	}
 });
+
+t.test(
+	"who has the root does all that boxes of its network obey",
+	async (t) => {
+		const elsewhere = await open(t);
+		for (const { what, takes, send } of DEEDS) {
+			const to = await open(t);
+			const pair = await readRoot(to.root, to.operator.rootKey);
+			const dates = { serial: 9, notBefore: 0, notAfter: Date.now() + DAY };
+			const key = pair.publicKey.toString("hex");
+			const purpose = takes === "root" ? "revoke" : takes;
+			const grant = grantKey(pair, { ...dates, purpose, key });
+			const by = { purpose, pair, grant };
+			t.equal(await send(by, to), "taken", what);
+			t.equal(await send(by, elsewhere), "bad-signature", `${what} elsewhere`);
+		}
+	},
+);
 
 t.test("what a thief of `placement` can command", async (t) => {
 	/** Every kind there is: whoever adds one says here what a thief can do with it. */
