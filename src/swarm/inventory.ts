@@ -167,10 +167,12 @@ export class Inventory {
 	}
 
 	private onTold(id: TitleId, take: (told: Told) => boolean): void {
-		const told = this.told.get(id);
+		const { holds } = this.ports;
+		// Who holds no titles is asked about none, and says nothing of any.
+		const told = holds ? this.told.get(id) : new Told();
 		if (told === undefined) return;
 		if (!take(told)) this.ports.onOffence("bad-inventory");
-		else if (told.isAny && !this.ports.holds) this.ports.onOffence("role");
-		else this.ports.onNews(id);
+		else if (holds) this.ports.onNews(id);
+		else if (told.isAny) this.ports.onOffence("role");
 	}
 }
