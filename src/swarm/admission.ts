@@ -1,18 +1,28 @@
 import type { Socket } from "node:net";
 import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
-import type { Millis } from "../base/units.ts";
+import { type Bytes, MiB, type Millis } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
+import { Crowd } from "./crowd.ts";
+import { Exile } from "./exile.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
 import {
 	type AdmissionReason,
+	type Admitting,
 	admit,
 	type Member,
 	type Membership,
 } from "./membership.ts";
 import { Mux } from "./mux.ts";
-import { Porch } from "./porch.ts";
 
+/**
+ * Who is welcome is let in after some 20 ms, who stays mute is sent away after 3 s: few places are enough, and each is worth a buffer of
+ * 96 KiB at most. Behind a carrier's NAT many boxes come from one address, but not so many in one moment.
+ */
+const MAX_WAITING = 128;
+const MAX_WAITING_PER_ADDRESS = 32;
+/** What all members together may make this side set aside for frames longer than any of the exchange. */
+const MAX_LONG: Bytes = 32 * MiB;
 /** One address may have so much of the room that members have: the rest is for others, whoever is behind it. */
 const SHARE_PER_ADDRESS = 0.75;
 
@@ -23,25 +33,36 @@ export interface AdmissionOptions {
 	readonly log: Log;
 }
 
-/** A member, or somebody whom this side has found to be one. */
-interface Guest {
-	readonly transport: Transport;
+/** Who is behind a connection. */
+interface Caller {
+	readonly stream: GuardedStream;
+	/** The key that it has. */
+	readonly box: BoxId;
 	readonly address: string;
+	/** Ends the connection. Only the first reason counts. */
+	readonly refuse: (slug: AdmissionReason, detail: string) => void;
 }
+
+type OnMember = (member: Member) => void;
+type Way = Pick<Admitting, "onProven" | "onMember">;
 
 /**
  * The door: every connection comes in here. Who is let in, who was not and why, and who stays away for a while.
- * Invariants: `streams` holds every connection that is open, admitted or not; `guests` those whose certificate passed, of
- * which `limit` are UDX. Those of the others that this box did not dial stand on the porch. `exiles` holds only boxes that were members.
+ * Invariants: `streams` holds every connection that is open, admitted or not; `guests` those over UDX whose certificate passed, at
+ * most `limit`, and whether they are members; `early` those over TCP that wait for it. Those that this box did not dial stand on the
+ * porch before they are guests, over TCP until they are members. `exile` holds only boxes that were.
  */
 export class Admission {
 	/** How often connections were refused, by slug. */
 	readonly refusals = new Map<AdmissionReason, number>();
 	private readonly options: AdmissionOptions;
-	private readonly porch = new Porch();
+	private readonly porch = new Crowd(MAX_WAITING, MAX_WAITING_PER_ADDRESS);
+	/** Members while a long frame of theirs comes. */
+	private readonly long = new Crowd(MAX_LONG);
 	private readonly streams = new Set<GuardedStream>();
-	private readonly guests = new Map<GuardedStream, Guest>();
-	private readonly exiles = new Map<BoxId, Millis>();
+	private readonly guests = new Map<Caller, "proven" | "member">();
+	private readonly early = new Map<Caller, () => void>();
+	private readonly exile = new Exile();
 	private readonly seldom = new Seldom();
 	/** Those who made room before they shook hands. */
 	private readonly dropped = new WeakSet<Socket>();
@@ -59,6 +80,7 @@ export class Admission {
 			this.refused("crowded", { transport: "tcp", address });
 			socket.destroy();
 		});
+		socket.once("close", () => this.porch.leave(socket));
 	}
 
 	/** It never did. */
@@ -69,68 +91,38 @@ export class Admission {
 	}
 
 	/** Runs membership on a new connection; ends the connection when it does not pass. */
-	enter(
-		stream: GuardedStream,
-		transport: Transport,
-		onMember: (member: Member) => void,
-	): void {
-		const { log, membership } = this.options;
-		const box = stream.remotePublicKey.toString("hex") as BoxId;
-		const { rawStream } = stream;
-		const address = rawStream.remoteHost ?? rawStream.remoteAddress ?? "";
-		this.streams.add(stream);
-		stream.on("close", () => {
-			this.streams.delete(stream);
-			this.guests.delete(stream);
-		});
-		stream.on("error", (err) => {
-			log.debug({ err, transport, box: short(box) }, "a connection ended");
-		});
-		let isRefused = false;
-		const onRefused = (slug: AdmissionReason, detail: string) => {
-			if (isRefused) return;
-			isRefused = true;
-			this.refused(slug, { box: short(box), detail, transport, address });
-			stream.destroy();
-		};
-		const guest = { transport, address };
+	enter(stream: GuardedStream, transport: Transport, onMember: OnMember): void {
+		const caller = this.take(stream, transport);
+		const { box, address, refuse } = caller;
 		if (this.closed) stream.destroy();
-		else if (this.isExiled(box)) onRefused("exiled", "it was cut off");
-		else if (this.isFull(guest)) onRefused("full", "too many");
+		else if (this.exile.has(box)) refuse("exiled", "it was cut off");
+		else if (transport === "udx" && this.isFull(address))
+			refuse("full", "too many");
 		else {
-			const onProven = () => {
-				// Others may have come in since.
-				if (this.isFull(guest)) return "full";
-				this.guests.set(stream, guest);
-				this.porch.leave(rawStream);
-				stream.release();
-				return undefined;
-			};
-			const onFault = (err: Error) => this.fault(box, err);
-			const mux = new Mux(stream, onFault);
+			const { membership } = this.options;
+			const mux = new Mux(stream, (err) => this.fault(box, err));
 			// A TCP connection lives beside one on which heads are told.
 			const me =
 				transport === "udx"
 					? membership
 					: { ...membership, currentHead: () => undefined };
-			admit(mux, transport, me, { onProven, onMember, onRefused });
-			if (stream.isInitiator) return;
-			const drop = () => onRefused("crowded", "others came from its address");
-			this.porch.enter(rawStream, address, drop);
+			const way =
+				transport === "udx"
+					? this.first(caller, onMember)
+					: this.second(caller, onMember);
+			admit(mux, transport, me, { ...way, onRefused: refuse });
+			if (!stream.isInitiator)
+				this.porch.enter(stream.rawStream, address, () => crowdOut(caller));
 		}
 	}
 
 	/** Keeps a box away for a while. */
-	exile(box: BoxId, time: Millis): void {
-		const now = Date.now();
-		for (const [other, until] of this.exiles) {
-			if (until <= now) this.exiles.delete(other);
-		}
-		this.exiles.set(box, now + time);
+	banish(box: BoxId, time: Millis): void {
+		this.exile.add(box, time);
 	}
 
 	isExiled(box: BoxId): boolean {
-		return (this.exiles.get(box) ?? 0) > Date.now();
+		return this.exile.has(box);
 	}
 
 	/** Ends all connections; there will be no others. */
@@ -139,13 +131,85 @@ export class Admission {
 		for (const stream of this.streams) stream.destroy();
 	}
 
-	/** TCP connections are few as their neighbours are. */
-	private isFull({ transport, address }: Guest): boolean {
-		if (transport === "tcp") return false;
+	private take(stream: GuardedStream, transport: Transport): Caller {
+		const { log } = this.options;
+		const box = stream.remotePublicKey.toString("hex") as BoxId;
+		const { rawStream } = stream;
+		const address = rawStream.remoteHost ?? rawStream.remoteAddress ?? "";
+		let isRefused = false;
+		const refuse: Caller["refuse"] = (slug, detail) => {
+			if (isRefused) return;
+			isRefused = true;
+			this.refused(slug, { box: short(box), detail, transport, address });
+			stream.destroy();
+		};
+		const caller = { stream, box, address, refuse };
+		this.streams.add(stream);
+		stream.on("close", () => {
+			this.streams.delete(stream);
+			this.guests.delete(caller);
+			this.early.delete(caller);
+			this.porch.leave(rawStream);
+			this.long.leave(caller);
+		});
+		stream.on("error", (err) => {
+			log.debug({ err, transport, box: short(box) }, "a connection ended");
+		});
+		return caller;
+	}
+
+	/** Over UDX. Before it is a member, it tells the head that it knows. */
+	private first(caller: Caller, onMember: OnMember): Way {
+		const { stream, address, box } = caller;
+		return {
+			onProven: () => {
+				// Others may have come in since.
+				if (this.isFull(address)) return "full";
+				this.guests.set(caller, "proven");
+				this.porch.leave(stream.rawStream);
+				const drop = () => crowdOut(caller);
+				stream.release({
+					begin: (length) => this.long.enter(caller, address, drop, length),
+					end: () => this.long.leave(caller),
+				});
+				return undefined;
+			},
+			onMember: (member) => {
+				this.guests.set(caller, "member");
+				onMember(member);
+				for (const [other, welcome] of this.early)
+					if (other.box === box) welcome();
+			},
+		};
+	}
+
+	/** Over TCP, beside UDX. It may be the faster of the two: the other side dials as soon as we are its neighbour. */
+	private second(caller: Caller, onMember: OnMember): Way {
+		const { stream, box } = caller;
+		return {
+			onProven: (welcome) => {
+				if (this.isMember(box)) return undefined;
+				this.early.set(caller, welcome);
+				return "later";
+			},
+			onMember: (member) => {
+				this.early.delete(caller);
+				this.porch.leave(stream.rawStream);
+				stream.release();
+				onMember(member);
+			},
+		};
+	}
+
+	private isMember(box: BoxId): boolean {
+		for (const [guest, state] of this.guests)
+			if (guest.box === box && state === "member") return true;
+		return false;
+	}
+
+	private isFull(address: string): boolean {
 		const { limit } = this.options;
-		const guests = [...this.guests.values()].filter(
-			(other) => other.transport === "udx",
-		);
+		const guests = [...this.guests.keys()];
 		const same = guests.filter((other) => other.address === address);
 		return guests.length >= limit || same.length >= limit * SHARE_PER_ADDRESS;
 	}
@@ -170,4 +234,8 @@ export class Admission {
 		const fields = { err, box: short(box), others };
 		this.options.log.error(fields, "a frame of a neighbour met a fault");
 	}
+}
+
+function crowdOut({ refuse }: Caller): void {
+	refuse("crowded", "others came from its address");
 }

@@ -38,11 +38,13 @@ export type AdmissionReason =
 	/** It showed nothing in time. */
 	| "silent"
 	| "gone"
-	/** It made room for a newcomer, see `porch.ts`. */
+	/** It made room for others, see `crowd.ts`. */
 	| "crowded"
 	| "exiled"
 	/** There are as many members as there may be, in all or of its address. */
-	| "full";
+	| "full"
+	/** It came over TCP, and over Hyperswarm it is no neighbour. */
+	| "no-neighbour";
 
 /** What this side shows, and what it asks of the other. */
 export interface Membership {
@@ -120,8 +122,13 @@ class Guest implements Member {
 
 /** How an admission goes. All run in the turn of the frame that decides, before any later frame of the other side is read. */
 export interface Admitting {
-	/** The other side's certificate passed. What it sends from now on comes from a member, unless there is a reason against it. */
-	readonly onProven: () => AdmissionReason | undefined;
+	/**
+	 * The other side's certificate passed. What it sends from now on comes from a member, unless there is a reason against it, or
+	 * it has to wait until `welcome` is called: it hears of nothing before.
+	 */
+	readonly onProven: (
+		welcome: () => void,
+	) => AdmissionReason | "later" | undefined;
 	/** Ours passed there too: other channels may be opened. */
 	readonly onMember: (member: Member) => void;
 	readonly onRefused: (reason: AdmissionReason, detail: string) => void;
@@ -136,16 +143,20 @@ export function admit(
 ): void {
 	let state: "asking" | "admitted" | "refused" = "asking";
 	let member: Guest | undefined;
+	/** Whether it was told that it passed, and told us that we did. */
+	let isWelcome = false;
+	let isLetIn = false;
 	const refuse = (reason: AdmissionReason, detail: string) => {
 		if (state !== "asking") return;
 		state = "refused";
 		clearTimeout(timer);
 		onRefused(reason, detail);
 	};
-	const timer = setTimeout(
-		() => refuse("silent", `no certificate within ${PATIENCE} ms`),
-		PATIENCE,
-	);
+	const timer = setTimeout(() => {
+		if (member !== undefined && !isWelcome)
+			refuse("no-neighbour", `nor was it within ${PATIENCE} ms`);
+		else refuse("silent", `no certificate within ${PATIENCE} ms`);
+	}, PATIENCE);
 	const channel = mux.createChannel({
 		protocol: PROTOCOL,
 		// Without it the connection is of no use.
@@ -175,8 +186,8 @@ export function admit(
 				refuse(checked.reason, checked.detail);
 				return;
 			}
-			const reason = onProven();
-			if (reason !== undefined) {
+			const reason = onProven(welcome);
+			if (reason !== undefined && reason !== "later") {
 				refuse(reason, "its certificate is good");
 				return;
 			}
@@ -185,23 +196,15 @@ export function admit(
 				greet,
 				check: (hello) => check(hello, mux.stream, transport, me),
 			});
-			// Before it serves us anything, it is to know what is taken back and who is shut out.
-			const head = me.currentHead();
-			if (head !== undefined) member.tell(head);
-			passed.send(Buffer.alloc(0));
+			if (reason === undefined) welcome();
 		},
 	});
 	const passed: Message<Uint8Array> = channel.addMessage({
 		encoding: c.raw,
 		onmessage() {
-			if (state !== "asking" || member === undefined) return;
-			if (me.isRevoked(member.box)) {
-				refuse("revoked", "by the head that it brought");
-				return;
-			}
-			state = "admitted";
-			clearTimeout(timer);
-			onMember(member);
+			if (member === undefined) return;
+			isLetIn = true;
+			enter();
 		},
 	});
 	const newsMessage: Message<Uint8Array> = channel.addMessage({
@@ -212,6 +215,26 @@ export function admit(
 			if (read.ok) me.offerHead(read.value.head);
 		},
 	});
+	const welcome = () => {
+		if (state !== "asking" || member === undefined || isWelcome) return;
+		isWelcome = true;
+		// Before it serves us anything, it is to know what is taken back and who is shut out.
+		const head = me.currentHead();
+		if (head !== undefined) member.tell(head);
+		passed.send(Buffer.alloc(0));
+		enter();
+	};
+	const enter = () => {
+		if (state !== "asking" || member === undefined) return;
+		if (!isWelcome || !isLetIn) return;
+		if (me.isRevoked(member.box)) {
+			refuse("revoked", "by the head that it brought");
+			return;
+		}
+		state = "admitted";
+		clearTimeout(timer);
+		onMember(member);
+	};
 	const greet = () => {
 		const tcp = me.tcp();
 		greeting.send(

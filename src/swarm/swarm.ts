@@ -260,7 +260,7 @@ export class Swarm implements Neighbours {
 	}
 
 	expel(box: BoxId, slug: string): void {
-		this.admission.exile(box, slug === "silent" ? SILENT_EXILE : EXILE);
+		this.admission.banish(box, slug === "silent" ? SILENT_EXILE : EXILE);
 		this.roster.cut(box, slug);
 	}
 

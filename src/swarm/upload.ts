@@ -6,6 +6,7 @@ import {
 	type ExchangeChunk,
 	type ExchangeRefusal,
 	type ExchangeRequest,
+	MAX_CHUNK,
 	MAX_RUN,
 	type Refusal,
 } from "../wire/exchange.ts";
@@ -46,7 +47,6 @@ export interface UploadPorts {
 
 /** Requests that one neighbour may have waiting: twice what the largest window holds in the smallest blocks. */
 const MAX_WAITING = 2048;
-const CHUNK: Bytes = 256 * KiB;
 
 type Answer =
 	| { readonly bytes: Buffer; readonly blockSize: Bytes }
@@ -131,7 +131,7 @@ export class Upload {
 		const { pacer } = this.ports;
 		for (let at = 0; at < bytes.length; ) {
 			// Under a limit one block at a time, so that an urgent one waits for one block at most.
-			const step = pacer.rate > 0 ? blockSize : Math.max(CHUNK, blockSize);
+			const step = Math.min(MAX_CHUNK, pacer.rate > 0 ? blockSize : MAX_CHUNK);
 			const part = bytes.subarray(at, at + step);
 			if (!urgent) await this.urgent.idle;
 			await pacer.take(part.length, urgent);

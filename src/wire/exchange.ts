@@ -1,11 +1,14 @@
 import c, { type Encoding, type State } from "compact-encoding";
+import { type Bytes, KiB } from "../base/units.ts";
 import type { TitleId } from "./ids.ts";
 
 /** The Protomux protocol over which titles move. */
 export const EXCHANGE = "larder/exchange/1";
 
-/** Blocks that one request may ask for, and one chunk may carry. */
+/** Blocks that one request may ask for. */
 export const MAX_RUN = 4;
+/** What one chunk carries at most. A larger block comes in several. */
+export const MAX_CHUNK: Bytes = 256 * KiB;
 
 export const WANTED = ["manifest", "leaves", "blocks", "holders"] as const;
 export type Wanted = (typeof WANTED)[number];

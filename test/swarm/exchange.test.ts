@@ -1,4 +1,5 @@
 import t from "tap";
+import { MiB } from "../../src/base/units.ts";
 import { hold, makeTitle } from "../fixture.ts";
 import { fill, has, makeRegion, meet } from "./region.ts";
 
@@ -25,5 +26,22 @@ for (const transport of ["tcp", "udx"] as const) {
 		t.equal(link.received, b.traffic.from);
 		t.equal(region.origin.sent(), 0);
 		t.equal(b.traffic.wrong, 0);
+	});
+}
+
+/** In the largest blocks that there are. */
+const large = makeTitle(3 * MiB + 4321, MiB, 2);
+
+for (const up of [0, 100e6]) {
+	t.test(`blocks longer than any frame, at ${up} bytes/s`, async (t) => {
+		const region = await makeRegion(t);
+		const a = await region.box("a", { up });
+		const b = await region.box("b");
+		await hold(a, large);
+		await meet(b, a, "tcp");
+		await fill(b, large);
+		t.ok(await has(b, large));
+		t.equal(b.swarm.neighbours.get(a.id)?.best?.transport, "tcp");
+		t.equal(region.origin.sent(), 0);
 	});
 }

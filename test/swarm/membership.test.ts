@@ -1,5 +1,6 @@
 import c from "compact-encoding";
 import t from "tap";
+import type { Transport } from "../../src/swarm/guard.ts";
 import { admit } from "../../src/swarm/membership.ts";
 import {
 	parseEnvelope,
@@ -7,8 +8,10 @@ import {
 	seal,
 	trustIn,
 } from "../../src/wire/envelope.ts";
+import { EXCHANGE } from "../../src/wire/exchange.ts";
 import type { Head } from "../../src/wire/head.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
+import { INVENTORY } from "../../src/wire/inventory.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import {
 	hold,
@@ -123,6 +126,63 @@ for (const transport of ["udx", "tcp"] as const) {
 		},
 	);
 }
+
+t.test("TCP that comes before its box is a neighbour waits", async (t) => {
+	const region = await makeRegion(t);
+	const a = await holder(region, new Set());
+	const key = generateKeyPair();
+	const me = membershipOf(region, region.operator.certify(key));
+	const order: string[] = [];
+	const come = async (transport: Transport) => {
+		const stranger = await knock(region, a, key, transport);
+		t.teardown(() => stranger.end());
+		const proven = Promise.withResolvers<void>();
+		const member = new Promise<void>((resolve, reject) =>
+			admit(stranger.mux, transport, me, {
+				onProven: () => {
+					proven.resolve();
+					return undefined;
+				},
+				onMember: () => {
+					order.push(transport);
+					for (const protocol of [INVENTORY, EXCHANGE])
+						stranger.mux.createChannel({ protocol })?.open();
+					resolve();
+				},
+				onRefused: (slug) => reject(new Error(slug)),
+			}),
+		);
+		await proven.promise;
+		return { member };
+	};
+	const bulk = await come("tcp");
+	await come("udx");
+	await bulk.member;
+	t.same(order, ["udx", "tcp"]);
+	const neighbour = a.swarm.neighbours.get(
+		key.publicKey.toString("hex") as BoxId,
+	);
+	await until(() => neighbour?.bulk !== undefined);
+	t.equal(a.swarm.refusals.size, 0);
+});
+
+t.test("TCP alone lets nobody in", async (t) => {
+	const region = await makeRegion(t);
+	const a = await holder(region, new Set());
+	const key = generateKeyPair();
+	const stranger = await knock(region, a, key, "tcp");
+	const me = membershipOf(region, region.operator.certify(key));
+	admit(stranger.mux, "tcp", me, {
+		onProven: () => undefined,
+		onMember: () => t.fail("let in"),
+		onRefused: () => undefined,
+	});
+	const got = grab(stranger, title.id);
+	await stranger.closed;
+	await stranger.end();
+	t.equal(got.chunks, 0);
+	t.same([...a.swarm.refusals], [["no-neighbour", 1]]);
+});
 
 t.test("membership is asked of both sides", async (t) => {
 	const region = await makeRegion(t);
