@@ -216,8 +216,8 @@ export interface BoxSettings {
 	readonly bootstrap: readonly string[];
 	readonly origin: Origin;
 	readonly tcp?: boolean;
-	/** Where neighbours are told to dial it, if not where it listens. */
-	readonly tcpHost?: string;
+	/** Where its UDP comes from, and neighbours dial TCP, which listens on 127.0.0.1 all the same. */
+	readonly host?: string;
 	readonly maxPeers?: number;
 	readonly reach?: "direct" | "nat";
 	readonly key?: KeyPair;
@@ -288,16 +288,13 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		},
 		dht: {
 			bootstrap,
-			host: "127.0.0.1",
+			host: settings.host ?? "127.0.0.1",
 			port: 0,
 			reach: settings.reach ?? "direct",
 			knownFile: join(folder, "known.json"),
 		},
 		maxPeers: settings.maxPeers ?? 16,
-		tcp:
-			settings.tcp === false
-				? undefined
-				: { host: settings.tcpHost ?? "127.0.0.1", port: 0 },
+		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
 		up: settings.up ?? 0,
 		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),

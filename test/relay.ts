@@ -1,4 +1,4 @@
-// Something that stands in the way of a listener on 127.0.0.1: whoever is told RELAY_HOST instead meets this.
+// Something that stands in the way of a listener on 127.0.0.1: whoever dials RELAY_HOST instead meets this.
 import { EventEmitter, once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import type { Test } from "tap";

@@ -34,7 +34,7 @@ export interface Config {
 	readonly enrol: string;
 	readonly swarm: {
 		readonly bootstrap: readonly Address[];
-		/** Address to bind. */
+		/** Address to bind, for UDP and TCP. */
 		readonly host: string;
 		/** UDP port of the DHT; 0 takes any. */
 		readonly port: number;
@@ -43,8 +43,6 @@ export interface Config {
 		readonly tcp: boolean;
 		/** 0 takes any. */
 		readonly tcpPort: number;
-		/** The address told to neighbours for TCP. */
-		readonly tcpHost: string | undefined;
 	};
 	readonly broker: {
 		readonly url: string;
@@ -113,7 +111,6 @@ const KEYS = {
 	"swarm.max_peers": may(integer(1, 1024), 64),
 	"swarm.tcp": may(flag, true),
 	"swarm.tcp_port": may(port, 0),
-	"swarm.tcp_host": free(text),
 	"broker.url": must(url("mqtt", "mqtts")),
 	"broker.username": free(text),
 	"broker.password_file": free(text),
@@ -215,7 +212,6 @@ function assemble(get: Get, folder: string): Config {
 			maxPeers: get("swarm.max_peers"),
 			tcp: get("swarm.tcp"),
 			tcpPort: get("swarm.tcp_port"),
-			tcpHost: get("swarm.tcp_host"),
 		},
 		broker: {
 			url: get("broker.url"),

@@ -67,7 +67,7 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 		},
 		maxPeers: settings.maxPeers,
 		tcp: settings.tcp
-			? { port: settings.tcpPort, host: settings.tcpHost }
+			? { host: settings.host, port: settings.tcpPort }
 			: undefined,
 		up: rates.up,
 		shelf: new SharedShelf(store, isShared, (id) => parts.holders.bytes(id)),

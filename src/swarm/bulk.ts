@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import type { Log } from "../base/log.ts";
 import { fullJitter, MINUTE, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
@@ -16,12 +15,8 @@ const STABLE: Millis = MINUTE;
 
 export interface BulkOptions {
 	readonly keyPair: KeyPair;
-	/** Undefined: no TCP at all. `host` is what neighbours are told; else they use the address that they see. */
-	readonly tcp:
-		| { readonly host: string | undefined; readonly port: number }
-		| undefined;
-	/** Address to listen on. */
-	readonly host: string;
+	/** Where to listen; undefined: no TCP at all. */
+	readonly tcp: { readonly host: string; readonly port: number } | undefined;
 	/** Connections in and out; they still have to be admitted. */
 	readonly onStream: TcpPorts["onStream"];
 	readonly onSocket: TcpPorts["onSocket"];
@@ -53,9 +48,10 @@ export class Bulk {
 
 	/** Throws PORT_TAKEN or CONFIG_INVALID. */
 	async listen(): Promise<void> {
-		const { tcp, host, keyPair } = this.options;
+		const { tcp, keyPair } = this.options;
 		if (tcp === undefined) return;
-		this.listener = await listenTcp(host, tcp.port, keyPair, this.options);
+		const { host, port } = tcp;
+		this.listener = await listenTcp(host, port, keyPair, this.options);
 	}
 
 	get port(): number | undefined {
@@ -64,23 +60,20 @@ export class Bulk {
 
 	/** What neighbours are told. */
 	get address(): Hello["tcp"] {
-		if (this.listener === undefined) return undefined;
-		const host = this.options.tcp?.host;
-		return { port: this.listener.port, ...(host && { host }) };
+		return this.listener && { port: this.listener.port };
 	}
 
 	/** A neighbour came. */
 	open(neighbour: Neighbour): void {
 		const { keyPair } = this.options;
 		const { box, member } = neighbour;
-		const theirs = member?.tcp;
-		if (this.listener === undefined || theirs === undefined) return;
+		const { port = 0 } = member?.tcp ?? {};
+		if (this.listener === undefined || port === 0) return;
 		if (keyPair.publicKey.toString("hex") < box) return;
-		const seen = neighbour.wires[0]?.link.stream.rawStream.remoteHost;
-		const host = theirs.host ?? seen ?? "";
-		// A name would have this box ask whoever the neighbour likes.
-		if (isIP(host) === 0 || theirs.port === 0) return;
-		const dial = { box, host, port: theirs.port, attempt: 0, timer: undefined };
+		// Its word would have this box dial whomever it likes.
+		const host = neighbour.wires[0]?.link.stream.rawStream.remoteHost;
+		if (host === undefined) return;
+		const dial = { box, host, port, attempt: 0, timer: undefined };
 		this.dials.set(box, dial);
 		this.dial(dial);
 	}

@@ -34,10 +34,8 @@ export interface SwarmOptions {
 	readonly membership: Omit<Membership, "tcp">;
 	readonly dht: DhtSettings;
 	readonly maxPeers: number;
-	/** Undefined: no TCP, everything over the Hyperswarm stream. `host` is what neighbours are told; else they use the address they see. */
-	readonly tcp:
-		| { readonly host: string | undefined; readonly port: number }
-		| undefined;
+	/** Where to listen; undefined: no TCP, everything over the Hyperswarm stream. */
+	readonly tcp: { readonly host: string; readonly port: number } | undefined;
 	readonly up: Rate;
 	readonly shelf: Shelf;
 	readonly holdings: Holdings;
@@ -100,7 +98,6 @@ export class Swarm implements Neighbours {
 		this.bulk = new Bulk({
 			keyPair,
 			tcp: options.tcp,
-			host: options.dht.host,
 			onStream: enter("tcp"),
 			onSocket: (socket) => this.admission.knock(socket),
 			onStranger: (socket, cause) => this.admission.strayed(socket, cause),

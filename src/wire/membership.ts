@@ -24,13 +24,8 @@ export type Certificate = z.output<typeof certificate>;
 export const hello = z.object({
 	v: z.literal(1),
 	certificate: envelope,
-	/** Where this member takes bulk connections over TCP, if it does. Without a host: where its UDP comes from. */
-	tcp: z.optional(
-		z.object({
-			host: z.optional(z.string().check(z.maxLength(64))),
-			port: count.check(z.maximum(65_535)),
-		}),
-	),
+	/** Where this member takes bulk connections over TCP, if it does: at the address that its UDP comes from. */
+	tcp: z.optional(z.object({ port: count.check(z.maximum(65_535)) })),
 });
 export type Hello = z.output<typeof hello>;
 

@@ -49,7 +49,6 @@ t.test("the least a box needs, and the defaults", async (t) => {
 			maxPeers: 64,
 			tcp: true,
 			tcpPort: 0,
-			tcpHost: undefined,
 		},
 		broker: {
 			url: "mqtts://broker.example",

@@ -59,7 +59,6 @@ async function openPair(t: Test, policy: Policy | undefined) {
 				maxPeers: 8,
 				tcp: false,
 				tcpPort: 0,
-				tcpHost: undefined,
 			},
 			rates: { up: 0, down: 0, origin: 0 },
 		},

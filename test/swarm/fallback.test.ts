@@ -21,7 +21,7 @@ async function scene(t: Test, shelf?: (honest: Shelf) => Partial<Shelf>) {
 	keys.sort((a, b) => a.publicKey.compare(b.publicKey));
 	const holder = await region.box("holder", {
 		key: keys[0]!,
-		tcpHost: RELAY_HOST,
+		host: RELAY_HOST,
 		...(shelf && { shelf }),
 	});
 	await hold(holder, film);

@@ -74,10 +74,9 @@ ${key("reach", settings.reach, "nat")}
 # Neighbours to find by the region's topic. Up to ${MAX_DIALLED} connections more are kept for boxes that dial each other because a
 # holder table names them.
 ${key("max_peers", settings.maxPeers, 64)}
-# Bulk over TCP where it opens: twice the speed at half the CPU. Port 0 takes any; tcp_host is what neighbours are told.
+# Bulk over TCP where it opens: twice the speed at half the CPU. Port 0 takes any.
 ${key("tcp", settings.tcp, true)}
 ${key("tcp_port", settings.tcpPort, 0)}
-# tcp_host = "10.0.0.2"
 
 [broker]
 url = ${JSON.stringify(broker.url)}

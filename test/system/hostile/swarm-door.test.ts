@@ -113,7 +113,7 @@ t.test("a box that runs and holds a film", async (t) => {
 				admit(
 					friend.mux,
 					"udx",
-					{ ...me, tcp: () => ({ host: "127.0.0.1", port: impostor.port }) },
+					{ ...me, tcp: () => ({ port: impostor.port }) },
 					{
 						onProven: () => undefined,
 						onMember: resolve,
