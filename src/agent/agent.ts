@@ -10,6 +10,7 @@ import { BUILT } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import { BoxClock } from "./clock.ts";
 import { loadConfig } from "./config.ts";
+import { Doctor } from "./doctor.ts";
 import { identityOf } from "./enrol.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { type Base, openFoundation } from "./foundation.ts";
@@ -17,12 +18,7 @@ import type { Identity } from "./identity.ts";
 import { createRegistry } from "./metrics.ts";
 import { createNotifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
-import {
-	diagnose,
-	type Settings,
-	type StatusParts,
-	statusOf,
-} from "./status.ts";
+import { type Settings, type StatusParts, statusOf } from "./status.ts";
 import { WaitingRoom } from "./waiting.ts";
 import { type ConfigChange, watchConfig } from "./watch.ts";
 
@@ -124,11 +120,12 @@ async function openDoors(
 		log,
 	});
 	parts.add("gateway", gateway);
+	const doctor = new Doctor(box);
 	const ipc = await startIpc({
 		...config.ipc,
 		handlers: {
 			status: () => statusOf(box),
-			doctor: async () => ({ checks: await diagnose(box) }),
+			doctor: () => doctor.examine(),
 			metrics: async (): Promise<Metrics> => ({
 				text: await registry.metrics(),
 			}),

@@ -3,10 +3,9 @@ import type { Ledger } from "../act/ledger.ts";
 import type { TitleLibrary } from "../act/play/library.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
-import { type Check, MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
-import { checkBox, checkExpiry } from "./checks.ts";
+import { MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
+import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
-import { failure, finding } from "./finding.ts";
 import type { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import type { Reach } from "./reach.ts";
@@ -79,41 +78,6 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		counters: ledger.counters,
 		problems: problemsOf(parts),
 	};
-}
-
-/** What is wrong and what to do, for `larder doctor`: the checks from outside, and what only the agent can see. */
-export async function diagnose(parts: StatusParts): Promise<Check[]> {
-	const { config, identity, swarm, control } = parts;
-	const [outside, reach] = await Promise.all([
-		checkBox(config, identity.trust, swarm),
-		parts.reach.look(),
-	]);
-	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
-	return [
-		...outside,
-		control.connected
-			? finding("control plane", "ok", "connected")
-			: failure(
-					"control plane",
-					new Error(control.trouble ?? "not connected"),
-					"Check broker.url, and that the broker lets this box in.",
-				),
-		swarm.neighbours.size > 0
-			? finding("neighbours", "ok", `${swarm.neighbours.size} connected`)
-			: finding(
-					"neighbours",
-					"warn",
-					`none connected${refused.length > 0 ? `; refused: ${refused.join(", ")}` : ""}`,
-					"Check that swarm.bootstrap is reachable over UDP and that other boxes of the region are up.",
-				),
-		reach.check,
-		finding(
-			"memory",
-			process.memoryUsage.rss() > 192e6 ? "warn" : "ok",
-			`${Math.round(process.memoryUsage.rss() / 1e6)} MB resident`,
-			"Lower swarm.max_peers.",
-		),
-	];
 }
 
 function neighboursOf(swarm: Swarm): Status["swarm"]["neighbours"] {
