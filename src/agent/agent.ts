@@ -115,6 +115,7 @@ async function openDoors(
 		origins,
 		token,
 		library,
+		time: identity.trust,
 		registry,
 		ready: () => readiness(control, catalog),
 		log,

@@ -63,14 +63,14 @@ export const ROUTES: readonly Route[] = [
 		pattern: /^\/titles$/,
 		door: "household",
 		answer: async ({ titles }, { res }) =>
-			sendJson(res, 200, await titles.list(Date.now())),
+			sendJson(res, 200, await titles.list()),
 	},
 	{
 		name: "title",
 		pattern: /^\/titles\/([^/]+)$/,
 		door: "household",
 		answer: async ({ titles }, { res, signal }, id = "") =>
-			sendJson(res, 200, await titles.detail(known(id), Date.now(), signal)),
+			sendJson(res, 200, await titles.detail(known(id), signal)),
 	},
 	{
 		name: "entry",

@@ -6,6 +6,7 @@ import { LarderError, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND, within } from "../base/time.ts";
 import { KiB, type Millis } from "../base/units.ts";
+import type { Time } from "../wire/envelope.ts";
 import { isLoopback } from "./host.ts";
 import { createMeter } from "./meter.ts";
 import { Reception } from "./reception.ts";
@@ -18,6 +19,8 @@ export interface GatewayOptions {
 	/** 0 picks a free one. */
 	readonly port: number;
 	readonly library: Library;
+	/** What the box knows of it: which titles are available is not for the system's clock to say. */
+	readonly time: Time;
 	/** The gateway adds its own metrics and serves the whole registry. */
 	readonly registry: Registry;
 	/** For `/readyz`; `why` is for a person. */
@@ -44,7 +47,7 @@ const MAX_CONNECTIONS = 1024;
 
 /** Starts the HTTP server for players. Rejects with PORT_TAKEN when the port is in use, CONFIG_INVALID when others could reach it. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-	const { host, port, library, registry, ready, log, token } = options;
+	const { host, port, library, time, registry, ready, log, token } = options;
 	const { origins = [], patience = 10 * SECOND } = options;
 	if (!isLoopback(host)) {
 		throw new LarderError(
@@ -53,7 +56,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 		);
 	}
 	const prefix = prefixOf(token);
-	const titles = new Titles(library, prefix);
+	const titles = new Titles(library, prefix, time);
 	const meter = createMeter(registry);
 	const reception = new Reception({
 		backing: { library, titles, registry, ready },

@@ -1,7 +1,7 @@
 import type { Library, OpenTitle } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
-import type { Millis } from "../base/units.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
+import type { Time } from "../wire/envelope.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { type Entry, entryOf } from "./entry.ts";
 import { encodePath } from "./target.ts";
@@ -22,30 +22,31 @@ export type Listing = CatalogEntry & {
 export class Titles {
 	private readonly library: Library;
 	private readonly prefix: string;
+	private readonly time: Time;
 	/** What the last attempt to open a title showed. */
 	private readonly known = new Map<TitleId, Entry | "none" | "denied">();
 
-	/** @param prefix what stands before the path of every address */
-	constructor(library: Library, prefix: string) {
+	/**
+	 * @param prefix what stands before the path of every address
+	 * @param time by which it is judged what is available
+	 */
+	constructor(library: Library, prefix: string, time: Time) {
 		this.library = library;
 		this.prefix = prefix;
+		this.time = time;
 	}
 
-	async list(now: Millis): Promise<Listing[]> {
+	async list(): Promise<Listing[]> {
 		const entries = await this.library.titles();
 		return entries
 			.filter(({ kind }) => kind === "title")
-			.map((entry) => this.describe(entry, now));
+			.map((entry) => this.describe(entry));
 	}
 
 	/** One title of the list, its manifest read. Throws as `open` does. */
-	async detail(
-		id: TitleId,
-		now: Millis,
-		signal: AbortSignal,
-	): Promise<Listing> {
+	async detail(id: TitleId, signal: AbortSignal): Promise<Listing> {
 		await this.open(id, signal);
-		const listed = (await this.list(now)).find((entry) => entry.id === id);
+		const listed = (await this.list()).find((entry) => entry.id === id);
 		if (listed === undefined) {
 			throw new LarderError("TITLE_UNKNOWN", "it is not in the catalog");
 		}
@@ -79,10 +80,10 @@ export class Titles {
 		}
 	}
 
-	private describe(catalogEntry: CatalogEntry, now: Millis): Listing {
+	private describe(catalogEntry: CatalogEntry): Listing {
 		const { id } = catalogEntry;
 		const known = this.known.get(id);
-		const why = hindrance(catalogEntry, known, now);
+		const why = hindrance(catalogEntry, known, this.time);
 		return {
 			...catalogEntry,
 			playable: why === undefined,
@@ -105,11 +106,11 @@ export class Titles {
 function hindrance(
 	{ availableFrom, availableUntil }: CatalogEntry,
 	known: Entry | "none" | "denied" | undefined,
-	now: Millis,
+	{ now, latest }: Time,
 ): string | undefined {
-	if (availableFrom !== undefined && now < availableFrom)
+	if (availableFrom !== undefined && latest() < availableFrom)
 		return `available from ${new Date(availableFrom).toISOString()}`;
-	if (availableUntil !== undefined && now >= availableUntil)
+	if (availableUntil !== undefined && now() >= availableUntil)
 		return `available until ${new Date(availableUntil).toISOString()}`;
 	if (known === "denied") return "the operator does not let this box play it";
 	if (known === "none") return "it has no playlist, MPD or film to start with";

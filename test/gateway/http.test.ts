@@ -4,6 +4,7 @@ import { Registry } from "prom-client";
 import t from "tap";
 import { silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
+import { timeOf } from "../../src/wire/envelope.ts";
 import { idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange, parse } from "./wire.ts";
 
@@ -39,6 +40,7 @@ const gateway = await startGateway({
 	host: "127.0.0.1",
 	port: 0,
 	library: shelf,
+	time: timeOf(Date.now),
 	registry: new Registry(),
 	ready: () => ({ ready: true, why: "" }),
 	origins: ["https://tv.example"],

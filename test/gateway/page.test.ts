@@ -7,6 +7,7 @@ import t from "tap";
 import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
+import { timeOf } from "../../src/wire/envelope.ts";
 import { idOf, pattern, Shelf } from "./shelf.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -82,6 +83,7 @@ t.test("the player page", { skip: !existsSync(CHROMIUM) }, async (t) => {
 		host: "127.0.0.1",
 		port: 0,
 		library: shelf,
+		time: timeOf(Date.now),
 		registry: new Registry(),
 		ready: () => ({ ready: true, why: "" }),
 		log: silent,

@@ -8,6 +8,7 @@ import { type ErrorCode, LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { type GatewayOptions, startGateway } from "../../src/gateway/server.ts";
+import { timeOf } from "../../src/wire/envelope.ts";
 import { idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange, parse, send } from "./wire.ts";
 
@@ -19,6 +20,7 @@ async function open(t: Test, shelf: Shelf, own: Partial<GatewayOptions> = {}) {
 		host: "127.0.0.1",
 		port: 0,
 		library: shelf,
+		time: timeOf(Date.now),
 		registry,
 		ready: () => ({ ready: true, why: "" }),
 		log: silent,
@@ -321,6 +323,7 @@ t.test("a taken port is named", async (t) => {
 			host: "127.0.0.1",
 			port,
 			library: new Shelf(),
+			time: timeOf(Date.now),
 			registry: new Registry(),
 			ready: () => ({ ready: true, why: "" }),
 			log: silent,

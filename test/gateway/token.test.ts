@@ -4,6 +4,7 @@ import t from "tap";
 import { type Log, silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { behindToken, bootId, playerToken } from "../../src/gateway/token.ts";
+import { timeOf } from "../../src/wire/envelope.ts";
 import { idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange } from "./wire.ts";
 
@@ -20,6 +21,7 @@ const gateway = await startGateway({
 	host: "127.0.0.1",
 	port: 0,
 	library: shelf,
+	time: timeOf(Date.now),
 	registry,
 	ready: () => ({ ready: true, why: "" }),
 	token,
