@@ -2,8 +2,8 @@ import { access, constants, mkdtemp, open, rm, statfs } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { ERRORS, systemCode } from "../base/errors.ts";
-import { type Clock, DAY, MINUTE, monotonic, SECOND } from "../base/time.ts";
-import { formatBytes, KiB, MiB } from "../base/units.ts";
+import { DAY, MINUTE, monotonic, SECOND } from "../base/time.ts";
+import { formatBytes, KiB, MiB, type Millis } from "../base/units.ts";
 import type { Time } from "../wire/envelope.ts";
 import type { Check } from "../wire/ipc.ts";
 import type { Certificate } from "../wire/membership.ts";
@@ -22,7 +22,8 @@ const SKEW = 5 * MINUTE;
 
 /**
  * What can be checked from outside a running agent, in the order in which it would matter at its start.
- * @param asker asks DHT nodes in place of one that is opened for it
+ * @param time what the agent knows of it; where none runs, the system's clock has to do
+ * @param asker the running agent's, which asks DHT nodes in place of one that is opened for it
  */
 export async function checkBox(
 	config: Config,
@@ -35,7 +36,7 @@ export async function checkBox(
 		checkSpace(config),
 		checkBootstrap(config, asker),
 		checkBroker(config.broker),
-		checkOrigin(config.origin.url, Date.now),
+		checkOrigin(config.origin.url, asker && time),
 	]);
 	return checks.flat();
 }
@@ -56,14 +57,14 @@ async function checkIdentity(path: string, time: Time): Promise<Check[]> {
 export function checkExpiry(certificate: Certificate, time: Time): Check {
 	const now = time.now();
 	const name = "membership";
-	const end = new Date(certificate.notAfter).toISOString().slice(0, 10);
+	const end = iso(certificate.notAfter).slice(0, 10);
 	const renew =
 		"It is renewed by itself as soon as broker and headend answer; see what keeps the box from them.";
 	if (time.latest() < certificate.notBefore)
 		return finding(
 			name,
 			"fail",
-			`not valid before ${new Date(certificate.notBefore).toISOString()}, and it is ${new Date(now).toISOString()}`,
+			`not valid before ${iso(certificate.notBefore)}, and it is ${iso(now)}`,
 			"The operator's clock was ahead when it was issued.",
 		);
 	if (now >= certificate.notAfter)
@@ -152,11 +153,18 @@ function reach(host: string, port: number): Promise<void> {
 	});
 }
 
-/** Whether the origin answers HTTP at all, and what it thinks the time is. */
-export async function checkOrigin(
+/** Whether the origin answers HTTP at all, and how this box's clocks stand beside its. */
+async function checkOrigin(
 	address: string,
-	now: Clock,
+	time: Time | undefined,
 ): Promise<Check[]> {
+	const [check, date] = await askOrigin(address);
+	const clock = checkClock(date, Date.now());
+	return [check, clock, ...(time ? [checkTime(date, time)] : [])];
+}
+
+/** Gives what the origin thinks the time is, too. */
+async function askOrigin(address: string): Promise<[Check, Millis?]> {
 	try {
 		const answer = await fetch(address, {
 			method: "HEAD",
@@ -164,32 +172,56 @@ export async function checkOrigin(
 			signal: AbortSignal.timeout(PATIENCE),
 		});
 		const text = `${address} answers ${answer.status}`;
-		return [
+		const check =
 			answer.status < 500
 				? finding("origin", "ok", text)
-				: finding("origin", "fail", text, ERRORS.ORIGIN_FAILED),
-			checkClock(answer.headers.get("date"), now()),
-		];
+				: finding("origin", "fail", text, ERRORS.ORIGIN_FAILED);
+		const date = Date.parse(answer.headers.get("date") ?? "");
+		return Number.isNaN(date) ? [check] : [check, date];
 	} catch (cause) {
 		const silent = new Error(`${address} does not answer`, { cause });
-		return [
-			failure("origin", silent, ERRORS.ORIGIN_FAILED),
-			checkClock(null, now()),
-		];
+		return [failure("origin", silent, ERRORS.ORIGIN_FAILED)];
 	}
 }
 
-/** Compares the clock with the Date header of an HTTP answer. */
-export function checkClock(date: string | null, now: number): Check {
-	const text = new Date(now).toISOString();
-	const theirs = Date.parse(date ?? "");
-	if (Number.isNaN(theirs))
-		return finding("clock", "ok", `${text}, nothing to compare it with`);
-	const apart = Math.round((now - theirs) / SECOND);
+/** The system's clock, by which the log is dated and nothing else. */
+export function checkClock(date: Millis | undefined, now: Millis): Check {
 	return finding(
 		"clock",
-		Math.abs(now - theirs) < SKEW ? "ok" : "fail",
-		`${text}, ${apart} s from the origin's`,
-		"Set the clock: certificates and signatures are judged by it.",
+		isApart(date, now) ? "warn" : "ok",
+		beside(date, now),
+		"Set the clock, so that the log's dates are right. Certificates and signatures are judged by what the headend says the time is.",
 	);
+}
+
+/** What the box knows of the time, by which certificates and signatures are judged. */
+export function checkTime(date: Millis | undefined, time: Time): Check {
+	const now = time.now();
+	if (!Number.isFinite(time.latest()))
+		return finding(
+			"time",
+			"warn",
+			`${iso(now)} at least: the headend has not said it since the start`,
+			"It comes over the broker; see what keeps the box from it. Until then nothing is refused for being of the future.",
+		);
+	return finding(
+		"time",
+		isApart(date, now) ? "warn" : "ok",
+		beside(date, now),
+		"Compare the headend's clock with the origin's: the box goes by what the headend says.",
+	);
+}
+
+function isApart(date: Millis | undefined, now: Millis): boolean {
+	return date !== undefined && Math.abs(now - date) >= SKEW;
+}
+
+function beside(date: Millis | undefined, now: Millis): string {
+	if (date === undefined) return `${iso(now)}, nothing to compare it with`;
+	const apart = Math.round((now - date) / SECOND);
+	return `${iso(now)}, ${apart} s from the origin's`;
+}
+
+function iso(at: Millis): string {
+	return new Date(at).toISOString();
 }
