@@ -1,4 +1,4 @@
-import { MINUTE } from "./time.ts";
+import { MINUTE, monotonic } from "./time.ts";
 import type { Millis } from "./units.ts";
 
 const EVERY: Millis = MINUTE;
@@ -23,7 +23,7 @@ export class Seldom {
 	}
 
 	/** How many were kept back before this one, which may be told; undefined while it is to be kept back too. */
-	pass(kind: string, now: Millis = Date.now()): number | undefined {
+	pass(kind: string, now: Millis = monotonic()): number | undefined {
 		const last = this.kinds.get(kind);
 		if (last === undefined || now >= last.until) {
 			this.kinds.set(kind, { until: now + EVERY, passed: 1, kept: 0 });

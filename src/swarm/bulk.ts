@@ -1,5 +1,5 @@
 import type { Log } from "../base/log.ts";
-import { fullJitter, MINUTE, SECOND } from "../base/time.ts";
+import { fullJitter, MINUTE, monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import type { KeyPair } from "../wire/keys.ts";
@@ -98,9 +98,9 @@ export class Bulk {
 					stream.destroy();
 					return;
 				}
-				const opened = Date.now();
+				const opened = monotonic();
 				stream.on("close", () => {
-					if (Date.now() - opened >= STABLE) dial.attempt = 0;
+					if (monotonic() - opened >= STABLE) dial.attempt = 0;
 					this.again(dial);
 				});
 				onStream(stream);

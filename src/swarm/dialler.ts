@@ -1,5 +1,5 @@
 import type { Log } from "../base/log.ts";
-import { SECOND } from "../base/time.ts";
+import { monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { type KeyPair, secretKey } from "../wire/keys.ts";
@@ -18,7 +18,7 @@ export interface DiallerOptions {
 	readonly keyPair: KeyPair;
 	/** Whether there is no use in dialling this box: it is here already, is this one, or stays away. */
 	readonly isPointless: (box: BoxId) => boolean;
-	/** When a neighbour was last used; undefined while it is none. */
+	/** When a neighbour was last used, by the monotonic clock; undefined while it is none. */
 	readonly lastUsed: (box: BoxId) => Millis | undefined;
 	readonly onStream: (stream: GuardedStream) => void;
 	readonly log: Log;
@@ -44,11 +44,12 @@ export class Dialler {
 	}
 
 	dial(boxes: readonly BoxId[]): void {
-		const now = Date.now();
+		const now = monotonic();
 		for (const box of boxes) {
 			if (this.closed || this.dialled.size >= MAX_DIALLED) return;
 			if (this.dialled.has(box) || this.options.isPointless(box)) continue;
-			if (now - (this.tried.get(box) ?? 0) < AGAIN) continue;
+			const tried = this.tried.get(box);
+			if (tried !== undefined && now - tried < AGAIN) continue;
 			this.tried.set(box, now);
 			this.open(box);
 		}
@@ -56,7 +57,7 @@ export class Dialler {
 
 	/** Ends what has long been idle, and forgets what was long ago. */
 	sweep(): void {
-		const now = Date.now();
+		const now = monotonic();
 		for (const [box, at] of this.tried) {
 			if (now - at >= AGAIN) this.tried.delete(box);
 		}

@@ -1,4 +1,5 @@
 import type { Candidate } from "../act/ports.ts";
+import { monotonic } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import type { Inventory } from "./inventory.ts";
@@ -18,8 +19,8 @@ export interface Wire {
  */
 export class Neighbour {
 	readonly box: BoxId;
-	/** When bytes were last moved or asked for. Unix milliseconds. */
-	lastUsed: Millis = Date.now();
+	/** When bytes were last moved or asked for, by the monotonic clock. */
+	lastUsed: Millis = monotonic();
 	/** Bytes since it came. */
 	received: Bytes = 0;
 	sent: Bytes = 0;

@@ -2,6 +2,7 @@ import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
+import { monotonic } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
 import type { Head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
@@ -156,12 +157,12 @@ export class Roster {
 			...{ shelf, pacer, log, holds: holds(member) },
 			onReceived: (bytes) => {
 				neighbour.received += bytes;
-				neighbour.lastUsed = Date.now();
+				neighbour.lastUsed = monotonic();
 				onTraffic("from", bytes);
 			},
 			onSent: (bytes) => {
 				neighbour.sent += bytes;
-				neighbour.lastUsed = Date.now();
+				neighbour.lastUsed = monotonic();
 				onTraffic("to", bytes);
 			},
 			onOffence: (slug) => onOffence(neighbour.box, slug),

@@ -1,5 +1,5 @@
 import { type BlockRequest, NeighbourFailed } from "../act/ports.ts";
-import { SECOND, within } from "../base/time.ts";
+import { monotonic, SECOND, within } from "../base/time.ts";
 import { type Bytes, MiB, type Millis } from "../base/units.ts";
 import { titleIdOf } from "../content/hash.ts";
 import { MAX_MANIFEST } from "../content/manifest.ts";
@@ -182,7 +182,7 @@ export class Transfers {
 	private link(box: BoxId): Link {
 		const neighbour = this.neighbours.get(box);
 		if (neighbour?.best === undefined) throw new NeighbourFailed("gone");
-		neighbour.lastUsed = Date.now();
+		neighbour.lastUsed = monotonic();
 		return neighbour.best;
 	}
 }

@@ -1,6 +1,7 @@
 import t from "tap";
 import type { OpenTitle, Store } from "../../src/act/ports.ts";
 import { LarderError } from "../../src/base/errors.ts";
+import { HOUR, MINUTE, SECOND } from "../../src/base/time.ts";
 import { type Bytes, KiB, MiB } from "../../src/base/units.ts";
 import { VIEWER_PATIENCE } from "../../src/plan/source.ts";
 import type { ShardStore } from "../../src/store/store.ts";
@@ -75,6 +76,26 @@ t.test("the streaming share is kept, the oldest goes", async (t) => {
 	const { held } = viewer.store.inventory(id) ?? {};
 	t.notOk(held?.has(0), "the beginning went");
 	t.ok(held?.has(manifest.shards.length - 1), "the end is there");
+});
+
+t.test("a clock that is set back keeps no title open", async (t) => {
+	const ticks: (() => void)[] = [];
+	const { setInterval } = globalThis;
+	t.intercept(globalThis, "setInterval", {
+		value: (tick: () => void, every: number) => {
+			if (every === 15 * SECOND) ticks.push(tick);
+			return setInterval(tick, every);
+		},
+	});
+	const region = await makeRegion(t, title);
+	const viewer = await region.box("viewer", { titles });
+	await watch(viewer, title, 0, MiB);
+	t.ok(viewer.library.isOpen(id));
+	const [wall, passed] = [Date.now(), performance.now()];
+	t.intercept(Date, "now", { value: () => wall - HOUR });
+	t.intercept(performance, "now", { value: () => passed + MINUTE });
+	for (const tick of ticks) tick();
+	await until(() => !viewer.library.isOpen(id));
 });
 
 t.test("no room to keep anything: the film plays all the same", async (t) => {

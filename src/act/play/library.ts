@@ -1,5 +1,5 @@
 import { LarderError } from "../../base/errors.ts";
-import { SECOND } from "../../base/time.ts";
+import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { Manifest } from "../../content/manifest.ts";
 import type { CatalogEntry } from "../../wire/catalog.ts";
@@ -66,7 +66,7 @@ export class TitleLibrary implements Library {
 			opened.then(({ closed }) => closed.addEventListener("abort", gone), gone);
 		}
 		const open = await orAborted(stream, signal);
-		open.lastRead = Date.now();
+		open.lastRead = monotonic();
 		return open;
 	}
 
@@ -148,7 +148,7 @@ export class TitleLibrary implements Library {
 	private closeIdle(): void {
 		for (const [id, stream] of this.streams) {
 			stream.then((open) => {
-				const idle = Date.now() - open.lastRead >= IDLE;
+				const idle = monotonic() - open.lastRead >= IDLE;
 				if (idle && !open.reading && this.streams.get(id) === stream)
 					this.shut(id);
 			}, ignore);

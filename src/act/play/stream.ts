@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../../base/log.ts";
-import { type Bytes, KiB, MiB } from "../../base/units.ts";
+import { monotonic, SECOND } from "../../base/time.ts";
+import { type Bytes, KiB, MiB, type Millis } from "../../base/units.ts";
 import type { Manifest } from "../../content/manifest.ts";
 import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
@@ -38,8 +39,9 @@ export interface StreamPorts {
 export class Stream implements OpenTitle {
 	readonly id: TitleId;
 	readonly manifest: Manifest;
-	lastRead = Date.now();
-	private readonly opened = Date.now();
+	/** By the monotonic clock. */
+	lastRead: Millis = monotonic();
+	private readonly opened = monotonic();
 	private readonly streamId = randomBytes(8).toString("hex");
 	private readonly key: Promise<TitleKey>;
 	private readonly ports: StreamPorts;
@@ -123,7 +125,7 @@ export class Stream implements OpenTitle {
 		} finally {
 			unpin();
 			this.readers--;
-			this.lastRead = Date.now();
+			this.lastRead = monotonic();
 			if (whole) this.ahead.leave(reading);
 			else this.ahead.abandon(reading);
 		}
@@ -144,7 +146,7 @@ export class Stream implements OpenTitle {
 
 	/** What this stream does, under an id that lives as long as the stream. */
 	summary(): Status["streams"][number] {
-		const seconds = Math.max(1, (Date.now() - this.opened) / 1000);
+		const seconds = Math.max(1, (monotonic() - this.opened) / SECOND);
 		return {
 			id: this.streamId,
 			title: this.id,
