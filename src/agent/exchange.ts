@@ -10,6 +10,7 @@ import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { TitleKeys } from "./keys.ts";
 import { Lease } from "./lease.ts";
+import { anonymous, MemoryGuard, memoryLimit } from "./memory.ts";
 import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
 import { Reach } from "./reach.ts";
@@ -42,6 +43,8 @@ export async function openExchange(
 		onMember: (stream) => catalog.replicate(stream),
 	});
 	parts.add("swarm", swarm);
+	const memory = { limit: memoryLimit(), used: anonymous };
+	parts.add("memory", new MemoryGuard({ ...memory, swarm, log }));
 	const { reach: configured, bootstrap } = config.swarm;
 	const reach = new Reach({
 		...{ configured, swarm, log },

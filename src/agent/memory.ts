@@ -68,7 +68,7 @@ export class MemoryGuard {
 		} else if (this.tight) this.relax(used < EASY * limit, now);
 	}
 
-	close(): void {
+	async close(): Promise<void> {
 		clearInterval(this.timer);
 	}
 

@@ -67,9 +67,12 @@ export class Admission {
 	/** Those who made room before they shook hands. */
 	private readonly dropped = new WeakSet<Socket>();
 	private closed = false;
+	/** Members over UDX at a time from now on; who is one already stays. */
+	limit: number;
 
 	constructor(options: AdmissionOptions) {
 		this.options = options;
+		this.limit = options.limit;
 	}
 
 	/** Somebody dialled the TCP listener, and has not shaken hands yet. */
@@ -208,7 +211,7 @@ export class Admission {
 	}
 
 	private isFull(address: string): boolean {
-		const { limit } = this.options;
+		const { limit } = this;
 		const guests = [...this.guests.keys()];
 		const same = guests.filter((other) => other.address === address);
 		return guests.length >= limit || same.length >= limit * SHARE_PER_ADDRESS;

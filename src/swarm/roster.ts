@@ -60,6 +60,15 @@ export class Roster {
 		neighbour.cut();
 	}
 
+	/** Keeps at most so many: who was of no use for longest goes first. */
+	shrink(most: number): void {
+		const idle = [...this.neighbours.values()].toSorted(
+			(a, b) => a.lastUsed - b.lastUsed,
+		);
+		const surplus = Math.max(0, idle.length - most);
+		for (const { box } of idle.slice(0, surplus)) this.cut(box, "memory");
+	}
+
 	/** Cuts those who would not be let in now: revoked, expired, or certified by a key that was retired. */
 	review(): void {
 		for (const { box, member } of this.neighbours.values()) {

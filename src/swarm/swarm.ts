@@ -154,6 +154,12 @@ export class Swarm implements Neighbours {
 		return this.roster.neighbours;
 	}
 
+	/** At most so many neighbours from now on, as many as configured unless given; those unused for longest go. */
+	allow(most = this.options.maxPeers + MAX_DIALLED): void {
+		this.admission.limit = most;
+		this.roster.shrink(most);
+	}
+
 	/** The UDP port that is listened on. */
 	get dhtPort(): number {
 		return this.dht.localAddress()?.port ?? 0;

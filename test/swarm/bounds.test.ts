@@ -57,3 +57,26 @@ t.test("a box dials few of those whom the topic names", async (t) => {
 		`${lines / 2} connections of ${boxes.length} boxes`,
 	);
 });
+
+t.test("when memory is short, those of no use go first", async (t) => {
+	const region = await makeRegion(t);
+	const box = await region.box("box", { maxPeers: 8 });
+	const { swarm } = box;
+	const enter = async () => {
+		const rogue = await sneakIn(region, box).catch(() => undefined);
+		t.teardown(() => rogue?.end());
+		return rogue;
+	};
+	const members = [await enter(), await enter(), await enter(), await enter()];
+	await until(() => swarm.neighbours.size === 4);
+	const used = swarm.neighbours.get(members[1]!.id)!;
+	used.lastUsed += 1000;
+	swarm.allow(2);
+	await until(() => swarm.neighbours.size === 2);
+	t.ok(swarm.neighbours.has(used.box));
+	t.ok(swarm.neighbours.has(members[3]!.id), "the last that came");
+	t.notOk(await enter(), "nobody takes their place");
+	t.equal(swarm.refusals.get("full"), 1);
+	swarm.allow();
+	t.ok(await enter());
+});
