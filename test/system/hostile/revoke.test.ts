@@ -18,9 +18,10 @@ import {
 	poll,
 	publishFilm,
 } from "../desk.ts";
+import { openSecureDesk } from "./secure.ts";
 
 const SIZE = 12 * 1024 * 1024;
-/** From the operator's word until no neighbour talks to the box any more. */
+/** From the operator's word, the command's own start included, until the box is out. */
 const LIMIT = 5 * SECOND;
 
 t.setTimeout(400_000);
@@ -52,10 +53,14 @@ async function links(desk: Neighbourhood, box: DeskBox, to: DeskBox) {
 	return neighbours.filter(({ box }) => box === to.id);
 }
 
-/**
- * Shuts a box out while it plays from its neighbours.
- * @param meanwhile what happens once it plays
- */
+interface ShutOutOptions {
+	/** What happens once it plays. */
+	readonly meanwhile?: () => Promise<unknown>;
+	/** Whether the broker lets it in no more. */
+	readonly session?: boolean;
+}
+
+/** Shuts a box out while it plays from its neighbours. */
 async function shutOut(
 	t: Test,
 	desk: Neighbourhood,
@@ -63,7 +68,7 @@ async function shutOut(
 	boxes: readonly DeskBox[],
 	thief: DeskBox,
 	link: "tcp" | "udx",
-	meanwhile: () => Promise<unknown> = async () => undefined,
+	{ meanwhile, session = false }: ShutOutOptions = {},
 ): Promise<void> {
 	await poll("all are its neighbours", async () => {
 		const found = await Promise.all(
@@ -75,20 +80,23 @@ async function shutOut(
 	await poll("its neighbours serve it", async () => {
 		return (await counters(desk, thief)).fromNeighbours > 0;
 	});
-	await meanwhile();
-	const { code, said } = await larder(
+	await meanwhile?.();
+	if (session) t.ok((await desk.statusOf(thief)).control.connected);
+	const began = monotonic();
+	const revoking = larder(
 		...["revoke", thief.name, "--why", "stolen", "-d", desk.operator.dir],
 	);
-	t.equal(code, 0, said);
-	const began = monotonic();
-	await poll("it has no neighbour", async () => {
+	await poll("it has no neighbour, and no session", async () => {
 		const found = await Promise.all(
 			boxes.map((box) => links(desk, box, thief)),
 		);
-		return found.flat().length === 0;
+		if (found.flat().length > 0) return false;
+		return !session || !(await desk.statusOf(thief)).control.connected;
 	});
 	const took = Math.round(monotonic() - began);
 	t.ok(took < LIMIT, `it took ${took} ms`);
+	const { code, said } = await revoking;
+	t.equal(code, 0, said);
 	const { fromNeighbours, fromOrigin } = await counters(desk, thief);
 	await poll("it goes on from the origin", async () => {
 		return (await counters(desk, thief)).fromOrigin > fromOrigin;
@@ -165,8 +173,23 @@ t.test("a box that is shut out in the middle of a film", async (t) => {
 	});
 
 	await t.test("while the broker is down", (t) =>
-		shutOut(t, desk, film, boxes, thieves[2], "tcp", async () =>
-			desk.broker?.stop(),
-		),
+		shutOut(t, desk, film, boxes, thieves[2], "tcp", {
+			meanwhile: async () => desk.broker?.stop(),
+		}),
 	);
+});
+
+t.test("over TLS its session at the broker ends, too", async (t) => {
+	const { desk, main } = await openSecureDesk(t, 2, ["SN-1"]);
+	const film = await publishFilm(desk, SIZE);
+	const boxes = await addBoxes(desk, 3);
+	await filled(desk, film.shards * 2);
+	const thief = await addViewer(desk, film, { down: "512 KiB/s" });
+	const from = main.lines.all.length;
+	await shutOut(t, desk, film, boxes, thief, "tcp", { session: true });
+	const isRefusal = (line: string) => /certificate verify failed/.test(line);
+	await main.lines.until(isRefusal, from);
+	t.notOk((await desk.statusOf(thief)).control.connected, "it knocks in vain");
+	for (const box of boxes)
+		t.ok((await desk.statusOf(box)).control.connected, `${box.name} stays`);
 });
