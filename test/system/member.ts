@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { NoiseStream } from "@hyperswarm/secret-stream";
 import type { Test } from "tap";
 import { readIdentity } from "../../src/agent/identity.ts";
 import { silent } from "../../src/base/log.ts";
@@ -21,6 +22,8 @@ export interface MemberOptions {
 	readonly shelf?: Shelf;
 	/** What it says that it holds; nothing unless given. */
 	readonly holdings?: Holdings;
+	/** Somebody let it in. */
+	readonly onMember?: (stream: NoiseStream) => void;
 }
 
 /** A member that a test leads. */
@@ -68,7 +71,7 @@ export async function openMember(
 		up: 0,
 		shelf: options.shelf ?? EMPTY_SHELF,
 		holdings: options.holdings ?? NO_HOLDINGS,
-		onMember: () => undefined,
+		onMember: options.onMember ?? (() => undefined),
 		onTraffic: () => undefined,
 		log: silent,
 	});
