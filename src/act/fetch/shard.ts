@@ -1,22 +1,20 @@
 import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { blocksIn } from "../../content/geometry.ts";
-import { type VerifiedLeaves, verifyBlock } from "../../content/verify.ts";
-import { type Candidate, type HolderBook, NeighbourFailed } from "../ports.ts";
+import type { VerifiedLeaves } from "../../content/verify.ts";
+import type { HolderBook } from "../ports.ts";
 import {
 	type AskPorts,
 	askBlocks,
-	askLeaves,
 	type Giver,
 	type ShardPlace,
 } from "./ask.ts";
 import { assign } from "./assign.ts";
 import type { Backlog } from "./backlog.ts";
 import { Brake } from "./brake.ts";
-import { Early } from "./early.ts";
-import { type Flight, Flights } from "./flights.ts";
+import { Flights } from "./flights.ts";
 import { FORGIVE, Givers, type GiversPorts } from "./givers.ts";
-import { Leaves } from "./leaves.ts";
+import { Judge } from "./judge.ts";
 import { type Want, Wants } from "./wants.ts";
 
 /** Nothing came for so long and nobody can be asked: those who wait for the whole are told. */
@@ -49,9 +47,8 @@ export class ShardFetch {
 	private readonly ports: ShardPorts;
 	private readonly wants: Wants;
 	private readonly flights = new Flights();
-	private readonly leaves: Leaves;
-	private readonly early = new Early();
 	private readonly givers: Givers;
+	private readonly judge: Judge;
 	private readonly brake: Brake;
 	private readonly soughtAt: Millis;
 	private progressAt = monotonic();
@@ -73,18 +70,20 @@ export class ShardFetch {
 		this.wants = new Wants(blocksIn(place.manifest, place.shard));
 		this.givers = new Givers(place, ports);
 		this.brake = new Brake(ports.backlog, this.wants);
-		this.leaves = new Leaves(place, {
-			onDisk,
-			ask: (giver, signal) => askLeaves(place, giver, ports, signal),
-			onKnown: () => this.judgeEarly(),
-			onFailed: (giver, error) => this.withheld(giver, error),
-			onWrong: (giver) => this.lied(giver, "wrong-leaves"),
+		const { wants, flights, givers } = this;
+		const { neighbours, origin } = ports;
+		this.judge = new Judge(place, onDisk, {
+			...{ wants, flights, givers, neighbours, origin },
+			onGood: () => {
+				this.progressAt = monotonic();
+			},
+			onNews: () => this.wake(),
 		});
 	}
 
 	/** The shard's leaves. They are known when a block is given. */
 	get knownLeaves(): VerifiedLeaves {
-		const { known } = this.leaves;
+		const { known } = this.judge;
 		if (known === undefined) throw new Error("no block was given yet");
 		return known;
 	}
@@ -130,9 +129,9 @@ export class ShardFetch {
 		clearTimeout(this.timer);
 		this.brake.loosen();
 		if (this.wants.empty) this.offer();
-		if (this.wants.empty || !this.leaves.looked) return;
+		if (this.wants.empty || !this.judge.looked) return;
 		const now = monotonic();
-		const { place, wants, flights, soughtAt, progressAt } = this;
+		const { place, wants, flights, soughtAt, progressAt, judge } = this;
 		const candidates = this.givers.candidates(now);
 		const { wake, lacking, crowded } = assign(
 			{
@@ -140,9 +139,9 @@ export class ShardFetch {
 				wants,
 				flights,
 				soughtAt,
-				progressAt,
 				candidates,
-				isEarly: (block) => this.early.has(block),
+				progressAt,
+				isEarly: (block) => judge.isEarly(block),
 				originFailed: this.givers.hasFailed("origin", now),
 				behind: this.ports.backlog.full,
 				rescue: this.ports.rescue,
@@ -153,7 +152,7 @@ export class ShardFetch {
 		);
 		this.crowded = crowded;
 		if (!crowded) this.offer();
-		const rescue = this.leaves.seek(this.leafGivers(candidates, now), now);
+		const rescue = judge.seek(candidates, now);
 		if (lacking) this.ports.holders.dial(place.title, place.shard);
 		const stalled = this.stalledIn(now);
 		if (stalled <= 0) this.tellStuck();
@@ -167,25 +166,10 @@ export class ShardFetch {
 		this.timer = setTimeout(() => this.pump(), Math.max(SOONEST, soon));
 	}
 
-	/** Leaves are asked for together with the first blocks, from the same giver; from others when that fails, at last from the origin. */
-	private leafGivers(candidates: readonly Candidate[], now: Millis): Giver[] {
-		const givers = new Set<Giver>([
-			...this.flights.givers,
-			...this.early.givers,
-			...candidates.map(({ box }) => box),
-		]);
-		// Blocks that cannot be judged are as good as none: a few leaves over the trunk set them free.
-		if (!this.early.empty && this.wants.isWorthTheTrunk) {
-			givers.delete("origin");
-			givers.add("origin");
-		}
-		return [...givers].filter((giver) => !this.givers.hasFailed(giver, now));
-	}
-
 	/** When it will have been quiet for too long; Infinity while something is expected. */
 	private stalledIn(now: Millis): Millis {
-		const { flights, leaves, ports } = this;
-		const expecting = !flights.empty || leaves.asking || ports.backlog.full;
+		const { flights, judge, ports } = this;
+		const expecting = !flights.empty || judge.asking || ports.backlog.full;
 		return expecting ? Number.POSITIVE_INFINITY : this.progressAt + STALL - now;
 	}
 
@@ -206,7 +190,7 @@ export class ShardFetch {
 			urgent,
 			hold: () => this.brake.hold(flight.left),
 			onBlock: (block: number, bytes: Buffer) => {
-				if (!signal.aborted) this.arrived(block, bytes, flight);
+				if (!signal.aborted) this.judge.arrived(block, bytes, flight);
 			},
 		};
 		askBlocks(this.place, giver, asking, this.ports, signal).then(
@@ -219,7 +203,8 @@ export class ShardFetch {
 				if (signal.aborted) return;
 				this.flights.end(flight);
 				this.landed();
-				this.gaveUp(giver, error);
+				this.givers.gaveUp(giver, error);
+				this.wake();
 			},
 		);
 	}
@@ -236,64 +221,12 @@ export class ShardFetch {
 		this.freed = false;
 	}
 
-	private arrived(block: number, bytes: Buffer, flight: Flight): void {
-		const { manifest, shard } = this.place;
-		const { known } = this.leaves;
-		if (!this.wants.has(block)) {
-			this.flights.arrived(block, flight);
-			return;
-		}
-		if (known === undefined) {
-			this.early.keep(block, bytes, flight);
-			return;
-		}
-		const good = verifyBlock(manifest, known, shard, block, bytes);
-		if (good === undefined) {
-			this.flights.cancel(flight);
-			this.lied(flight.giver, "wrong-block");
-			return;
-		}
-		this.flights.arrived(block, flight);
-		this.progressAt = monotonic();
-		for (const want of this.wants.take(block)) {
-			want.onBlock(block, good, flight.giver);
-		}
-	}
-
-	private judgeEarly(): void {
-		for (const [block, { bytes, flight }] of this.early.take()) {
-			this.arrived(block, bytes, flight);
-		}
-		this.wake();
-	}
-
-	private gaveUp(giver: Giver, error: unknown): void {
-		this.givers.gaveUp(giver, error);
-		this.wake();
-	}
-
-	/** It gave no leaves. Who has blocks has their leaves: to send those and be silent about these is a lie. */
-	private withheld(giver: Giver, error: unknown): void {
-		const isSilent =
-			error instanceof NeighbourFailed && error.slug === "timeout";
-		const sentBlocks = this.early.givers.includes(giver);
-		if (isSilent && sentBlocks) this.lied(giver, "no-leaves");
-		else this.gaveUp(giver, error);
-	}
-
-	private lied(giver: Giver, slug: string): void {
-		this.givers.lied(giver, slug);
-		this.early.dropFrom(giver);
-		this.wake();
-	}
-
 	/** Somebody wants less than before. */
 	private tidy(): void {
 		this.flights.cancelUnless((block) => this.wants.has(block));
-		this.early.dropUnless((block) => this.wants.has(block));
+		this.judge.tidy();
 		if (!this.wants.empty) return;
 		clearTimeout(this.timer);
 		this.brake.loosen();
-		this.leaves.stop();
 	}
 }
