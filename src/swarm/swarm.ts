@@ -1,23 +1,21 @@
-import Hyperswarm from "hyperswarm";
 import { Pacer } from "../act/pacer.ts";
 import type { Candidate, Neighbours } from "../act/ports.ts";
 import type { Log } from "../base/log.ts";
-import { MINUTE, SECOND, within } from "../base/time.ts";
+import { MINUTE, SECOND } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
-import { type KeyPair, secretKey } from "../wire/keys.ts";
+import type { KeyPair } from "../wire/keys.ts";
 import { Admission } from "./admission.ts";
 import { Bulk } from "./bulk.ts";
 import { type DhtSettings, openDht, type PrivateDht } from "./dht.ts";
 import { Dialler, MAX_DIALLED } from "./dialler.ts";
+import { Finder } from "./finder.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
 import type { Holdings } from "./inventory.ts";
-import { KnownNodes } from "./known.ts";
 import type { Member, Membership } from "./membership.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { Roster } from "./roster.ts";
-import { regionTopic, Seeking } from "./seeking.ts";
-import { type Answer, survey } from "./survey.ts";
+import type { Answer } from "./survey.ts";
 import { Transfers } from "./transfers.ts";
 import type { Shelf } from "./upload.ts";
 
@@ -25,8 +23,6 @@ import type { Shelf } from "./upload.ts";
 const EXILE: Millis = 10 * MINUTE;
 const SILENT_EXILE: Millis = MINUTE;
 const SWEEP: Millis = 15 * SECOND;
-/** Unannouncing asks DHT nodes that may be gone. */
-const FAREWELL: Millis = 1.5 * SECOND;
 
 export interface SwarmOptions {
 	readonly keyPair: KeyPair;
@@ -48,25 +44,18 @@ export interface SwarmOptions {
 /** The private swarm of one region: finds neighbours, lets in members only, and moves titles between them. Wires the parts. */
 export class Swarm implements Neighbours {
 	readonly pacer: Pacer;
-	private readonly options: SwarmOptions;
-	private readonly dht: PrivateDht;
-	private readonly hyperswarm: Hyperswarm<GuardedStream>;
-	private readonly known: KnownNodes;
+	private readonly finder: Finder;
 	private readonly admission: Admission;
 	private readonly roster: Roster;
 	private readonly bulk: Bulk;
 	private readonly dialler: Dialler;
 	private readonly transfers: Transfers;
-	private seeking: Seeking | undefined;
 	private met = false;
 	private readonly sweeper: NodeJS.Timeout;
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
 		const { keyPair, maxPeers, log, membership } = options;
-		this.options = options;
-		this.dht = dht;
 		this.pacer = new Pacer(options.up);
-		this.known = new KnownNodes(dht, options.dht.knownFile, log);
 		this.admission = new Admission({
 			membership: { ...membership, tcp: () => this.bulk.address },
 			limit: maxPeers + MAX_DIALLED,
@@ -81,12 +70,12 @@ export class Swarm implements Neighbours {
 			onMember: options.onMember,
 			onCame: (neighbour) => {
 				this.met ||= isBox(neighbour);
-				this.known.noticed();
+				this.finder.came();
 				this.bulk.open(neighbour);
 			},
 			onLeft: ({ box }) => {
 				this.bulk.forget(box);
-				this.seeking?.again();
+				this.finder.left();
 			},
 			onOffence: (box, slug) => this.expel(box, slug),
 			log,
@@ -120,15 +109,14 @@ export class Swarm implements Neighbours {
 			membership.trust,
 			(box, slug) => this.expel(box, slug),
 		);
-		this.hyperswarm = new Hyperswarm({
-			dht,
-			keyPair: {
-				publicKey: keyPair.publicKey,
-				secretKey: secretKey(keyPair),
-			},
-			maxPeers,
+		this.finder = new Finder({
+			...{ dht, keyPair, maxPeers, log },
+			knownFile: options.dht.knownFile,
+			networkSecret: options.networkSecret,
+			region: membership.region,
+			neighbours: () => this.neighbours.size,
+			onStream: enter("udx"),
 		});
-		this.hyperswarm.on("connection", enter("udx"));
 		this.sweeper = setInterval(() => {
 			this.dialler.sweep();
 			this.roster.review();
@@ -142,7 +130,7 @@ export class Swarm implements Neighbours {
 		const swarm = new Swarm(options, await openDht(dht, keyPair, log));
 		try {
 			await swarm.bulk.listen();
-			await swarm.join();
+			await swarm.finder.join();
 			return swarm;
 		} catch (error) {
 			await swarm.close();
@@ -162,7 +150,7 @@ export class Swarm implements Neighbours {
 
 	/** The UDP port that is listened on. */
 	get dhtPort(): number {
-		return this.dht.localAddress()?.port ?? 0;
+		return this.finder.port;
 	}
 
 	get tcpPort(): number | undefined {
@@ -171,7 +159,7 @@ export class Swarm implements Neighbours {
 
 	/** DHT nodes that were there when they were last heard, `host:port`. */
 	get nodes(): readonly string[] {
-		return this.dht.toArray().map(({ host, port }) => `${host}:${port}`);
+		return this.finder.nodes;
 	}
 
 	/** How this box stands in the region: its UDP port, how many boxes are connected, and whether one ever was. */
@@ -182,12 +170,12 @@ export class Swarm implements Neighbours {
 
 	/** Asks DHT nodes, `host:port`, whether they are there; see there. */
 	survey(nodes: readonly string[]): Promise<Answer[]> {
-		return survey(this.dht, nodes);
+		return this.finder.survey(nodes);
 	}
 
 	/** Whether this box knows DHT nodes besides itself. */
 	get online(): boolean {
-		return this.dht.online && this.dht.toArray().length > 0;
+		return this.finder.online;
 	}
 
 	/** Why connections were refused, by slug, since the start. */
@@ -269,23 +257,10 @@ export class Swarm implements Neighbours {
 
 	async close(): Promise<void> {
 		clearInterval(this.sweeper);
-		this.seeking?.close();
 		this.dialler.close();
 		this.admission.close();
 		await this.bulk.close();
-		await this.known.close();
-		await within(FAREWELL, this.hyperswarm.destroy(), undefined);
-		if (!this.dht.destroyed) await this.dht.destroy({ force: true });
-	}
-
-	private async join(): Promise<void> {
-		const { networkSecret, membership, log } = this.options;
-		await this.hyperswarm.listen();
-		this.seeking = new Seeking(
-			this.hyperswarm.join(regionTopic(networkSecret, membership.region)),
-			() => this.neighbours.size,
-			log,
-		);
+		await this.finder.close();
 	}
 }
 
