@@ -44,6 +44,8 @@ export interface SwarmOptions {
 /** The private swarm of one region: finds neighbours, lets in members only, and moves titles between them. Wires the parts. */
 export class Swarm implements Neighbours {
 	readonly pacer: Pacer;
+	/** Members at a time, where memory does not say otherwise. */
+	private readonly limit: number;
 	private readonly finder: Finder;
 	private readonly admission: Admission;
 	private readonly roster: Roster;
@@ -55,10 +57,11 @@ export class Swarm implements Neighbours {
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
 		const { keyPair, maxPeers, log, membership } = options;
+		this.limit = maxPeers + MAX_DIALLED;
 		this.pacer = new Pacer(options.up);
 		this.admission = new Admission({
 			membership: { ...membership, tcp: () => this.bulk.address },
-			limit: maxPeers + MAX_DIALLED,
+			limit: this.limit,
 			log,
 		});
 		this.roster = new Roster({
@@ -143,7 +146,7 @@ export class Swarm implements Neighbours {
 	}
 
 	/** At most so many neighbours from now on, as many as configured unless given; those unused for longest go. */
-	allow(most = this.options.maxPeers + MAX_DIALLED): void {
+	allow(most = this.limit): void {
 		this.admission.limit = most;
 		this.roster.shrink(most);
 	}
