@@ -64,7 +64,7 @@ function thief(t: Test, at: Scene, host = "127.0.0.1") {
 	const start = (stranger: Stranger | undefined, length: Bytes) => {
 		if (stranger === undefined) return;
 		begin(stranger, length);
-		if (++at.begun % 20 === 0) at.most();
+		if (++at.begun % 40 === 0) at.most();
 	};
 	return {
 		start,
@@ -96,7 +96,7 @@ t.test("one that is a neighbour besides", async (t) => {
 	await until(() => at.box.swarm.neighbours.size === 1);
 	for (const length of [LONG, MAX_CHUNK])
 		for (const way of [letIn("tcp"), shown])
-			await each(100, async () => start(await tcp(way), length));
+			await each(60, async () => start(await tcp(way), length));
 	await endures(t, at);
 });
 
@@ -105,10 +105,10 @@ t.test("two, over UDX and TCP at once", async (t) => {
 	const attack = async (host: string) => {
 		const { start, udx, tcp } = thief(t, at, host);
 		await Promise.all([
-			each(60, async () => start(await udx(shown), LONG)),
-			each(60, async () => start(await udx(letIn("udx")), LONG)),
-			each(120, async () => start(await tcp(shown), LONG)),
-			each(120, async () => start(await tcp(letIn("tcp")), MAX_CHUNK)),
+			each(40, async () => start(await udx(shown), LONG)),
+			each(40, async () => start(await udx(letIn("udx")), LONG)),
+			each(80, async () => start(await tcp(shown), LONG)),
+			each(80, async () => start(await tcp(letIn("tcp")), MAX_CHUNK)),
 		]);
 	};
 	await Promise.all([attack("127.0.0.3"), attack("127.0.0.4")]);
