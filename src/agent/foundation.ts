@@ -25,6 +25,7 @@ function ownTls(identity: Identity, clock: BoxClock): OwnTls | undefined {
 	return {
 		ca,
 		time: clock.span,
+		leastIssuer: () => identity.trust.minimum.get("issuer") ?? 0,
 		show: async () => identity.shown ?? shown,
 	};
 }

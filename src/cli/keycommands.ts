@@ -13,6 +13,7 @@ import {
 	retireKeys,
 	rotateKey,
 } from "../headend/operator/rotate.ts";
+import { serverTroubles } from "../headend/tls/server.ts";
 import { PURPOSES, type Purpose } from "../wire/envelope.ts";
 import { isTitleId, short, type TitleId } from "../wire/ids.ts";
 import { DIR } from "./folder.ts";
@@ -45,8 +46,11 @@ export function addKeyCommands(program: Command): void {
 				viewKey(operator, operator.signers[purpose]),
 			);
 			const headend = await (await HeadendClient.find(dir))?.keys();
-			if (json) printJson({ keys: listed, headend: headend ?? null });
-			else for (const line of linesOf(listed, headend)) print(line);
+			const broker = await serverTroubles(operator);
+			if (json) printJson({ keys: listed, headend: headend ?? null, broker });
+			else
+				for (const line of [...linesOf(listed, headend), ...broker])
+					print(line);
 		});
 	keys
 		.command("rotate")
@@ -114,12 +118,13 @@ function titleOf(text: string): TitleId {
 /** Has a headend that runs take up what is in keys/ now. */
 async function takeUp(dir: string, what: string): Promise<void> {
 	const headend = await HeadendClient.find(dir);
-	await headend?.takeKeys(what);
-	print(
-		headend === undefined
-			? "no headend runs here: it counts from its next start"
-			: "the headend has taken it up",
-	);
+	if (headend === undefined) {
+		print("no headend runs here: it counts from its next start");
+		return;
+	}
+	const todo = await headend.takeKeys(what);
+	print("the headend has taken it up");
+	for (const each of todo) print(`next: ${each}`);
 }
 
 /** Asks the headend, or looks for itself where none runs. */
@@ -192,7 +197,8 @@ function isBehind(purpose: OnlinePurpose): string {
 }
 
 const KINDS = {
-	issuer: "memberships, the headend's own until its next start among them",
+	issuer:
+		"memberships, the headend's own until its next start and the broker's certificate among them",
 	catalog: "part of the head",
 	placement: "placements and holder tables",
 	revoke:

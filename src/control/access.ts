@@ -14,7 +14,7 @@ export interface BrokerSettings {
 }
 
 /** The certificates of one that shows its own to a broker of the operator's. */
-export interface OwnTls extends Pick<TlsAccess, "time"> {
+export interface OwnTls extends Pick<TlsAccess, "time" | "leastIssuer"> {
 	/** PEM of the operator's root, which is pinned unless the settings name another authority. */
 	readonly ca: string;
 	/** Makes or reads certificate and key, in PEM, for a connection with this client id. */
@@ -49,14 +49,18 @@ export async function brokerAccess(
 	if (password !== undefined && username === undefined)
 		throw wrong("broker.password_file", "needs broker.username beside it");
 	const authority = ca && (await readAuthority(ca, url));
+	// Of another authority the operator's root says nothing.
+	const pinned =
+		authority === undefined && username === undefined ? own : undefined;
 	return {
 		url,
 		...(username !== undefined && { username }),
 		...(password !== undefined && { password }),
 		...(url.startsWith("mqtts:") && {
 			tls: async (clientId) => ({
-				ca: authority ?? (username === undefined ? own?.ca : undefined),
+				ca: authority ?? pinned?.ca,
 				time: own?.time,
+				leastIssuer: pinned?.leastIssuer,
 				...(username === undefined && (await own?.show(clientId))),
 			}),
 		}),

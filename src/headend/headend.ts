@@ -8,18 +8,18 @@ import { type BoxId, short } from "../wire/ids.ts";
 import { Api } from "./api/api.ts";
 import { backup } from "./backup/backup.ts";
 import { Attention } from "./control/attention.ts";
+import { watchEnds } from "./ends.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 import { oldMembers } from "./fleet/inforce.ts";
 import { Planner } from "./fleet/planner.ts";
 import { Renewal } from "./fleet/renewal.ts";
 import { type Lines, openLines } from "./lines.ts";
 import { reloadTrouble } from "./operator/config.ts";
-import { keyTroubles } from "./operator/keyview.ts";
 import { openOperator } from "./operator/operator.ts";
 import { type OriginServer, startOrigin } from "./origin.ts";
 import { Ingest } from "./publish/ingest.ts";
 import { geometryOf } from "./publish/titles.ts";
-import { renewLists, takeKeys } from "./rekeying.ts";
+import { leftToDo, renewBroker, takeKeys } from "./rekeying.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 /** A part that takes longer to close is named in the log. */
@@ -58,8 +58,6 @@ export async function startHeadend(
 	try {
 		const operator = await openOperator(dir);
 		log.level = operator.config.log_level;
-		for (const trouble of keyTroubles(operator))
-			log.warn({}, `${trouble}: larder keys rotate makes a new one`);
 		const trouble = reloadTrouble(operator.config);
 		if (trouble !== undefined) log.warn({}, trouble);
 		const stores = await openStores(operator, parts, log);
@@ -130,9 +128,14 @@ async function run(
 	// Keys may have been retired while no headend ran.
 	await lines.recall.dropRetired();
 	// Keys may have been replaced, and boxes shut out, while nobody told the broker.
-	await renewLists({ operator, fleet }).catch((error: unknown) => {
-		log.error({ err: error }, "the broker's revocation lists are not renewed");
-	});
+	try {
+		const certificate = await renewBroker({ operator, fleet });
+		if (certificate === "renewed" || certificate === "foreign")
+			for (const each of leftToDo(operator, certificate)) log.warn({}, each);
+	} catch (error) {
+		log.error({ err: error }, "the broker's files are not renewed");
+	}
+	parts.onClose("ends", await watchEnds(operator, log));
 	await lines.withdrawal.start();
 	await lines.recall.relearn();
 	const isRestored = operator.epoch > 1 && heads.banned === undefined;

@@ -4,19 +4,31 @@ import { once } from "node:events";
 import { createServer, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
 import { MqttSession } from "../../src/control/client.ts";
-import { openTls, type Span, type TlsAccess } from "../../src/control/tls.ts";
+import {
+	isOverCertificates,
+	openTls,
+	type Span,
+	type TlsAccess,
+} from "../../src/control/tls.ts";
 import { certifyBox } from "../../src/headend/tls/authority.ts";
 import {
+	authorityExtensions,
 	certify,
 	clientExtensions,
 	serverExtensions,
 } from "../../src/headend/tls/x509.ts";
-import type { BoxId } from "../../src/wire/ids.ts";
-import { generateKeyPair, privateKeyPem } from "../../src/wire/keys.ts";
+import { type BoxId, networkOf } from "../../src/wire/ids.ts";
+import { issuerNumber, issuerSerial } from "../../src/wire/issuer.ts";
+import {
+	generateKeyPair,
+	type KeyPair,
+	privateKeyPem,
+} from "../../src/wire/keys.ts";
 import {
 	days,
 	newPapers,
 	newServer,
+	nextPapers,
 	type Papers,
 } from "../headend/tls/papers.ts";
 import { Happenings, heard, newBox } from "./operator.ts";
@@ -220,6 +232,84 @@ t.test("a leaf is no authority, even where it does not say so", async (t) => {
 		}
 });
 
+t.test("an issuer that was retired vouches for no server", async (t) => {
+	const stolen = await newPapers();
+	const { root, ca } = stolen;
+	const next = await nextPapers(root, 7);
+	const thief = generateKeyPair();
+	const issuer = { name: nameOfIssuer(stolen), pair: stolen.authority.pair };
+	/** What a thief of the old key makes of it: an authority that says it was never retired. */
+	const intermediate = await certify(issuer, {
+		...{ name: nameOf(thief), publicKey: thief.publicKey, ...days(10, 20) },
+		...{ number: issuerNumber(9), extensions: authorityExtensions(0) },
+	});
+	const below = {
+		pair: thief,
+		intermediate: intermediate + stolen.intermediate,
+	};
+	for (const dates of [days(-1, 1), days(10, 20), days(-20, -10)]) {
+		const old = await newServer(stolen.authority, dates);
+		const servers = [old, await newServer(below, dates, ["127.0.0.1"])];
+		const fresh = await newServer(next.authority, dates);
+		const see = (shown: Shown, least: number) =>
+			meet(t, shown, { ca, time: () => EVER, leastIssuer: () => least });
+		for (const shown of servers)
+			t.match(await see(shown, 7), {
+				refused: /retired-key: CN=Larder issuer \w+ counts no more/,
+				read: "",
+			});
+		t.equal((await see(old, 7)).refused?.includes("retired-key"), true);
+		t.equal((await see(old, 1)).refused, undefined, "while it counts");
+		t.equal((await see(fresh, 7)).refused, undefined);
+	}
+});
+
+t.test("an issuer's number says which key it is of", (t) => {
+	for (const serial of [0, 1, 2 ** 31, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+		t.match(issuerNumber(serial), /^4c[0-9a-f]{14}$/);
+		t.equal(issuerSerial(issuerNumber(serial).toUpperCase()), serial);
+	}
+	for (const other of ["", "4C01", "7F".repeat(8), "4c".repeat(16)])
+		t.equal(issuerSerial(other), 0);
+	t.end();
+});
+
+t.test("an issuer without a number counts until any is retired", async (t) => {
+	const { root, ca } = await newPapers();
+	const pair = generateKeyPair();
+	const intermediate = await certify(
+		{ name: `Larder ${networkOf(root.publicKey).slice(0, 16)}`, pair: root },
+		{
+			...{ name: nameOf(pair), publicKey: pair.publicKey },
+			...{ ...days(-1, 1), extensions: authorityExtensions(0) },
+		},
+	);
+	const shown = await newServer({ pair, intermediate });
+	const see = async (least: number) =>
+		(await meet(t, shown, { ca, time: today, leastIssuer: () => least }))
+			.refused;
+	t.equal(await see(0), undefined);
+	t.match(await see(1), /retired-key/);
+});
+
+t.test("what is over certificates, and what is not", async (t) => {
+	for (const trouble of [
+		"C0:error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:ssl/record/rec_layer_s3.c:916:SSL alert number 48",
+		"0A000414:SSL routines:ssl3_read_bytes:sslv3 alert certificate revoked",
+		"not the operator's broker: expired: CN=127.0.0.1: 2026-01-01",
+		"not the operator's broker: not-yet-valid: CN=127.0.0.1",
+	])
+		t.ok(isOverCertificates(trouble), trouble);
+	for (const trouble of [
+		"",
+		"connect ECONNREFUSED 127.0.0.1:8883",
+		"not the operator's broker: untrusted: SELF_SIGNED_CERT_IN_CHAIN",
+		"not the operator's broker: retired-key: CN=x",
+		"not the operator's broker: wrong-host: expired",
+	])
+		t.notOk(isOverCertificates(trouble), trouble);
+});
+
 t.test("MQTT's first packet waits for the verdict, too", async (t) => {
 	const papers = await newPapers();
 	const { cert, key } = await newServer(
@@ -243,7 +333,11 @@ t.test("MQTT's first packet waits for the verdict, too", async (t) => {
 });
 
 function nameOfIssuer({ authority }: Papers): string {
-	return `Larder issuer ${authority.pair.publicKey.toString("hex").slice(0, 16)}`;
+	return nameOf(authority.pair);
+}
+
+function nameOf({ publicKey }: KeyPair): string {
+	return `Larder issuer ${publicKey.toString("hex").slice(0, 16)}`;
 }
 
 /** The first certificate of a chain, the last bit of its signature turned. */

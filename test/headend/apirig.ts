@@ -102,7 +102,10 @@ export async function apiRig(
 			commands.push([box, body]);
 			return { id: "1", session: "2", ok: false, code: "COMMAND_FAILED" };
 		},
-		takeKeys: () => it.operator.keyring.reread(),
+		takeKeys: async () => {
+			await it.operator.keyring.reread();
+			return ["send every broker a SIGHUP"];
+		},
 		purge: (id, why) => purges.order(id, title, why, 0),
 		giveBack: (id) => purges.countermand(id),
 		entitle: async (...rule) => {

@@ -1,13 +1,15 @@
+import { X509Certificate } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { silent } from "../../src/base/log.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
 import { retireKeys, rotateKey } from "../../src/headend/operator/rotate.ts";
-import { takeKeys } from "../../src/headend/rekeying.ts";
+import { leftToDo, takeKeys } from "../../src/headend/rekeying.ts";
 import { headendAccess } from "../../src/headend/tls/access.ts";
 import { writeBroker } from "../../src/headend/tls/broker.ts";
 import { readPapers } from "../../src/headend/tls/keys.ts";
+import { isServerOld, serverTroubles } from "../../src/headend/tls/server.ts";
 import { splitLists } from "../../src/headend/tls/x509.ts";
 import { region } from "./fixture.ts";
 
@@ -20,6 +22,7 @@ t.test(
 		const operator = await initOperator(dir, { region });
 		const root = join(dir, "keys", "root.json");
 		let done: string[] = [];
+		let todo: readonly string[] = [];
 		const parts = {
 			operator,
 			fleet: { revoked: async () => [] },
@@ -35,7 +38,7 @@ t.test(
 		};
 		const take = async () => {
 			done = [];
-			await takeKeys(parts);
+			todo = await takeKeys(parts);
 			return done;
 		};
 		t.same(await take(), ["drop", "head", "sign anew"], "nothing was changed");
@@ -50,7 +53,7 @@ t.test(
 
 		await t.test("an issuer's list reaches the broker", async (t) => {
 			const { dir: broker } = await writeBroker(operator, {
-				hosts: [],
+				hosts: ["a.example"],
 				user: "root",
 				port: 8883,
 				enrolPort: 8884,
@@ -58,7 +61,18 @@ t.test(
 			});
 			const lists = async () =>
 				splitLists(await readFile(join(broker, "crl.pem"), "utf8"));
+			const shown = async () =>
+				(await readFile(join(broker, "server.pem"), "utf8")).includes(
+					(await readPapers(operator)).authority.intermediate,
+				);
 			const [, old] = await lists();
+			await rotateKey(operator, "issuer", root);
+			await operator.keyring.reread();
+			t.notOk(await shown());
+			t.ok(await isServerOld(operator));
+			t.same(await serverTroubles(operator), [
+				"the broker's certificate is of an issuer that was replaced: run larder broker config, then send every broker a SIGHUP",
+			]);
 			await rotateKey(operator, "issuer", root);
 			t.same(await take(), [
 				"drop",
@@ -67,15 +81,48 @@ t.test(
 				"own lease",
 				"call in",
 			]);
+			t.ok(await shown(), "so does the broker's own certificate");
+			t.notOk(await isServerOld(operator));
+			t.same(await serverTroubles(operator), []);
+			const { subjectAltName } = new X509Certificate(
+				await readFile(join(broker, "server.pem")),
+			);
+			t.equal(subjectAltName, "IP Address:127.0.0.1, DNS:a.example");
 			t.ok(
 				(await lists()).includes(old ?? ""),
 				"whom the old one let in stays",
 			);
 			t.equal((await lists()).length, 3);
 			await retireKeys(operator, "issuer", root, sure);
-			t.same(await take(), ["drop", "head", "sign anew", "tell again"]);
+			t.same(
+				await take(),
+				["drop", "head", "sign anew", "tell again", "call in"],
+				"boxes that have nothing else are told to ask",
+			);
 			t.notOk((await lists()).includes(old ?? ""), "and is out with it");
 			t.equal((await lists()).length, 2);
+			t.same(todo, [], "boxes of this broker do not ask for certificates");
+		});
+
+		await t.test("what is left to do is said", async (t) => {
+			const { broker } = operator.config;
+			const left = (
+				how: Parameters<typeof leftToDo>[1],
+				more: Partial<typeof broker> = {},
+			) => {
+				const url = "mqtts://127.0.0.1:8883";
+				const settings = { ...broker, url, ...more };
+				const config = { ...operator.config, broker: settings };
+				return leftToDo({ dir, config }, how).join("\n");
+			};
+			t.match(left("renewed"), /^send every broker a SIGHUP, or set broker/);
+			t.match(left("kept"), /^send every broker a SIGHUP/, "for its lists");
+			t.match(left("away"), /holds no certificate .*--out/);
+			t.match(left("foreign"), /another user's: .* run larder broker config/);
+			for (const how of ["renewed", "kept"] as const)
+				t.equal(left(how, { reload: ["true"] }), "");
+			t.equal(left("away", { username: "headend" }), "");
+			t.equal(left("away", { ca: "another.pem" }), "");
 		});
 
 		await t.test("and the headend comes in by the new one", async (t) => {

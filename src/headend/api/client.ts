@@ -165,9 +165,10 @@ export class HeadendClient {
 		return this.ask("GET", "keys", undefined, PATIENCE);
 	}
 
-	/** Has the headend take up what was changed in keys/. @param what for the audit log: "rotate issuer" */
-	async takeKeys(what: string): Promise<void> {
-		await this.ask("POST", "keys", { what }, PATIENCE);
+	/** Has the headend take up what was changed in keys/; gives what is left to do. @param what for the audit log: "rotate issuer" */
+	async takeKeys(what: string): Promise<readonly string[]> {
+		type Done = { readonly todo: readonly string[] };
+		return (await this.ask<Done>("POST", "keys", { what }, PATIENCE)).todo;
 	}
 
 	/** Changes since then, newest first. */

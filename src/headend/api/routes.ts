@@ -33,8 +33,8 @@ export interface Deeds {
 	readonly revoke: (box: BoxId, why?: string) => Promise<void>;
 	/** Lets it in again. Rejects with BOX_UNKNOWN, or REQUEST_INVALID when it is not shut out or its serial is another's by now. */
 	readonly readmit: (box: BoxId) => Promise<void>;
-	/** Takes up what was changed in keys/. Rejects with OPERATOR_INVALID, and then nothing changes. */
-	readonly takeKeys: () => Promise<void>;
+	/** Takes up what was changed in keys/; gives what is left for a person to do. Rejects with OPERATOR_INVALID, and then nothing changes. */
+	readonly takeKeys: () => Promise<readonly string[]>;
 	/** Takes a title back. Rejects with REQUEST_INVALID when it is already, PURGE_LIMIT when no box would obey. */
 	readonly purge: (title: TitleId, why: string) => Promise<void>;
 	/** Gives it back. Rejects with TITLE_UNKNOWN, or REQUEST_INVALID when it is too late. */
@@ -155,10 +155,7 @@ export function routesOf(
 			POST: changes(
 				keysRequest,
 				({ what }) => ({ action: "keys", subject: what }),
-				async () => {
-					await takeKeys();
-					return { ok: true };
-				},
+				async () => ({ todo: await takeKeys() }),
 			),
 		},
 		"/api/purges": {

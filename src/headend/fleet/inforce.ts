@@ -10,6 +10,7 @@ import { readIssued } from "../operator/issue.ts";
 import { type OperatorKey, since } from "../operator/keyfile.ts";
 import type { OnlinePurpose } from "../operator/keyring.ts";
 import type { Operator } from "../operator/operator.ts";
+import { isServerOld } from "../tls/server.ts";
 import { heardBelow, shutOutIn } from "./bans.ts";
 import type { Database } from "./database.ts";
 import { Wishes } from "./wishes.ts";
@@ -33,7 +34,8 @@ export async function oldPapers(
 	return {
 		issuer:
 			(await oldMembers(operator, database)).length +
-			((await isOwnOld(operator)) ? 1 : 0),
+			((await isOwnOld(operator)) ? 1 : 0) +
+			((await isServerOld(operator)) ? 1 : 0),
 		catalog: isOld(said.announcement, "catalog"),
 		placement: await wishes.countOld(signers.placement.granted.serial),
 		revoke:

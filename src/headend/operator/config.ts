@@ -201,9 +201,9 @@ url = ${quoted(settings.brokerUrl ?? `mqtt://${host}:1883`)}
 # An mqtts:// broker is held to the operator's own authority, keys/ca.pem, and headend and boxes show it certificates: larder
 # broker config writes what Mosquitto needs for that. ca names another authority (PEM) that vouches for the broker, for the headend.
 # ca = "keys/broker-ca.pem"
-# Set it there: what makes the broker read its revocation list again, a SIGHUP. Without it a box that is revoked is put off the
-# broker and back at once.
-# reload = ["systemctl", "reload", "mosquitto"]
+# Set it there: what makes every broker, the one where boxes enrol too, read its revocation list and certificate again, a SIGHUP.
+# Without it a box that is revoked is put off the broker and back at once.
+# reload = ["systemctl", "reload", "mosquitto", "mosquitto-enrol"]
 # Or how the headend logs in by name, to a broker that asks for that; boxes are never told. Then an mqtts:// broker is held to ca, or
 # to what the system trusts. The password stands alone in its file. Paths start at this file's folder; what lies in keys/ is
 # only the operator's and goes into backups.
@@ -252,7 +252,8 @@ share_transient = "now"
 keep_viewing = "30 days"
 
 # Where new boxes ask to be let in, by what larder enrol claims has given the factory: url as boxes reach it, headend_url as the
-# headend does. larder broker config writes what Mosquitto needs for both. Without this section no box enrols.
+# headend does. larder broker config writes what Mosquitto needs for both. Without this section no box enrols, and none that was off
+# past its lease comes back by itself.
 # [enrol]
 # url = ${quoted(`mqtts://${host}:8884`)}
 # headend_url = "mqtts://127.0.0.1:8885"

@@ -18,6 +18,7 @@ import {
 	type KeyPair,
 	keyPairFromSeed,
 } from "../../wire/keys.ts";
+import type { IssuerKey } from "../tls/authority.ts";
 import { readSecret } from "./file.ts";
 
 const GRANT_LIFE = 3653 * DAY;
@@ -67,6 +68,11 @@ export function makeKey<P extends Purpose>(
 	};
 	const earlier = before === undefined ? [] : [...before.earlier, before.grant];
 	return { purpose, pair, grant: grantKey(root, granted), granted, earlier };
+}
+
+/** A key as X.509 knows it. */
+export function issuerOf({ pair, granted }: OperatorKey): IssuerKey {
+	return { publicKey: pair.publicKey, serial: granted.serial };
 }
 
 /** Since when a key is there. */

@@ -32,7 +32,7 @@ import {
 	syncFolder,
 	writeWhole,
 } from "./file.ts";
-import { keyText, makeKey, readRoot, rootText } from "./keyfile.ts";
+import { issuerOf, keyText, makeKey, readRoot, rootText } from "./keyfile.ts";
 import { Keyring, ONLINE, type Signers } from "./keyring.ts";
 
 const networkFile = z.object({
@@ -166,7 +166,7 @@ async function writeKeys(
 	for (const purpose of ONLINE) {
 		const key = makeKey(root, purpose, createdAt);
 		if (purpose === "issuer")
-			await writeIssuer(keys, root, key.pair.publicKey, createdAt);
+			await writeIssuer(keys, root, issuerOf(key), createdAt);
 		await writeWhole(join(keys, `${purpose}.json`), keyText(key), SECRET);
 	}
 	const release = keyText(makeKey(root, "release", createdAt));

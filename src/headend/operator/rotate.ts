@@ -8,6 +8,7 @@ import { type Mandate, signMandate } from "../../wire/mandate.ts";
 import { writeIssuer } from "../tls/keys.ts";
 import { PUBLIC, SECRET, writeWhole } from "./file.ts";
 import {
+	issuerOf,
 	keyText,
 	makeKey,
 	type OperatorKey,
@@ -44,7 +45,7 @@ export async function rotateKey(
 		const key = makeKey(root, purpose, now(), before);
 		await stage(folder, async (draft) => {
 			if (purpose === "issuer")
-				await writeIssuer(draft, root, key.pair.publicKey, now());
+				await writeIssuer(draft, root, issuerOf(key), now());
 			await writeWhole(join(draft, file), keyText(key), SECRET);
 		});
 		return key;

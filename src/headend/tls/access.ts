@@ -38,6 +38,8 @@ async function ownTls(operator: Operator): Promise<OwnTls> {
 	const { ca } = await readPapers(operator);
 	return {
 		ca,
+		time: () => ({ earliest: Date.now(), latest: Date.now() }),
+		leastIssuer: () => operator.trust.minimum.get("issuer") ?? 0,
 		show: async (name) => {
 			// Read for each connection: the issuer may have been replaced since the last one.
 			const { authority } = await readPapers(operator);

@@ -2,6 +2,7 @@ import { DAY } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { BoxId } from "../../wire/ids.ts";
 import { networkOf } from "../../wire/ids.ts";
+import { issuerNumber } from "../../wire/issuer.ts";
 import type { KeyPair } from "../../wire/keys.ts";
 import {
 	authorityExtensions,
@@ -45,20 +46,26 @@ export async function certifyRoot(root: KeyPair, now: Millis): Promise<string> {
 	});
 }
 
-/**
- * Needs the root's key: called by `larder init`, and when the issuer's key is replaced.
- * @param issuer public key of 32 bytes
- */
+/** An issuer's key, as the root knows it. */
+export interface IssuerKey {
+	/** 32 bytes. */
+	readonly publicKey: Uint8Array;
+	/** Of the root's grant: by it the key can be retired. */
+	readonly serial: number;
+}
+
+/** Needs the root's key: called by `larder init`, and when the issuer's key is replaced. */
 export async function certifyIssuer(
 	root: KeyPair,
-	issuer: Uint8Array,
+	{ publicKey, serial }: IssuerKey,
 	now: Millis,
 ): Promise<IssuerPapers> {
 	const signer = rootOf(root);
 	return {
 		intermediate: await certify(signer, {
-			name: issuerName(issuer),
-			publicKey: issuer,
+			name: issuerName(publicKey),
+			publicKey,
+			number: issuerNumber(serial),
 			...datesFrom(now, ISSUER_LIFE),
 			extensions: authorityExtensions(0),
 		}),

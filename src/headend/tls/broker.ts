@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { X509Certificate } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -7,19 +6,18 @@ import { LarderError } from "../../base/errors.ts";
 import { type Clock, DAY, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { BoxId } from "../../wire/ids.ts";
-import { generateKeyPair, privateKeyPem } from "../../wire/keys.ts";
 import type { BrokerTls } from "../control/broker.ts";
 import { PUBLIC, readIfThere, SECRET, writeWhole } from "../operator/file.ts";
 import type { Operator } from "../operator/operator.ts";
-import { certifyServer, LEAD, revokeBoxes } from "./authority.ts";
+import { revokeBoxes } from "./authority.ts";
 import { type Papers, readPapers } from "./keys.ts";
 import { type MosquittoSettings, mosquittoFiles } from "./mosquitto.ts";
+import { brokerDir, makeServer, readServer, serverPath } from "./server.ts";
 import { listsOfOthers, splitLists } from "./x509.ts";
 
 const run = promisify(execFile);
 const LISTS = "crl.pem";
 const EVERYWHERE = ["0.0.0.0", "::"];
-const SERVER_LIFE = 365 * DAY;
 /** A certificate of an issuer that was replaced so long ago has ended, and so has the use of its list. */
 const LEASE = 30 * DAY;
 
@@ -52,7 +50,7 @@ export async function writeBroker(
 	const dir = resolve(settings.out ?? brokerDir(operator.dir));
 	const papers = await readPapers(operator);
 	const data = join(dir, "data");
-	const server = join(dir, "server.pem");
+	const server = serverPath(dir);
 	// Of two steps: Mosquitto's user has to come through the first.
 	await mkdir(dir, { recursive: true });
 	await mkdir(data, { recursive: true, mode: 0o700 });
@@ -60,9 +58,9 @@ export async function writeBroker(
 	const more = settings.hosts;
 	const hosts = hostsOf(
 		operator,
-		more.length > 0 ? more : await formerHosts(server),
+		more.length > 0 ? more : ((await readServer(dir))?.hosts ?? []),
 	);
-	const { cert, key, notAfter } = await serverTls(papers, hosts, now());
+	const { cert, key, notAfter } = await makeServer(papers, hosts, now());
 	await writeWhole(server, cert + key, SECRET);
 	const lists = join(dir, LISTS);
 	if ((await readIfThere(lists)) === undefined)
@@ -89,7 +87,7 @@ export async function embeddedTls(
 	if ((await readIfThere(path)) === undefined)
 		await writeLists(papers, path, [], Date.now());
 	const hosts = hostsOf(operator, EVERYWHERE.includes(host) ? [] : [host]);
-	const { cert, key } = await serverTls(papers, hosts, Date.now());
+	const { cert, key } = await makeServer(papers, hosts, Date.now());
 	const crl = splitLists(await readFile(path, "utf8"));
 	return { ca: papers.ca, cert, key, crl };
 }
@@ -115,11 +113,6 @@ export async function refuseRevoked(
 	}
 }
 
-/** Where `larder broker config` puts things unless it is told otherwise. */
-export function brokerDir(operatorDir: string): string {
-	return join(operatorDir, "broker");
-}
-
 /**
  * Lets in who has a certificate of this issuer, or of one that was replaced within a lease's time: there is no entry without the
  * issuer's list. Where an issuer's key was stolen, crl.pem is removed first.
@@ -135,18 +128,6 @@ async function writeLists(
 	await writeWhole(path, own + listsOfOthers(kept, own, now - LEASE), PUBLIC);
 }
 
-async function serverTls(
-	{ authority }: Papers,
-	hosts: readonly [string, ...string[]],
-	now: Millis,
-) {
-	const pair = generateKeyPair();
-	const { publicKey } = pair;
-	const dates = { notBefore: now - LEAD, notAfter: now + SERVER_LIFE };
-	const cert = await certifyServer(authority, { hosts, publicKey, ...dates });
-	return { cert, key: privateKeyPem(pair), notAfter: dates.notAfter };
-}
-
 /** The host that operator.toml names, and others. */
 function hostsOf(
 	{ config }: Operator,
@@ -160,15 +141,6 @@ function hostsOf(
 function portOf({ config }: Operator): number {
 	const { protocol, port } = new URL(config.broker.url);
 	return (protocol === "mqtts:" && Number(port)) || 8883;
-}
-
-/** What a server's certificate was made for, if there is one. */
-async function formerHosts(server: string): Promise<string[]> {
-	const kept = await readIfThere(server);
-	const names = kept && new X509Certificate(kept).subjectAltName;
-	return [...(names ?? "").matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].flatMap(
-		([, name]) => name ?? [],
-	);
 }
 
 async function give(user: string, paths: readonly string[]): Promise<void> {

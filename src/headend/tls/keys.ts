@@ -3,7 +3,12 @@ import { LarderError } from "../../base/errors.ts";
 import type { Millis } from "../../base/units.ts";
 import type { KeyPair } from "../../wire/keys.ts";
 import { readIfThere, SECRET, writeWhole } from "../operator/file.ts";
-import { type Authority, certifyIssuer, certifyRoot } from "./authority.ts";
+import {
+	type Authority,
+	certifyIssuer,
+	certifyRoot,
+	type IssuerKey,
+} from "./authority.ts";
 
 const CA = "ca.pem";
 const INTERMEDIATE = "issuer.pem";
@@ -33,11 +38,11 @@ export async function writeRoot(
 	await writeWhole(join(keys, CA), await certifyRoot(root, now), SECRET);
 }
 
-/** Makes an issuer's certificate: when the operator is made, and whenever the issuer's key is replaced. @param issuer 32 bytes */
+/** Makes an issuer's certificate: when the operator is made, and whenever the issuer's key is replaced. */
 export async function writeIssuer(
 	keys: string,
 	root: KeyPair,
-	issuer: Uint8Array,
+	issuer: IssuerKey,
 	now: Millis,
 ): Promise<void> {
 	const { intermediate, crl } = await certifyIssuer(root, issuer, now);

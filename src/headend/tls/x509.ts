@@ -39,6 +39,8 @@ export interface CertificateRequest extends Dates {
 	readonly name: string;
 	/** 32 bytes of the key that is certified. */
 	readonly publicKey: Uint8Array;
+	/** The serial number in hex digits, where it is not the one that follows from the key. */
+	readonly number?: string;
 	readonly extensions: readonly Extension[];
 }
 
@@ -50,7 +52,7 @@ export async function certify(
 	const subject = publicKeyInfo(request.publicKey);
 	const authority = publicKeyInfo(issuer.pair.publicKey);
 	const certificate = await X509CertificateGenerator.create({
-		serialNumber: serialOf(request.publicKey),
+		serialNumber: request.number ?? serialOf(request.publicKey),
 		subject: nameOf(request.name),
 		issuer: nameOf(issuer.name),
 		notBefore: new Date(request.notBefore),
@@ -152,7 +154,7 @@ export function splitLists(text: string): string[] {
 }
 
 /**
- * The serial number of all certificates of one key, 32 hex digits. It follows from the key, so that nobody has to record what was
+ * The serial number of all certificates of one key but an issuer's, 32 hex digits. It follows from the key, so that nobody has to record what was
  * issued to revoke it; who may be revoked has a key of its own.
  */
 function serialOf(publicKey: Uint8Array): string {

@@ -5,15 +5,16 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t, { type Test } from "tap";
-import {
-	certifyBox,
-	certifyIssuer,
-	revokeBoxes,
-} from "../../../src/headend/tls/authority.ts";
+import { certifyBox, revokeBoxes } from "../../../src/headend/tls/authority.ts";
 import { networkOf } from "../../../src/wire/ids.ts";
-import { generateKeyPair } from "../../../src/wire/keys.ts";
 import { newBox } from "../../control/operator.ts";
-import { days, newPapers, newServer, type Papers } from "./papers.ts";
+import {
+	days,
+	newPapers,
+	newServer,
+	nextPapers,
+	type Papers,
+} from "./papers.ts";
 
 const openssl = (...args: string[]) => promisify(execFile)("openssl", args);
 
@@ -94,10 +95,9 @@ t.test("a revoked box is on the issuer's list", async (t) => {
 
 t.test("issuers that follow one another serve the same root", async (t) => {
 	const papers: Papers = await newPapers();
-	const pair = generateKeyPair();
-	const next = await certifyIssuer(papers.root, pair.publicKey, Date.now());
+	const next = await nextPapers(papers.root, 2);
+	const { authority } = next;
 	const box = newBox();
-	const authority = { pair, intermediate: next.intermediate };
 	await t.resolves(
 		verify(t, papers.ca, await certifyBox(authority, box, days(-1, 30))),
 	);

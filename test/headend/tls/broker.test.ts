@@ -108,7 +108,7 @@ t.test(
 		await writeIssuer(
 			join(operator.dir, "keys"),
 			keyPairFromSeed(Buffer.from(root.seed, "hex")),
-			pair.publicKey,
+			{ publicKey: pair.publicKey, serial: 2 },
 			Date.now(),
 		);
 		const issuer = { ...operator.signers.issuer, pair };

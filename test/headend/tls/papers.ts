@@ -22,9 +22,18 @@ export interface Papers extends IssuerPapers {
 
 /** @param at when it was made */
 export async function newPapers(at = Date.now()): Promise<Papers> {
-	const root = generateKeyPair();
+	return await nextPapers(generateKeyPair(), 1, at);
+}
+
+/** With an issuer of a root that is there already. @param serial of the root's grant for the issuer's key */
+export async function nextPapers(
+	root: KeyPair,
+	serial: number,
+	at = Date.now(),
+): Promise<Papers> {
 	const pair = generateKeyPair();
-	const papers = await certifyIssuer(root, pair.publicKey, at);
+	const { publicKey } = pair;
+	const papers = await certifyIssuer(root, { publicKey, serial }, at);
 	const { intermediate } = papers;
 	const ca = await certifyRoot(root, at);
 	return { ...papers, root, ca, authority: { pair, intermediate } };
