@@ -57,7 +57,7 @@ export async function startAgent(
 		});
 		await room.close();
 		const { issuedAt, notBefore } = identity.certificate;
-		clock.raise(issuedAt ?? notBefore);
+		clock.raise(issuedAt ?? notBefore, identity.envelope);
 		const base = await openFoundation(config, identity, clock, parts, log);
 		clock.onLearned(() => base.control.reconsider());
 		const exchange = await openExchange(base, notifier, parts);

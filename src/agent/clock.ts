@@ -38,19 +38,30 @@ interface Anchor {
 	readonly serial: number;
 }
 
+/** What the issuer said last. */
+interface Statement {
+	readonly envelope: Envelope;
+	/** The moment that it names. */
+	readonly at: Millis;
+	readonly anchor: Anchor;
+}
+
 /**
  * The time, as far as this box knows it. The system's clock is not asked: receivers have no battery for one, and NTP is
  * anybody's word. It is at least the floor (when the software was built, the lease was given, or what the issuer said last, and
- * since then what the machine has run), and known once the issuer has answered in this run.
+ * since then what the machine has run), and known once the issuer has answered in this run. Of what a retired issuer said nothing
+ * counts, or a thief of its key could put a box beyond the end of every certificate that there is.
  */
 export class BoxClock {
 	private readonly tick: Clock;
-	private base: Anchor;
+	private readonly base: Anchor;
+	/** When the lease began. */
+	private leased: Anchor | undefined;
 	/** What the issuer said in an earlier run. */
 	private last: Anchor | undefined;
 	/** What the issuer said in this run, and by how much it may be later. */
 	private said: (Anchor & { readonly slack: Millis }) | undefined;
-	private statement: { envelope: Envelope; at: Millis } | undefined;
+	private statement: Statement | undefined;
 	private minimum: Trust["minimum"] | undefined;
 	private readonly began: Millis;
 	private ranBefore: Millis = 0;
@@ -70,6 +81,7 @@ export class BoxClock {
 	readonly now: Clock = () =>
 		Math.max(
 			this.passed(this.base),
+			this.passed(this.leased),
 			this.passed(this.last),
 			this.passed(this.said),
 		);
@@ -93,10 +105,10 @@ export class BoxClock {
 		return this.said !== undefined && this.counts(this.said);
 	}
 
-	/** Something this box knows by itself: it is later than that. */
-	raise(floor: Millis): void {
-		if (floor > this.passed(this.base))
-			this.base = { ...this.base, at: floor, tick: this.tick() };
+	/** It is later than that, as whoever signed `by` vouches. */
+	raise(floor: Millis, by: Envelope): void {
+		const anchor = this.anchor(floor, by);
+		if (anchor.at > this.passed(this.leased)) this.leased = anchor;
 	}
 
 	/** Takes up what was said before the restart, and from now on writes down what goes by. */
@@ -107,12 +119,7 @@ export class BoxClock {
 		if (taken?.ok === false)
 			log.warn({ slug: taken.reason }, `${path}: ${taken.detail}`);
 		this.save = () => {
-			const { statement } = this;
-			const said = statement && {
-				statement: statement.envelope,
-				elapsed: Math.max(0, Math.floor(this.now() - statement.at)),
-			};
-			const kept = { ran: this.ran(), said };
+			const kept = { ran: this.ran(), said: this.sayable() };
 			this.writing = this.writing
 				.then(() => saveRecord(path, kept))
 				.catch((error: unknown) => log.error({}, describe(error)));
@@ -124,8 +131,9 @@ export class BoxClock {
 
 	/** The issuer has answered a question of this run. */
 	learn({ said, envelope, tookUpTo }: Fresh): void {
-		this.said = { ...this.anchor(said.at, envelope), slack: tookUpTo };
-		this.statement = { envelope, at: said.at };
+		const anchor = this.anchor(said.at, envelope);
+		this.said = { ...anchor, slack: tookUpTo };
+		this.statement = { envelope, at: said.at, anchor };
 		this.save();
 		this.told();
 	}
@@ -152,8 +160,16 @@ export class BoxClock {
 		if (!read.ok) return read;
 		const { at } = read.value;
 		this.last = this.anchor(at + elapsed, statement);
-		this.statement ??= { envelope: statement, at };
+		this.statement ??= { envelope: statement, at, anchor: this.last };
 		return good(true);
+	}
+
+	/** What was said last, and what went by since then by its own reckoning: under another key's a thief's time would outlast his. */
+	private sayable(): z.output<typeof record>["said"] {
+		if (this.statement === undefined) return undefined;
+		const { envelope: statement, at, anchor } = this.statement;
+		const elapsed = Math.max(0, Math.floor(this.reckon(anchor) - at));
+		return { statement, elapsed };
 	}
 
 	private anchor(at: Millis, { grant }: Envelope): Anchor {
@@ -164,7 +180,11 @@ export class BoxClock {
 	/** Now, by one anchor; long ago when the key that set it was retired. */
 	private passed(anchor: Anchor | undefined): Millis {
 		if (anchor === undefined || !this.counts(anchor)) return 0;
-		return anchor.at + Math.max(0, this.tick() - anchor.tick);
+		return this.reckon(anchor);
+	}
+
+	private reckon({ at, tick }: Anchor): Millis {
+		return at + Math.max(0, this.tick() - tick);
 	}
 
 	private counts({ serial }: Anchor): boolean {

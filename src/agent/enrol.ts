@@ -6,7 +6,7 @@ import type { Log } from "../base/log.ts";
 import { Enrolling } from "../control/enrolling.ts";
 import type { Fresh } from "../control/issuances.ts";
 import { type EnrolFile, enrolFile, type Papers } from "../wire/enrol.ts";
-import { trustIn } from "../wire/envelope.ts";
+import { type Signed, trustIn } from "../wire/envelope.ts";
 import { type BoxId, hex32 } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import {
@@ -71,12 +71,12 @@ async function enrol(
 	const { serial, batch, claim, ca, url } = file;
 	log.info({ box, serial, batch }, "asking to be let in");
 	onWait(`asking to be let in as ${serial}`);
-	const answer = Promise.withResolvers<Papers>();
+	const answer = Promise.withResolvers<[Papers, Signed | undefined]>();
 	let told: string | undefined;
 	const hear = (fresh: Fresh) => {
 		clock.learn(fresh);
-		const { papers, refusal = "refused" } = fresh.said;
-		if (papers !== undefined) answer.resolve(papers);
+		const { papers, mandate, refusal = "refused" } = fresh.said;
+		if (papers !== undefined) answer.resolve([papers, mandate]);
 		else if (refusal !== told) {
 			told = refusal;
 			log.warn({ slug: refusal, serial }, "not let in yet");
@@ -88,8 +88,7 @@ async function enrol(
 		}
 	};
 	const way = new Enrolling({
-		url,
-		tls: async () => ({ ca, time: clock.span }),
+		...{ url, ca },
 		identity: { box, trust },
 		introduction: { keyPair, serial, batch, claim: Buffer.from(claim, "hex") },
 		onAnswer: hear,
@@ -97,7 +96,8 @@ async function enrol(
 	});
 	try {
 		way.start();
-		const papers = await answer.promise;
+		const [papers, mandate] = await answer.promise;
+		const { enrolUrl: newEnrolUrl } = papers;
 		await writeIdentity(config.identity, {
 			v: 1,
 			seed: keyPair.seed.toString("hex"),
@@ -109,6 +109,8 @@ async function enrol(
 			chain: papers.chain,
 			ca,
 			enrolUrl: url,
+			...(newEnrolUrl !== url && { newEnrolUrl }),
+			mandate,
 		});
 	} finally {
 		await way.close();

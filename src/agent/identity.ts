@@ -6,6 +6,7 @@ import type { Papers } from "../wire/enrol.ts";
 import type { Time } from "../wire/envelope.ts";
 import {
 	type Envelope,
+	type Signed,
 	type Trust,
 	trustAt,
 	trustIn,
@@ -21,6 +22,7 @@ import {
 } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { type KeyPair, keyPairFromSeed, privateKeyPem } from "../wire/keys.ts";
+import { readMandate, retireBelow } from "../wire/mandate.ts";
 import { type Certificate, certificate } from "../wire/membership.ts";
 import { writePrivate } from "./private.ts";
 
@@ -51,7 +53,9 @@ export class Identity {
 		this.network = file.network;
 		this.region = file.region;
 		this.networkSecret = Buffer.from(file.networkSecret, "hex");
+		// Then: a membership by a key that was retired since is no reason not to start, for the box has to ask for another.
 		this.issued = this.check(file);
+		if (file.mandate !== undefined) this.obey(file.mandate);
 	}
 
 	get certificate(): Certificate {
@@ -68,9 +72,13 @@ export class Identity {
 		return this.file.ca;
 	}
 
-	/** Where a box whose lease has ended asks for another. */
-	get enrolUrl(): string | undefined {
-		return this.file.enrolUrl;
+	/**
+	 * Where a box whose lease has ended asks for another, the newest first. The first that it was ever told of stays among them: a thief
+	 * of the issuer's key can name others.
+	 */
+	get enrolUrls(): readonly string[] {
+		const { enrolUrl, newEnrolUrl } = this.file;
+		return [newEnrolUrl, enrolUrl].filter((url) => url !== undefined);
 	}
 
 	/** What is shown to a broker, in PEM; undefined when nothing was issued for one. */
@@ -81,13 +89,34 @@ export class Identity {
 			: { cert: chain, key: privateKeyPem(this.keyPair) };
 	}
 
-	/** Takes a newer lease for this box. Throws IDENTITY_INVALID for any other, STORE_UNUSABLE when it cannot be written. */
-	async renew({ certificate, chain }: Papers): Promise<void> {
-		const file = { ...this.file, certificate, chain };
+	/**
+	 * Takes a newer lease for this box. Throws IDENTITY_INVALID for any other, STORE_UNUSABLE when it cannot be written.
+	 * @param mandate what the root said of issuers with it
+	 */
+	async renew(papers: Papers, mandate?: Signed): Promise<void> {
+		const { certificate, chain } = papers;
+		const { enrolUrl = papers.enrolUrl } = this.file;
+		const told = papers.enrolUrl ?? this.file.newEnrolUrl;
+		const file = {
+			...this.file,
+			...{ certificate, chain, enrolUrl },
+			newEnrolUrl: told === enrolUrl ? undefined : told,
+			...(mandate && { mandate }),
+		};
 		const issued = this.check(file);
 		await writeIdentity(this.path, file);
 		this.file = file;
 		this.issued = issued;
+	}
+
+	private obey(mandate: Signed): void {
+		const said = readMandate(mandate, this.trust);
+		if (!said.ok)
+			throw invalid(
+				this.path,
+				`has a mandate that does not hold: ${said.detail}`,
+			);
+		retireBelow(this.trust, "issuer", said.value.minimum.issuer);
 	}
 
 	/** Dates are not judged: a receiver may start before it knows the time, and an expired box must be able to ask for renewal. */

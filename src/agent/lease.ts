@@ -3,9 +3,11 @@ import type { Log } from "../base/log.ts";
 import { fullJitter, HOUR, monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
-import { Enrolling } from "../control/enrolling.ts";
 import type { Fresh } from "../control/issuances.ts";
+import { isOverCertificates } from "../control/tls.ts";
+import { stillCounts } from "../control/verify.ts";
 import type { BoxClock } from "./clock.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import type { Identity } from "./identity.ts";
 
 /** Looked at so often. */
@@ -24,17 +26,19 @@ export interface LeaseOptions {
 	readonly onRenewed: () => void;
 	readonly log: Log;
 	readonly round?: Millis;
+	/** So long at one enrolment listener before another is tried; for tests. */
+	readonly stay?: Millis;
 }
 
 /**
  * Keeps the membership alive: asks for the time when the broker is there, for another lease when two thirds of this one
- * are over, and at the enrolment listener when the broker lets an ended one in no more.
+ * are over or its issuer counts no more, and at the enrolment listener when the broker lets this box in no more.
  */
 export class Lease {
 	private readonly options: LeaseOptions;
 	private readonly share = RENEWED_AT + Math.random() * SPREAD;
 	private readonly timer: NodeJS.Timeout;
-	private way: Enrolling | undefined;
+	private readonly elsewhere: Elsewhere;
 	private toldTime: Millis = Number.NEGATIVE_INFINITY;
 	private asking = false;
 	/** Questions that brought nothing, and until when the next one waits. */
@@ -44,6 +48,11 @@ export class Lease {
 
 	constructor(options: LeaseOptions) {
 		this.options = options;
+		const { identity, log, stay } = options;
+		this.elsewhere = new Elsewhere({
+			...{ identity, log, stay },
+			onAnswer: (fresh) => void this.takeElsewhere(fresh),
+		});
 		this.timer = setInterval(() => this.look(), options.round ?? ROUND);
 		this.timer.unref();
 	}
@@ -53,10 +62,10 @@ export class Lease {
 		const { control, clock } = this.options;
 		if (this.closed) return;
 		if (!control.connected) {
-			this.lookElsewhere();
+			if (this.isShutOut) this.elsewhere.begin();
 			return;
 		}
-		this.leave();
+		this.elsewhere.leave();
 		if (this.isDue()) void this.ask("renew");
 		else if (!clock.isKnown || clock.now() - this.toldTime > TIME_KEPT)
 			void this.ask("time");
@@ -70,13 +79,13 @@ export class Lease {
 	async close(): Promise<void> {
 		this.closed = true;
 		clearInterval(this.timer);
-		await this.way?.close();
+		await this.elsewhere.close();
 	}
 
 	private isDue(): boolean {
 		const { notBefore, notAfter } = this.options.identity.certificate;
 		const due = notBefore + this.share * (notAfter - notBefore);
-		return this.options.clock.now() >= due;
+		return this.options.clock.now() >= due || this.isRetired;
 	}
 
 	/** Never rejects; the next round asks again. */
@@ -99,54 +108,43 @@ export class Lease {
 
 	private async take(fresh: Fresh): Promise<void> {
 		const { clock, identity, onRenewed, log } = this.options;
-		const { papers, refusal } = fresh.said;
+		const { papers, mandate, refusal } = fresh.said;
 		clock.learn(fresh);
 		this.toldTime = clock.now();
-		if (refusal === undefined) this.attempts = this.rest = 0;
 		if (papers !== undefined) {
-			await identity.renew(papers);
+			await identity.renew(papers, mandate);
 			const until = new Date(identity.certificate.notAfter).toISOString();
 			log.info({ until }, "membership renewed");
 			onRenewed();
 		} else if (refusal !== undefined)
 			log.warn({ slug: refusal }, "membership not renewed");
+		// Else what came was nothing that helps, and would not the next time.
+		if (!this.isDue()) this.attempts = this.rest = 0;
 	}
 
-	/** A broker that lets nobody in whose lease has ended says so; and a box without the time cannot know. */
-	private lookElsewhere(): void {
-		const { identity, clock, control, log } = this.options;
-		const { ca, enrolUrl, certificate } = identity;
-		const ended =
-			clock.now() >= certificate.notAfter ||
-			(control.trouble?.includes("certificate") ?? false);
-		if (!ended || this.way !== undefined) return;
-		if (enrolUrl === undefined || ca === undefined) return;
-		log.info({}, "the lease has ended: asking at the enrolment listener");
-		const { boxId: box, region, trust, keyPair } = identity;
-		const way = new Enrolling({
-			url: enrolUrl,
-			tls: async () => ({ ca, time: clock.span }),
-			identity: { box, region, trust },
-			introduction: { keyPair, serial: certificate.serial },
-			onAnswer: (fresh) => {
-				this.take(fresh).then(
-					() => {
-						if (fresh.said.papers === undefined) return;
-						this.leave();
-						control.nudge();
-					},
-					(error: unknown) => log.error({ err: error }, "not renewed"),
-				);
-			},
-			log,
-		});
-		this.way = way;
-		way.start();
+	/** Whether the broker lets this box in no more. One that does not know the time, or which keys count, hears that from the broker. */
+	private get isShutOut(): boolean {
+		const { identity, clock, control } = this.options;
+		return (
+			clock.now() >= identity.certificate.notAfter ||
+			this.isRetired ||
+			isOverCertificates(control.trouble ?? "")
+		);
 	}
 
-	private leave(): void {
-		const { way } = this;
-		this.way = undefined;
-		void way?.close();
+	private get isRetired(): boolean {
+		const { envelope, trust } = this.options.identity;
+		return !stillCounts(envelope, trust);
+	}
+
+	private async takeElsewhere(fresh: Fresh): Promise<void> {
+		try {
+			await this.take(fresh);
+			if (fresh.said.papers === undefined) return;
+			this.elsewhere.rest();
+			this.options.control.nudge();
+		} catch (error) {
+			this.options.log.error({ err: error }, "not renewed");
+		}
 	}
 }

@@ -12,6 +12,7 @@ import { enrolTopic } from "../wire/topics.ts";
 import { MqttSession, type Timing } from "./client.ts";
 import type { BrokerAccess } from "./connection.ts";
 import { type Fresh, readIssuance } from "./issuances.ts";
+import { ANY_TIME } from "./tls.ts";
 import type { Addressee } from "./verify.ts";
 
 /** How a box introduces itself. */
@@ -23,7 +24,9 @@ export interface Introduction {
 	readonly claim?: Uint8Array;
 }
 
-export interface EnrollingOptions extends BrokerAccess {
+export interface EnrollingOptions extends Pick<BrokerAccess, "url"> {
+	/** PEM of the root's certificate. */
+	readonly ca: string;
 	/** The region is not known before the answer. */
 	readonly identity: Addressee;
 	readonly introduction: Introduction;
@@ -50,9 +53,15 @@ export class Enrolling {
 
 	constructor(options: EnrollingOptions) {
 		this.options = options;
-		const { box } = options.identity;
+		const { identity, ca } = options;
+		const { box, trust } = identity;
 		this.session = new MqttSession({
 			...options,
+			// Who comes here may have a wrong idea of the time, from a thief of the issuer's key or from none: what is said is signed.
+			tls: () => ({
+				...{ ca, time: () => ANY_TIME },
+				leastIssuer: () => trust.minimum.get("issuer") ?? 0,
+			}),
 			clientId: box,
 			subscriptions: [enrolTopic(box, "answer")],
 			onUp: () => this.ask(),

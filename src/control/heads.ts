@@ -15,7 +15,7 @@ import {
 	isTooFarAhead,
 } from "../wire/head.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
-import { type Mandate, readMandate } from "../wire/mandate.ts";
+import { type Mandate, readMandate, retireBelow } from "../wire/mandate.ts";
 import { type HeadRecord, headRecord } from "./headrecord.ts";
 import { judgePurges, type Purged } from "./purges.ts";
 import { loadRecord, saveRecord } from "./record.ts";
@@ -172,7 +172,7 @@ export class Heads {
 		if (read.value.version === last) return good(undefined);
 		this.mandate = { said: read.value, signed };
 		for (const [purpose, serial] of Object.entries(read.value.minimum))
-			trust.minimum.set(purpose as Purpose, serial);
+			retireBelow(trust, purpose as Purpose, serial);
 		return read;
 	}
 

@@ -5,9 +5,10 @@ import { good, type Result } from "../base/result.ts";
 import { monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { type Issuance, issuance } from "../wire/enrol.ts";
-import { type Envelope, trustAt } from "../wire/envelope.ts";
+import { type Envelope, signed, trustAt } from "../wire/envelope.ts";
 import { instant } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
+import { readMandate, retireBelow } from "../wire/mandate.ts";
 import { type Addressee, type Identity, verify } from "./verify.ts";
 
 const PATIENCE: Millis = 10 * SECOND;
@@ -27,6 +28,9 @@ interface Waiting {
 	readonly answer: PromiseWithResolvers<Fresh>;
 	readonly timer: NodeJS.Timeout;
 }
+
+/** What is read before it is known who signed it. */
+const first = z.object({ at: instant, mandate: z.optional(signed) });
 
 /** Questions of this box to the issuer that wait for their answer, by nonce. */
 export class Issuances {
@@ -84,19 +88,24 @@ export class Issuances {
 }
 
 /**
- * The issuer's word to this box. It is judged as of the moment that it names: who asks for the time cannot judge by its
- * own clock, and the nonce, which is the caller's to compare, shows that the moment is now.
+ * The issuer's word to this box. What it brings of the root's counts from here on, and first: what a retired key said of the time
+ * may be all that keeps the box from the rest of the region. Then it is judged as of the moment that it names: who asks for the
+ * time cannot judge by its own clock, and the nonce, which is the caller's to compare, shows that the moment is now.
  */
 export function readIssuance(
 	envelope: Envelope,
 	identity: Addressee,
 ): Result<Issuance> {
-	const dated = parseMessage(
-		z.object({ at: instant }),
-		Buffer.from(envelope.payload, "base64"),
-	);
-	if (!dated.ok) return dated;
-	const { at } = dated.value;
-	const asOf = { ...identity, trust: trustAt(identity.trust, at) };
+	const unsigned = parseMessage(first, Buffer.from(envelope.payload, "base64"));
+	if (!unsigned.ok) return unsigned;
+	const { at, mandate } = unsigned.value;
+	const { trust } = identity;
+	if (mandate !== undefined) {
+		const said = readMandate(mandate, trust);
+		if (!said.ok) return said;
+		// What it says of other keys is the head's to bring: boxes keep what those signed until there is something newer.
+		retireBelow(trust, "issuer", said.value.minimum.issuer);
+	}
+	const asOf = { ...identity, trust: trustAt(trust, at) };
 	return verify(envelope, "issuer", issuance, asOf);
 }

@@ -111,6 +111,10 @@ const papers = z.object({
 	chain: pem,
 	/** The network's secret, sealed to the box, base64. */
 	secret: z.string().check(z.maxLength(256)),
+	/** Where to ask once this lease has ended, as `url` of `enrol.json`. */
+	enrolUrl: z.optional(
+		z.string().check(z.maxLength(256), z.startsWith("mqtts:")),
+	),
 });
 export type Papers = z.output<typeof papers>;
 
@@ -123,6 +127,8 @@ export const issuance = z.object({
 	box: boxId,
 	nonce,
 	at: instant,
+	/** What the root says of issuers, src/wire/mandate.ts: it counts before anything else that is said here. */
+	mandate: z.optional(signed),
 	papers: z.optional(papers),
 	/** Without papers: `pending` until a person decides, or a slug of why not. */
 	refusal: z.optional(z.string().check(z.maxLength(64))),

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { envelope } from "./envelope.ts";
+import { envelope, signed } from "./envelope.ts";
 import { hex32, networkId, region } from "./ids.ts";
 
 /** The file that makes a receiver a box: `larder issue` writes it (mode 0600), the agent reads it. */
@@ -18,7 +18,11 @@ export const identityFile = z.object({
 	ca: z.optional(z.string()),
 	/** The box's certificate for TLS and its issuer's. */
 	chain: z.optional(z.string()),
-	/** Where a box whose membership has ended asks for another: the enrolment listener. */
+	/** Where a box whose membership has ended asks for another: the enrolment listener that it was told of first. */
 	enrolUrl: z.optional(z.string()),
+	/** And the one that it was told of last, where that is another. */
+	newEnrolUrl: z.optional(z.string()),
+	/** What the root said of issuers when the membership was given. */
+	mandate: z.optional(signed),
 });
 export type IdentityFile = z.output<typeof identityFile>;

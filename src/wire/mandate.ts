@@ -1,6 +1,13 @@
 import * as z from "zod/mini";
 import { bad, type Result } from "../base/result.ts";
-import { PURPOSES, pack, type Signed, type Trust, unpack } from "./envelope.ts";
+import {
+	PURPOSES,
+	type Purpose,
+	pack,
+	type Signed,
+	type Trust,
+	unpack,
+} from "./envelope.ts";
 import { count, networkId, networkOf, titleId } from "./ids.ts";
 import { encodeMessage, type ParseReason, parseMessage } from "./json.ts";
 import type { KeyPair } from "./keys.ts";
@@ -40,4 +47,13 @@ export function readMandate(
 	if (read.ok && read.value.network !== trust.network)
 		return bad("wrong-network", read.value.network);
 	return read;
+}
+
+/** Keys that the root has retired count no more. No later word of it brings one back, nor does an older one that is heard later. */
+export function retireBelow(
+	{ minimum }: Pick<Trust, "minimum">,
+	purpose: Purpose,
+	serial = 0,
+): void {
+	minimum.set(purpose, Math.max(serial, minimum.get(purpose) ?? 0));
 }

@@ -35,18 +35,18 @@ function scene(folder: string, operator = new Operator(), box = newBox()) {
 		const said = { network: trust.network, box, nonce: "", at };
 		clock.learn({ said, envelope: say(at, serial), tookUpTo });
 	};
-	return { ticks, clock, trust, identity, path, learn, operator, box };
+	return { ticks, clock, trust, identity, path, say, learn, operator, box };
 }
 
 t.test("time is an interval until the issuer has answered", async (t) => {
-	const { ticks, clock, identity, path, learn } = scene(t.testdir());
+	const { ticks, clock, identity, path, learn, say } = scene(t.testdir());
 	await clock.begin(path, identity, silent);
 	t.equal(clock.now(), BUILT);
 	t.equal(clock.latest(), Number.POSITIVE_INFINITY);
 	ticks.now += HOUR;
 	t.equal(clock.now(), BUILT + HOUR, "it goes on from the floor");
-	clock.raise(BUILT + DAY);
-	clock.raise(BUILT);
+	clock.raise(BUILT + DAY, say(BUILT));
+	clock.raise(BUILT, say(BUILT));
 	t.equal(clock.now(), BUILT + DAY, "and only ever up");
 	t.notOk(clock.isKnown);
 
@@ -166,4 +166,27 @@ t.test("what is said before it begins is kept, and at once", async (t) => {
 	while ((await readNow()) !== NOW + DAY);
 	t.pass("a power cut does not take it");
 	await enrolled.clock.close();
+});
+
+t.test("nor is his word kept under another's name", async (t) => {
+	const folder = t.testdir();
+	const first = scene(folder);
+	const { clock, trust, identity, path, learn, say, operator, box } = first;
+	await clock.begin(path, identity, silent);
+	clock.raise(NOW + 900 * DAY, say(NOW, 1));
+	learn(NOW + 800 * DAY, 1);
+	t.equal(clock.now(), NOW + 900 * DAY, "as his papers say");
+	// The operator speaks with the next key, and the old one is not retired yet.
+	learn(NOW, 2);
+	first.ticks.now += HOUR;
+	t.equal(clock.now(), NOW + 900 * DAY + HOUR);
+	await clock.close();
+	trust.minimum.set("issuer", 2);
+	t.equal(clock.now(), NOW + HOUR);
+
+	const next = scene(folder, operator, box);
+	next.trust.minimum.set("issuer", 2);
+	await next.clock.begin(next.path, next.identity, silent);
+	t.equal(next.clock.now(), NOW + HOUR, "after a restart, too");
+	await next.clock.close();
 });

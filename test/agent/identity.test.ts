@@ -3,6 +3,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { readIdentity } from "../../src/agent/identity.ts";
 import { DAY } from "../../src/base/time.ts";
+import { stillCounts } from "../../src/control/verify.ts";
 import {
 	grantKey,
 	type Purpose,
@@ -11,6 +12,7 @@ import {
 } from "../../src/wire/envelope.ts";
 import { networkOf } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
+import { signMandate } from "../../src/wire/mandate.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
 const root = generateKeyPair();
@@ -145,4 +147,26 @@ t.test("refuses what is missing, damaged or foreign", async (t) => {
 			String(message),
 		);
 	}
+});
+
+t.test("a key that was retired since is no reason not to start", async (t) => {
+	const mandate = signMandate(root, {
+		...{ version: 1, minimum: { issuer: 2, revoke: 2 }, purged: [] },
+	});
+	const path = await file(t, identity({ mandate }));
+	const time = timeOf(() => NOW);
+	const read = await readIdentity(path, time);
+	t.equal(read.trust.minimum.get("issuer"), 2);
+	t.equal(read.trust.minimum.get("revoke"), undefined, "the head's to bring");
+	t.notOk(stillCounts(read.envelope, read.trust), "but it has to be renewed");
+	const { region } = read;
+	const papers = { region, chain: "", secret: "", certificate: certificate() };
+	await t.rejects(read.renew(papers), { message: /retired-key/ });
+	const stranger = signMandate(generateKeyPair(), {
+		...{ version: 1, minimum: {}, purged: [] },
+	});
+	await t.rejects(
+		readIdentity(await file(t, identity({ mandate: stranger })), time),
+		{ code: "IDENTITY_INVALID", message: /mandate that does not hold/ },
+	);
 });

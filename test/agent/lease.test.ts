@@ -8,9 +8,11 @@ import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { DAY } from "../../src/base/time.ts";
 import type { Asked, Fresh } from "../../src/control/issuances.ts";
+import { stillCounts } from "../../src/control/verify.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
 import { certifyMember } from "../../src/headend/operator/lease.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
+import { rotateKey } from "../../src/headend/operator/rotate.ts";
 import { parseEnvelope, seal } from "../../src/wire/envelope.ts";
 import { region } from "../headend/fixture.ts";
 
@@ -66,7 +68,18 @@ async function scene(t: Test) {
 		lease.look();
 		for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
 	};
-	return { path, ticks, clock, identity, asked, answers, renewed, look };
+	/** There is another key for the issuer, and those before it count no more. Gives its serial. */
+	const retire = async () => {
+		const root = join(dir, "operator", "keys", "root.json");
+		const { granted } = await rotateKey(operator, "issuer", root);
+		await operator.keyring.reread();
+		identity.trust.minimum.set("issuer", granted.serial);
+		return granted.serial;
+	};
+	return {
+		...{ operator, path, ticks, clock, identity, asked, answers },
+		...{ renewed, look, retire },
+	};
 }
 
 t.test("the time is asked for, the lease renewed at two thirds", async (t) => {
@@ -167,4 +180,29 @@ t.test("papers of another box change nothing", async (t) => {
 	t.same(await readFile(one.path), before);
 	t.not(one.identity.shown?.cert, "another's");
 	await writeFile(one.path, before);
+});
+
+t.test("a lease of an issuer that was retired is due at once", async (t) => {
+	const { operator, identity, asked, renewed, look, retire } = await scene(t);
+	await look();
+	t.same(asked, ["time"]);
+	const serial = await retire();
+	await look();
+	while (renewed.length === 0) await new Promise(setImmediate);
+	t.same(asked, ["time", "renew"]);
+	t.ok(stillCounts(identity.envelope, identity.trust));
+	t.equal(operator.signers.issuer.granted.serial, serial);
+	await look();
+	t.equal(asked.length, 2);
+});
+
+t.test("what does not help is not asked for at once again", async (t) => {
+	const { identity, asked, answers, renewed, look } = await scene(t);
+	// The headend has not heard of it yet.
+	identity.trust.minimum.set("issuer", Number.MAX_SAFE_INTEGER);
+	answers.push({ at: ISSUED }, { at: ISSUED });
+	await look();
+	await look();
+	t.same(asked, ["renew"]);
+	t.same(renewed, []);
 });

@@ -212,6 +212,16 @@ t.test("earlier keys are retired by the root's word", async (t) => {
 	t.same(last.purged, titles);
 	t.same(last.minimum, next.minimum);
 	t.equal(Object.keys(last.minimum).length, 2);
+
+	await operator.keyring.reread();
+	const { signed, brief } = operator.keyring.mandate ?? {};
+	if (!signed || !brief) throw new Error("no mandate");
+	t.same(readMandate(signed, trust), { ok: true, value: last });
+	t.same(
+		readMandate(brief, trust),
+		{ ok: true, value: { ...last, purged: [], version: last.version - 1 } },
+		"briefly, and the whole comes after it",
+	);
 });
 
 t.test("only with the right root, and by one at a time", async (t) => {

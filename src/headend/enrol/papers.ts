@@ -26,6 +26,7 @@ export async function papersFor(
 ): Promise<Papers> {
 	const { authority } = await readPapers(operator);
 	const dates = leaseFrom(now);
+	const { enrol } = operator.config;
 	const member = { box, serial, region, role: "box" } as const;
 	const secret = sealTo(Buffer.from(box, "hex"), operator.networkSecret);
 	return {
@@ -33,16 +34,18 @@ export async function papersFor(
 		certificate: certifyMember(operator, member, dates),
 		chain: await certifyBox(authority, box, dates),
 		secret: secret.toString("base64"),
+		...(enrol && { enrolUrl: enrol.url }),
 	};
 }
 
-/** An answer as the issuer signs it; it tells the time, too. */
+/** An answer as the issuer signs it; it tells the time, too, and which issuers count. */
 export function sealAnswer(
-	{ network, signers }: Operator,
+	{ network, signers, keyring }: Operator,
 	{ box, nonce }: Question,
 	answer: Answer,
 	now: Millis,
 ): Buffer {
-	const statement: Issuance = { network, box, nonce, at: now, ...answer };
-	return seal(signers.issuer, statement);
+	const mandate = keyring.mandate?.brief;
+	const statement = { network, box, nonce, at: now, mandate, ...answer };
+	return seal(signers.issuer, statement satisfies Issuance);
 }

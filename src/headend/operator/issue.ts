@@ -207,6 +207,7 @@ async function newIdentity(operator: Operator, serial: string, now: Millis) {
 		ca,
 		chain: await certifyBox(authority, box, dates),
 		...(config.enrol && { enrolUrl: config.enrol.url }),
+		mandate: operator.keyring.mandate?.brief,
 	});
 	return { box, text };
 }
@@ -218,7 +219,7 @@ function identityText(
 		...papers
 	}: { readonly pair: KeyPair } & Pick<
 		IdentityFile,
-		"certificate" | "ca" | "chain" | "enrolUrl"
+		"certificate" | "ca" | "chain" | "enrolUrl" | "mandate"
 	>,
 ): string {
 	return `${JSON.stringify(

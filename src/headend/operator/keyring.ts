@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
 import { type Signed, signed, type Trust } from "../../wire/envelope.ts";
 import { parseMessage } from "../../wire/json.ts";
@@ -28,9 +29,15 @@ export function serialsOf(signers: Signers): Serials {
 	};
 }
 
+const mandateFile = z.object({ ...signed.shape, brief: z.optional(signed) });
+/** What is in keys/mandate.json. */
+export type MandateFile = z.output<typeof mandateFile>;
+
 /** What the root has said last: as it travels, and what it says. */
 export interface SignedMandate {
 	readonly signed: Signed;
+	/** The same but for purges: where boxes enrol there is no room for those. */
+	readonly brief: Signed | undefined;
 	readonly said: Mandate;
 }
 
@@ -111,9 +118,12 @@ export async function readMandateFile(
 	const path = join(dir, "mandate.json");
 	const bytes = await readIfThere(path);
 	if (bytes === undefined) return undefined;
-	const outer = parseMessage(signed, bytes);
+	const outer = parseMessage(mandateFile, bytes);
 	const said = outer.ok ? readMandate(outer.value, trust) : outer;
-	if (outer.ok && said.ok) return { signed: outer.value, said: said.value };
+	if (outer.ok && said.ok) {
+		const { brief, ...signed } = outer.value;
+		return { signed, brief, said: said.value };
+	}
 	throw new LarderError(
 		"OPERATOR_INVALID",
 		`${path}: ${said.ok ? "damaged" : said.detail}`,

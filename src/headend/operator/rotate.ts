@@ -15,7 +15,7 @@ import {
 	readKey,
 	readRoot,
 } from "./keyfile.ts";
-import { readMandateFile } from "./keyring.ts";
+import { type MandateFile, readMandateFile } from "./keyring.ts";
 import { lockOperator } from "./lock.ts";
 import type { Operator } from "./operator.ts";
 import { finish, stage } from "./staged.ts";
@@ -107,10 +107,14 @@ async function order(
 	const { minimum, purged } = change(
 		last ?? { network, version: 0, minimum: {}, purged: [] },
 	);
-	const version = above(last?.version, now());
+	// A version lower: who tells boxes this one must not keep the whole from them.
+	const briefly = { version: above(last?.version, now()), minimum, purged: [] };
+	const version = briefly.version + 1;
+	const brief = signMandate(root, briefly);
 	const signed = signMandate(root, { version, minimum, purged });
 	const path = join(dir, "keys", "mandate.json");
-	await writeWhole(path, encodeMessage(signed), PUBLIC);
+	const file = { ...signed, brief } satisfies MandateFile;
+	await writeWhole(path, encodeMessage(file), PUBLIC);
 	return { network, version, minimum, purged };
 }
 

@@ -6,9 +6,12 @@ import t from "tap";
 import { BoxClock } from "../../../src/agent/clock.ts";
 import { identityOf } from "../../../src/agent/enrol.ts";
 import { silent } from "../../../src/base/log.ts";
+import { ANY_TIME, openTls } from "../../../src/control/tls.ts";
 import { freeTcpPort, freeUdpPort } from "../../../src/desk/ports.ts";
+import { HeadendClient } from "../../../src/headend/api/client.ts";
 import { startHeadend } from "../../../src/headend/headend.ts";
 import { openOperator } from "../../../src/headend/operator/operator.ts";
+import { retireKeys, rotateKey } from "../../../src/headend/operator/rotate.ts";
 import { openBootstrapNode } from "../../../src/swarm/dht.ts";
 import { command } from "../../../src/wire/command.ts";
 import { enrolFile, issuance, type Papers } from "../../../src/wire/enrol.ts";
@@ -26,8 +29,10 @@ const MAIN = join(import.meta.dirname, "../../../src/cli/main.ts");
 
 t.test("a flashed box becomes a member and stays one", async (t) => {
 	const scene = await newScene(t);
-	await startMosquitto(t, scene);
-	await startMosquitto(t, scene, "mosquitto-enrol.conf");
+	const brokers = [
+		await startMosquitto(t, scene),
+		await startMosquitto(t, scene, "mosquitto-enrol.conf"),
+	];
 	const { dir } = scene.operator;
 	const dhtPort = await freeUdpPort();
 	const node = await openBootstrapNode("127.0.0.1", dhtPort, []);
@@ -128,7 +133,15 @@ t.test("a flashed box becomes a member and stays one", async (t) => {
 	const next = papersIn(await ask("renew", "2".repeat(32)));
 	await enter(t, scene, { ...shown, cert: next.chain });
 
-	// The same by the agent's own code.
+	// The same by the agent's own code, of an issuer whose key is new. The brokers still show what the one before vouched for.
+	const root = join(dir, "keys", "root.json");
+	const { granted } = await rotateKey(operator, "issuer", root);
+	const sure = { force: true, countOld: async () => 0 };
+	await retireKeys(operator, "issuer", root, sure);
+	const desk = await HeadendClient.open(dir);
+	t.match(await desk.takeKeys("retire issuer"), [
+		/^send every broker a SIGHUP/,
+	]);
 	const place = (name: string) => join(out, "SN-3", name);
 	const identity = await identityOf({
 		config: { identity: place("identity.json"), enrol: place("enrol.json") },
@@ -140,6 +153,17 @@ t.test("a flashed box becomes a member and stays one", async (t) => {
 	t.same(identity.networkSecret, operator.networkSecret);
 	const { boxId, shown: own } = identity;
 	if (own === undefined) throw new Error("nothing to show to a broker");
+	const { trust } = identity;
+	t.equal(trust.minimum.get("issuer"), granted.serial, "told as it is let in");
+	const socket = openTls("127.0.0.1", scene.ports.port, {
+		...{ ca: identity.ca, ...own, time: () => ANY_TIME },
+		leastIssuer: () => trust.minimum.get("issuer") ?? 0,
+	});
+	const refused = await new Promise<Error>((resolve) => {
+		socket.once("error", resolve);
+	});
+	t.match(refused, { code: "BROKER_FAILED", message: /retired-key/ });
+	for (const broker of brokers) await broker.reload();
 	await enter(t, scene, { box: boxId, ...own });
 
 	const copy = await boot("SN-1");

@@ -3,17 +3,24 @@ import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import t from "tap";
 import { DAY } from "../../../src/base/time.ts";
+import { readIssuance } from "../../../src/control/issuances.ts";
 import type { Actor } from "../../../src/headend/audit.ts";
 import { removeBatch } from "../../../src/headend/enrol/batches.ts";
 import { Requests } from "../../../src/headend/enrol/requests.ts";
 import { boxes } from "../../../src/headend/fleet/views.ts";
 import { issueBox, readIssued } from "../../../src/headend/operator/issue.ts";
+import {
+	cosignPurges,
+	retireKeys,
+	rotateKey,
+} from "../../../src/headend/operator/rotate.ts";
 import { issuance } from "../../../src/wire/enrol.ts";
 import { unsealParsed } from "../../../src/wire/envelope.ts";
 import type { BoxId, NetworkId } from "../../../src/wire/ids.ts";
+import { readMandate } from "../../../src/wire/mandate.ts";
 import { certificate } from "../../../src/wire/membership.ts";
 import { openSealed } from "../../../src/wire/sealed.ts";
-import { newBox, REGION } from "../../control/operator.ts";
+import { newBox, newTitle, REGION } from "../../control/operator.ts";
 import { Applicant, OWN, openOffice, papersIn, SHARED } from "./office.ts";
 
 t.setTimeout(180_000);
@@ -311,4 +318,42 @@ t.test("those that wait are bounded, and nobody is pushed out", async (t) => {
 	await wait("late", "c", "own");
 	await requests.prune();
 	t.match(await requests.list(9), [{ serial: "late" }]);
+});
+
+t.test("an answer says which issuers count, and where to ask", async (t) => {
+	const office = await openOffice(t);
+	const { operator, registrar } = office;
+	const url = "mqtts://enrol.example:8884";
+	Object.assign(operator.config, { enrol: { url, headend_url: url } });
+	const root = join(operator.dir, "keys", "root.json");
+	const titles = Array.from({ length: 200 }, newTitle);
+	await rotateKey(operator, "issuer", root);
+	const { minimum } = await retireKeys(operator, "issuer", root, {
+		...{ force: true, countOld: async () => 0 },
+	});
+	await cosignPurges(operator, titles, root);
+	await operator.keyring.reread();
+
+	await registrar.takeStock(["SN-1"]);
+	const box = new Applicant(operator, "SN-1");
+	const said = await office.ask(box, await box.claim());
+	t.equal(papersIn(said).enrolUrl, url);
+	const mandates = [said?.mandate, (await office.ask(box))?.mandate];
+	for (const mandate of mandates)
+		t.match(mandate && readMandate(mandate, operator.trust), {
+			value: { minimum, purged: [] },
+		});
+	for (const [, answer] of office.answers.all)
+		t.ok(
+			answer.byteLength < 16_384,
+			"it fits through where boxes enrol, whatever the root vouches for",
+		);
+	const refused = new Applicant(operator, "SN-2");
+	t.ok((await office.ask(refused, Buffer.alloc(32)))?.mandate);
+	const time = { kind: "time", id: "0".repeat(32) } as const;
+	const envelope = await registrar.renew(box.id, time);
+	const { trust } = operator;
+	t.match(envelope && readIssuance(envelope, { box: box.id, trust }), {
+		value: { mandate: said?.mandate, papers: undefined },
+	});
 });
