@@ -29,8 +29,11 @@ export interface Target {
 	readonly process: Parameters<typeof memoryOf>[0];
 	/** Bytes of memory beyond what it had before: the database and what V8 has not collected yet take some. */
 	readonly slack: number;
-	/** Answered when what came before is read, more or less: nobody could keep up with a broker that does nothing else. */
-	readonly look: () => Promise<unknown>;
+	/**
+	 * Answered when what came before is read, more or less: nobody could keep up with a broker that does nothing else.
+	 * @param sent how many on each topic
+	 */
+	readonly look: (sent: number) => Promise<unknown>;
 	readonly topics: readonly Topic[];
 }
 
@@ -75,7 +78,7 @@ export async function pour(
 			for (const { topic, forge, real } of lanes)
 				await broker.say(client, topic, forge(mutator, real));
 		sent += batch;
-		await look();
+		await look(sent);
 		if (sent % (MESSAGES / 8) === 0) marks.push(await memoryOf(process));
 	}
 	await proof;

@@ -38,7 +38,7 @@ import { openSecureDesk, order } from "./secure.ts";
 
 const MB = 1e6;
 /** A film that lasts longer than the test. */
-const LONG = { size: 40 * MB, down: "384 KiB/s" };
+const LONG = { size: 24 * MB, down: "128 KiB/s" };
 
 t.setTimeout(300_000);
 
@@ -197,26 +197,35 @@ t.test("stolen keys, each in turn, while a film plays", async (t) => {
 			return impostor.swarm.neighbours.has(three.id);
 		});
 		const [, mouth] = headendNames(network);
-		const liar = await enter(mouth);
+		/** Says something in the headend's name, which takes its session back every time. */
+		const shout = (topic: string, payload: Buffer) =>
+			poll("he is quicker", async () => {
+				const liar = await enter(mouth);
+				const ended = new Promise<false>((resolve) => {
+					liar.once("close", () => resolve(false));
+				});
+				const sent = liar.publishAsync(topic, payload, { qos: 1 }).then(
+					() => true,
+					() => false,
+				);
+				const came = await Promise.race([sent, ended]);
+				await liar.endAsync(true);
+				return came;
+			});
 		let from = await lines();
 		const placement = {
 			...{ network, region, box: three.id, epoch: 1 },
 			...{ rev: Math.floor(Date.now() / 1000) + 9, body: { titles: [] } },
 		};
-		await liar.publishAsync(
-			downTopic(three.id, "desired"),
-			seal({ ...stolen.issuer, purpose: "placement" }, placement),
-			{ qos: 1 },
-		);
+		const placed = seal({ ...stolen.issuer, purpose: "placement" }, placement);
+		await shout(downTopic(three.id, "desired"), placed);
 		await refused("wrong-purpose", from, /desired: .*granted for issuer/);
 		t.pass("with the headend's own name at the broker it places nothing");
 		from = await lines();
 		const bans = part("issuer", "revoke", banned());
-		await liar.publishAsync(headTopic(region), encodeMessage({ bans }), {
-			qos: 1,
-		});
+		await shout(headTopic(region), encodeMessage({ bans }));
 		await refused("wrong-purpose", from, /head: .*granted for issuer/);
-		await liar.endAsync();
+		t.pass("and shuts nobody out");
 		const pair = generateKeyPair();
 		const stranger = pair.publicKey.toString("hex") as BoxId;
 		const client = await enter(stranger, pair);
