@@ -39,8 +39,8 @@ import { openFactory, order } from "./secure.ts";
 
 /** So many requests a second a headend reads, and some to spare for the boxes that are to be let in; the others it drops unread. */
 const READ = 400;
-/** In a log: one for each look at the box that waits, some for each second of a flood, and what is said anyway. */
-const LINES = 150 + (2 * MESSAGES) / BATCH;
+/** In a log: one for each second of a flood, and what is said anyway. */
+const LINES = 250;
 
 t.setTimeout(600_000);
 
@@ -170,7 +170,9 @@ t.test("nobody ended, and nobody else was let in", async (t) => {
 			[],
 			each.name,
 		);
-		t.ok(entries.length < LINES, `${each.name}: ${entries.length} lines`);
+		// Each look at the box that waits is one, however many it takes.
+		const told = entries.filter(({ msg }) => msg !== "ipc request failed");
+		t.ok(told.length < LINES, `${each.name}: ${told.length} lines`);
 	}
 	const slugs = new Set((await logOf(newcomer)).map(({ slug }) => slug));
 	for (const slug of ["not-json", "bad-schema", "bad-signature", "wrong-box"])
