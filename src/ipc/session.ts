@@ -142,8 +142,13 @@ export class Session {
 			if (result !== LATE) return { id, ok: true, result };
 			return failed(id, "COMMAND_FAILED", `${method} took too long`);
 		} catch (error) {
-			log.warn({ err: error, method }, "ipc request failed");
-			return error instanceof LarderError
+			const isKnown = error instanceof LarderError;
+			// Who asks is told; a page that asks each second need not fill the log.
+			log[isKnown ? "debug" : "warn"](
+				{ err: error, method },
+				"ipc request failed",
+			);
+			return isKnown
 				? failed(id, error.code, error.message)
 				: failed(id, "COMMAND_FAILED", `${method} failed: ${String(error)}`);
 		}
