@@ -116,7 +116,7 @@ function testSteps(files: readonly string[]): Step[] {
 	const system = files.filter((file) => isSystem(file) && !isHostile(file));
 	const hostile = files.filter(isHostile);
 	const steps = [
-		{ name: "unit", files: unit, options: ["--timeout=120", "--jobs=3"] },
+		{ name: "unit", files: unit, options: ["--timeout=240", "--jobs=3"] },
 		{ name: "system", files: system, options: ["--timeout=600", "--jobs=1"] },
 		{ name: "hostile", files: hostile, options: ["--timeout=600", "--jobs=3"] },
 	];

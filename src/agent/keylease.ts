@@ -56,7 +56,7 @@ export class KeyLease {
 		this.tick = tick;
 		const gone = Math.max(elapsed, time.now() - issuedAt);
 		// A box that does not know the time knows this: it is at least as late as the lease was made.
-		this.deadline = tick() + until - issuedAt - gone;
+		this.deadline = tick() + (until - issuedAt - gone);
 		this.rest = (until - issuedAt) * (REST - JITTER * random());
 	}
 

@@ -47,6 +47,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	const bodies: Record<string, unknown> = {
 		"POST /api/command": { box, kind: "log-level", level: "info" },
 		"POST /api/revoke": { box, why: "lost" },
+		"POST /api/revoke/undo": { box, why: "found again" },
 		"POST /api/purge": { title: "f".repeat(64), why: "rights ended" },
 		"POST /api/purge/undo": { title: "f".repeat(64), why: "not yet" },
 		"POST /api/entitle": { title: "f".repeat(64), box, rule: "deny" },
@@ -221,7 +222,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 			t.same(JSON.parse(page.text), entries.slice(1));
 			t.equal((await ask("GET", "/api/audit?since=soon")).status, 400);
 			const [first] = JSON.parse((await ask("GET", "/api/boxes")).text);
-			t.match(first, { revoked: true, revokedWhy: "lost" });
+			t.match(first, { revoked: false, revokedWhy: null }, "and undone");
 
 			t.match(of("key-deny"), { subject: `${"f".repeat(64)} on ${box}` });
 			const veiled = await ask("GET", "/api/audit", bearer(viewer));

@@ -30,7 +30,7 @@ import { Happenings } from "../control/operator.ts";
 import { FAST, levels } from "../control/rig.ts";
 import { recordOf, region } from "./fixture.ts";
 
-t.setTimeout(120_000);
+t.setTimeout(240_000);
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const film = "f".repeat(64) as TitleId;
