@@ -74,7 +74,7 @@ export function leftToDo(
 	{ config, dir }: Pick<Operator, "config" | "dir">,
 	certificate: Awaited<ReturnType<typeof renewServer>>,
 ): string[] {
-	const { url, username, ca, reload } = config.broker;
+	const { url, username, ca, reload = [] } = config.broker;
 	// The broker is not of the operator's authority.
 	if (!url.startsWith("mqtts:") || username !== undefined || ca !== undefined)
 		return [];
@@ -86,7 +86,7 @@ export function leftToDo(
 		return [
 			`${serverPath(brokerDir(dir))} is another user's: as that user or root run larder broker config, then send every broker a SIGHUP`,
 		];
-	if (reload === undefined)
+	if (reload.length === 0)
 		return [
 			"send every broker a SIGHUP, or set broker.reload in operator.toml to what does: they have to read their certificate and revocation lists again",
 		];

@@ -9,7 +9,6 @@ import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { DAY } from "../../src/base/time.ts";
 import { Enrolling } from "../../src/control/enrolling.ts";
-import type { Fresh } from "../../src/control/issuances.ts";
 import { freeTcpPort } from "../../src/desk/ports.ts";
 import { Enrolment } from "../../src/headend/enrol/enrolment.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
@@ -21,13 +20,11 @@ import { enrolAccess } from "../../src/headend/tls/access.ts";
 import { certifyBox } from "../../src/headend/tls/authority.ts";
 import { readPapers } from "../../src/headend/tls/keys.ts";
 import { makeServer } from "../../src/headend/tls/server.ts";
-import { readEnrolment } from "../../src/wire/enrol.ts";
 import { grantOf, parseEnvelope, seal } from "../../src/wire/envelope.ts";
-import { enrolTopic } from "../../src/wire/topics.ts";
 import { Happenings, heard } from "../control/operator.ts";
 import { openStores } from "../headend/enrol/office.ts";
 import { newPapers, newServer } from "../headend/tls/papers.ts";
-import { enter, newScene, startMosquitto } from "../headend/tls/shipped.ts";
+import { newScene, startMosquitto } from "../headend/tls/shipped.ts";
 
 t.setTimeout(180_000);
 
@@ -227,30 +224,23 @@ t.test("at the listener no date is wrong", async (t) => {
 	t.pass("though its certificate ended years ago");
 });
 
-t.test("but who shows them, and which answer it is", async (t) => {
+t.test("but who shows them", async (t) => {
 	const box = await openScene(t);
 	const { identity, operator, scene, url } = box;
-	const { ca, boxId, keyPair } = identity;
+	const { ca, keyPair } = identity;
 	if (ca === undefined) throw new Error("no authority");
 	const lines = new Happenings<string>();
-	const answers = new Happenings<Fresh>();
-	const asking = () => {
-		const way = new Enrolling({
-			...{ url, ca, identity: identityOf(identity), log: heard(lines) },
-			introduction: { keyPair, serial: "SN-1" },
-			onAnswer: answers.add,
-			timing: { base: 20, cap: 100 },
-		});
-		t.teardown(() => way.close());
-		way.start();
-		return way;
-	};
+	const way = new Enrolling({
+		...{ url, ca, identity: identityOf(identity), log: heard(lines) },
+		introduction: { keyPair, serial: "SN-1" },
+		onAnswer: () => undefined,
+		timing: { base: 20, cap: 100 },
+	});
+	t.teardown(() => way.close());
 	const stolen = await readPapers(operator);
-	const start = async () =>
-		await startMosquitto(t, scene, "mosquitto-enrol.conf");
 	await show(box, await newServer((await newPapers()).authority));
-	const broker = await start();
-	const way = asking();
+	const broker = await startMosquitto(t, scene, "mosquitto-enrol.conf");
+	way.start();
 	await lines.until((line) => line.includes("untrusted"));
 
 	const serial = await box.replaceIssuer();
@@ -261,35 +251,5 @@ t.test("but who shows them, and which answer it is", async (t) => {
 	const papers = await readPapers(operator);
 	await show(box, await makeServer(papers, ["127.0.0.1"], Date.now()));
 	await broker.reload();
-
-	const { enrolHeadendPort } = scene.ports;
-	const access = await enrolAccess(operator, url);
-	const clientId = "headend-desk";
-	const { cert = "", key = "" } = (await access.tls?.(clientId)) ?? {};
-	const own = { cert, key, clientId };
-	const desk = await enter(t, scene, undefined, own, enrolHeadendPort);
-	const topic = enrolTopic(boxId, "request");
-	await desk.subscribeAsync(topic, { qos: 1 });
-	const answer = async (nonce: string, at: number) => {
-		const { network, signers } = operator;
-		const said = { network, box: boxId, nonce, at };
-		const bytes = seal(signers.issuer, said);
-		await desk.publishAsync(enrolTopic(boxId, "answer"), bytes, { qos: 1 });
-	};
-	const nonceOf = (line: string): string => {
-		const read = readEnrolment(
-			Buffer.from(line.slice(topic.length + 1)),
-			boxId,
-		);
-		return read.ok ? read.value.asked.nonce : "";
-	};
-	const first = nonceOf(await desk.got.until(() => true));
-	await way.close();
-	// An answer to what it asked before, which somebody kept for later.
-	asking();
-	const second = nonceOf(await desk.got.until((it) => nonceOf(it) !== first));
-	const at = Date.now();
-	await answer(first, at - 1000);
-	await answer(second, at);
-	t.match(await answers.until(() => true), { said: { nonce: second, at } });
+	await lines.until((line) => line.startsWith("broker connected"));
 });

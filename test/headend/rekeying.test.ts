@@ -117,6 +117,7 @@ t.test(
 			};
 			t.match(left("renewed"), /^send every broker a SIGHUP, or set broker/);
 			t.match(left("kept"), /^send every broker a SIGHUP/, "for its lists");
+			t.match(left("kept", { reload: [] }), /^send every broker a SIGHUP/);
 			t.match(left("away"), /holds no certificate .*--out/);
 			t.match(left("foreign"), /another user's: .* run larder broker config/);
 			for (const how of ["renewed", "kept"] as const)
