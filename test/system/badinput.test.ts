@@ -134,7 +134,9 @@ async function forge(
 	const other = desk.boxes.find((each) => each.id !== id)?.id;
 	const epoch = said[0]?.epoch ?? 0;
 	const nothing = { titles: [] };
-	const mine = { network, region, box: id, epoch: epoch + 9, rev: 9 };
+	// Above what the box was told, so that nothing is refused for being old.
+	const rev = Math.floor(Date.now() / 1000) + 60;
+	const mine = { network, region, box: id, epoch: epoch + 9, rev };
 	const stranger = makeOperator();
 	const desired = downTopic(id, "desired");
 	const command = downTopic(id, "command");
@@ -179,7 +181,7 @@ async function forge(
 			encodeMessage({
 				...signed,
 				payload: Buffer.from(
-					JSON.stringify({ ...mine, rev: 10, body: nothing }),
+					JSON.stringify({ ...mine, rev: rev + 1, body: nothing }),
 				).toString("base64"),
 			}),
 			"bad-signature",
