@@ -92,3 +92,16 @@ ${ok} 1 - test/a.test.ts # time=5ms`;
 	t.same(twice.tally, { passed: 1, failed: 1, skipped: 0 });
 	t.same(twice.failures, ["test/a.test.ts > bare"]);
 });
+
+t.test("a file that runs out of time is one failure", async (t) => {
+	const late = "not ok 2 - timeout!\n  ---\n  expired: tap\n  ...";
+	const file = (ok: string) => `# Subtest: test/a.test.ts
+    ${ok} 1 - bare
+    1..1
+${ok} 1 - test/a.test.ts # time=5ms`;
+	const { tally, failures } = read(`${file("not ok")}\n${late}`);
+	t.match(tally, { failed: 1 });
+	t.same(failures, ["test/a.test.ts > bare"]);
+	t.match(read(`${file("not ok")}\n${late}\n${file("ok")}`).failures, []);
+	t.same(read(`${file("ok")}\n${late}`).failures, ["timeout!"], "if alone");
+});
