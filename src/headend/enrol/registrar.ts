@@ -13,7 +13,8 @@ import type { Operator } from "../operator/operator.ts";
 import { claimIn, readBatch } from "./batches.ts";
 import { decide, type NewKey, type Wait } from "./decision.ts";
 import { Gate } from "./gate.ts";
-import { type Answer, papersFor, type Question, sealAnswer } from "./papers.ts";
+import type { Question } from "./papers.ts";
+import { Replies } from "./replies.ts";
 import { type Applicant, type Enrolment, Requests } from "./requests.ts";
 import { Roll } from "./roll.ts";
 import { isSerial } from "./serials.ts";
@@ -55,6 +56,7 @@ export class Registrar {
 	private readonly requests: Requests;
 	private readonly roll: Roll;
 	private readonly gate: Gate;
+	private readonly replies: Replies;
 	private readonly timer: NodeJS.Timeout;
 	private running: Promise<unknown> = Promise.resolve();
 
@@ -65,6 +67,8 @@ export class Registrar {
 		this.requests = new Requests(database, now);
 		this.roll = new Roll(operator.dir, now);
 		this.gate = new Gate(log, now);
+		const { roll, gate } = this;
+		this.replies = new Replies({ ...options, roll, gate, now });
 		this.timer = setInterval(() => this.prune(), DAY).unref();
 		this.prune();
 	}
@@ -80,7 +84,7 @@ export class Registrar {
 			return gate.drop("wrong-network", box);
 		const known = (await this.roll.record(box)) !== undefined;
 		const claim = known ? undefined : await this.claimOf(read.value);
-		if (claim === "none") return this.refuse(asked, "bad-claim");
+		if (claim === "none") return this.replies.refuse(asked, "bad-claim");
 		// Whoever knows the claim of one serial can make keys without end.
 		if (!gate.mayHave(claim === "own" ? asked.serial : box))
 			return gate.drop("too-often", box);
@@ -89,7 +93,8 @@ export class Registrar {
 			// It may have been let in while it was waited for.
 			if (claim === undefined || (await this.roll.record(box)) !== undefined)
 				return await this.renewHere(asked);
-			if (!isSerial(asked.serial)) return this.refuse(asked, "bad-serial");
+			if (!isSerial(asked.serial))
+				return this.replies.refuse(asked, "bad-serial");
 			await this.enrol({ ...asked, batch: asked.batch ?? "", claim });
 		});
 	}
@@ -103,11 +108,10 @@ export class Registrar {
 			this.gate.drop("too-often", box);
 			return undefined;
 		}
-		const answer = await this.answerTo(box, kind === "renew");
+		const answer = await this.replies.to(box, kind === "renew");
 		if (answer.refusal !== undefined) this.gate.drop(answer.refusal, box);
 		const question = { box, nonce: id };
-		const { operator } = this.options;
-		return envelopeOf(sealAnswer(operator, question, answer, this.now()));
+		return envelopeOf(this.replies.seal(question, answer));
 	}
 
 	/** Those that wait, longest first, then those decided, last first. */
@@ -145,7 +149,7 @@ export class Registrar {
 			}
 			const nonce = (await this.requests.nonceOf(box)) ?? "";
 			await this.admit(waiting);
-			this.say({ box, nonce }, await this.answerTo(box));
+			this.replies.say({ box, nonce }, await this.replies.to(box));
 			return rivals;
 		});
 	}
@@ -195,14 +199,14 @@ export class Registrar {
 			rejected: former?.state === "rejected",
 			...(await this.requests.inventoried(it.serial)),
 		});
-		if (decision.is === "refuse") return this.refuse(it, decision.slug);
+		if (decision.is === "refuse") return this.replies.refuse(it, decision.slug);
 		if (decision.is === "wait")
 			return await this.keepWaiting(it, decision.why, contender);
 		const why = "shows its own claim and is in the inventory";
 		const change = { action: "enrol-approve", subject: it.box, why } as const;
 		const { audit } = this.options;
 		await audit.carryOut(HEADEND, change, () => this.admit(it));
-		this.say(it, await this.answerTo(it.box));
+		this.replies.say(it, await this.replies.to(it.box));
 	}
 
 	/** The first that asks for a serial is listed; that there is another is noted with it. */
@@ -213,30 +217,17 @@ export class Registrar {
 	): Promise<void> {
 		if (contender !== undefined) await this.requests.note(contender.box, why);
 		else if (!(await this.requests.wait(it, why)))
-			return this.refuse(it, "full");
+			return this.replies.refuse(it, "full");
 		this.options.onChange();
-		this.say(it, { refusal: "pending" });
+		this.replies.say(it, { refusal: "pending" });
 	}
 
 	/** A box on record that comes where boxes enrol: its lease has ended. */
 	private async renewHere(question: Question): Promise<void> {
-		const answer = await this.answerTo(question.box);
+		const answer = await this.replies.to(question.box);
 		if (answer.refusal !== undefined)
-			return this.refuse(question, answer.refusal);
-		this.say(question, answer);
-	}
-
-	/** What a box is told that is on record, or was. Every answer tells the time; `papers` when it is to have another lease, too. */
-	private async answerTo(box: BoxId, papers = true): Promise<Answer> {
-		const { operator, isRevoked } = this.options;
-		const record = await this.roll.record(box);
-		if (record === undefined) return { refusal: "revoked" };
-		const decision = decide({ key: isRevoked(box) ? "revoked" : "known" });
-		if (decision.is === "refuse") return { refusal: decision.slug };
-		if (!papers) return {};
-		const lease = await papersFor(operator, record, this.now());
-		await this.roll.renewed(record);
-		return { papers: lease };
+			return this.replies.refuse(question, answer.refusal);
+		this.replies.say(question, answer);
 	}
 
 	/** Puts a box on record. */
@@ -265,20 +256,6 @@ export class Registrar {
 		if (batch === undefined || !read.shows(claimIn(batch, serial)))
 			return "none";
 		return batch.shared ? "shared" : "own";
-	}
-
-	private refuse(question: Question, slug: string): void {
-		this.gate.drop(slug, question.box);
-		if (this.gate.may("refusal")) this.say(question, { refusal: slug });
-	}
-
-	/** A box that is gone asks again; nobody waits for it. */
-	private say(question: Question, answer: Answer): void {
-		const { operator, answer: bring, log } = this.options;
-		const message = sealAnswer(operator, question, answer, this.now());
-		bring(question.box, message).catch((error: unknown) =>
-			log.debug({}, `an answer was lost: ${describe(error)}`),
-		);
 	}
 
 	private inTurn<T>(work: () => Promise<T>): Promise<T> {
