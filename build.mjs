@@ -3,6 +3,7 @@
 //   dist/agent/<target>/prebuilds/<target>/    native addons
 //   dist/agent/<target>/page/                  src/gateway/page, so `new URL("./page/…", import.meta.url)` holds here too
 //   dist/agent/<target>/vendor/                package files that pages load: what `import.meta.resolve` finds here
+//   dist/agent/<target>/version               its version: systemd/launch and `larder release sign` read it
 //   dist/agent/<target>/licenses.txt           what the bundled packages ask to be shipped with them
 //   dist/agent/<target>.meta.json              esbuild's metafile: what is in the bundle, and why
 import { execFile } from "node:child_process";
@@ -19,13 +20,14 @@ import {
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { build } from "esbuild";
+import pkg from "./package.json" with { type: "json" };
 import { ARM64_RUNTIME } from "./scripts/arm64.ts";
 import { formatBytes } from "./src/base/units.ts";
 
 const run = promisify(execFile);
 const ROOT = import.meta.dirname;
 const TARGETS = ["linux-x64", "linux-arm64"];
-const USAGE = `node build.mjs [--target ${TARGETS.join("|")}|all] [--entry FILE] [--out FOLDER] [--quiet]`;
+const USAGE = `node build.mjs [--target ${TARGETS.join("|")}|all] [--entry FILE] [--out FOLDER] [--release VERSION] [--quiet]`;
 
 /** Files of packages that are served as they are, by the name that source code gives to `import.meta.resolve`. */
 const VENDORED = ["hls.js/dist/hls.min.mjs", "hls.js/dist/hls.worker.js"];
@@ -147,7 +149,7 @@ async function builtAt() {
 	}
 }
 
-async function bundle(target, entry, out) {
+async function bundle(target, entry, out, version) {
 	const addons = new Map();
 	await rm(out, { recursive: true, force: true });
 	const { metafile } = await build({
@@ -159,7 +161,11 @@ async function bundle(target, entry, out) {
 		target: "node24",
 		format: "esm",
 		banner: { js: BANNER },
-		define: { ...DEFINE, LARDER_BUILT: String(await builtAt()) },
+		define: {
+			...DEFINE,
+			LARDER_BUILT: String(await builtAt()),
+			LARDER_VERSION: JSON.stringify(version),
+		},
 		// Names stay, so that a stack trace from a box can be read; lines are short because Node prints the one that failed.
 		minifySyntax: true,
 		minifyWhitespace: true,
@@ -189,6 +195,7 @@ async function bundle(target, entry, out) {
 			...VENDORED.map((file) => `node_modules/${file}`),
 		]),
 	);
+	await writeFile(join(out, "version"), `${version}\n`);
 	await writeFile(`${out}.meta.json`, JSON.stringify(metafile));
 	return output.bytes;
 }
@@ -222,6 +229,7 @@ const { values } = parseArgs({
 		target: { type: "string", default: `${process.platform}-${process.arch}` },
 		entry: { type: "string", default: join(ROOT, "src/cli/box.ts") },
 		out: { type: "string", default: join(ROOT, "dist/agent") },
+		release: { type: "string", default: pkg.version },
 		quiet: { type: "boolean", default: false },
 	},
 });
@@ -232,6 +240,11 @@ if (!targets.every((target) => TARGETS.includes(target))) {
 }
 for (const target of targets) {
 	const out = join(resolve(values.out), target);
-	const script = await bundle(target, resolve(values.entry), out);
+	const script = await bundle(
+		target,
+		resolve(values.entry),
+		out,
+		values.release,
+	);
 	if (!values.quiet) await report(target, out, script);
 }

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import pkg from "../../package.json" with { type: "json" };
 import { Ledger } from "../act/ledger.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
@@ -9,6 +8,7 @@ import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { lockFolder } from "../store/lock.ts";
 import { ShardStore } from "../store/store.ts";
+import { VERSION } from "./built.ts";
 import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Flow } from "./flow.ts";
@@ -76,7 +76,7 @@ export async function openFoundation(
 		box: boxId,
 		region,
 		trust,
-		version: pkg.version,
+		version: VERSION,
 		power: "active",
 		reach: config.swarm.reach,
 		folder: join(config.data, "control"),

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import pkg from "../../package.json" with { type: "json" };
+import { VERSION } from "../agent/built.ts";
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
@@ -11,7 +11,7 @@ const CLOSE_LIMIT = 4.5 * SECOND;
 export function createProgram(description: string): Command {
 	return new Command("larder")
 		.description(description)
-		.version(pkg.version)
+		.version(VERSION)
 		.showHelpAfterError()
 		.exitOverride();
 }
