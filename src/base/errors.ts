@@ -41,6 +41,9 @@ export const ERRORS = {
 		"Mend the faults listed and publish again; nothing was published.",
 	PACKAGE_CHANGED:
 		"The source changed while it was read; let it finish changing and publish again.",
+	RELEASE_INVALID:
+		"Sign the bundle again with `larder release sign` and this operator's key for updates.",
+	UPDATE_REFUSED: "See the reason given: the box stays at its version.",
 	REQUEST_INVALID: "Mend the request as the message says.",
 	HOST_REFUSED: "Address it by a loopback name: 127.0.0.1, [::1] or localhost.",
 	SITE_REFUSED:

@@ -22,6 +22,7 @@ import { addKeyCommands } from "./keycommands.ts";
 import { print } from "./output.ts";
 import { runService } from "./program.ts";
 import { addPurgeCommand } from "./purgecommand.ts";
+import { addReleaseCommands } from "./releasecommands.ts";
 import { addTitleCommands } from "./titlecommands.ts";
 
 /** The commands of an operator. */
@@ -31,6 +32,7 @@ export function addHeadendCommands(program: Command): void {
 	addServiceCommands(program);
 	addBrokerCommands(program);
 	addTitleCommands(program);
+	addReleaseCommands(program);
 	addFleetCommands(program);
 	addEnrolCommands(program);
 	addPurgeCommand(program);

@@ -28,7 +28,7 @@ import { listRules, type RuleView, ruleFor, setRule } from "./rules.ts";
 
 type Wanted = Pick<
 	TitleRecord,
-	"id" | "assetId" | "availableFrom" | "availableUntil"
+	"id" | "kind" | "assetId" | "availableFrom" | "availableUntil"
 >;
 
 /**
@@ -82,6 +82,8 @@ export class Entitlement {
 		const verdict = await this.judge(box, title);
 		if (verdict.kind !== "lease") return verdict;
 		const { until, allowed } = verdict;
+		// That a box has a release says nothing of a household.
+		if (title.kind === "release") return verdict;
 		return await this.database.transaction(async (db) => {
 			// The callback may have taken its time.
 			const rule = await ruleFor(db, title.id, box);

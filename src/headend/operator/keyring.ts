@@ -1,7 +1,12 @@
 import { join } from "node:path";
 import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
-import { type Signed, signed, type Trust } from "../../wire/envelope.ts";
+import {
+	PURPOSES,
+	type Signed,
+	signed,
+	type Trust,
+} from "../../wire/envelope.ts";
 import { parseMessage } from "../../wire/json.ts";
 import { type Mandate, readMandate } from "../../wire/mandate.ts";
 import { checkSecretFolder, readIfThere } from "./file.ts";
@@ -87,7 +92,7 @@ export class Keyring {
 	}
 
 	private obey(): void {
-		for (const purpose of ONLINE) {
+		for (const purpose of PURPOSES) {
 			const least = this.mandate?.said.minimum[purpose];
 			if (least !== undefined) this.trust.minimum.set(purpose, least);
 		}

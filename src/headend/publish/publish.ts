@@ -52,6 +52,8 @@ export interface PublishOptions {
 	readonly name?: string;
 	/** The operator's own id, at most 64 bytes; by default the source's name. Publishing one again makes its next version. */
 	readonly assetId?: string;
+	/** What the release key says of a release. */
+	readonly release?: NonNullable<TitleRecord["release"]>;
 	/** Bytes; a power of two. */
 	readonly blockSize?: Bytes;
 	/** Blocks of a shard; a power of two. */
@@ -187,6 +189,7 @@ async function record(
 		nonce: cipher.nonce.toString("hex"),
 		publishedAt: (options.now ?? Date.now)(),
 		source: { path: source, fingerprint: fingerprintOf(pack.source) },
+		...(options.release && { release: options.release }),
 	};
 	await writeTitle(options.operatorDir, title);
 	return title;

@@ -5,8 +5,10 @@ import { LarderError } from "../../base/errors.ts";
 import { NONCE_SIZE } from "../../content/cipher.ts";
 import type { Geometry } from "../../content/geometry.ts";
 import { type CatalogEntry, catalogEntry } from "../../wire/catalog.ts";
+import { envelope } from "../../wire/envelope.ts";
 import { hex32, instant, isTitleId, type TitleId } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
+import { release } from "../../wire/release.ts";
 import { readIfThere, SECRET, writeWhole } from "../operator/file.ts";
 
 const part = z.number().check(z.int(), z.positive());
@@ -27,6 +29,8 @@ export const titleRecord = z.object({
 		/** Of all files' paths, sizes and times: tells whether the source is still the one that was published. */
 		fingerprint: hex32,
 	}),
+	/** With kind `release`: the operator's word for it, as it is signed and as it reads. */
+	release: z.optional(z.object({ statement: envelope, said: release })),
 });
 export type TitleRecord = z.output<typeof titleRecord>;
 

@@ -12,7 +12,13 @@ const NOW = 1000 * DAY;
 const GRACE = 72 * HOUR;
 
 function asking(over: Partial<Asking> = {}): Asking {
-	return { now: NOW, lease: DAY, title: {}, rule: undefined, ...over };
+	return {
+		now: NOW,
+		lease: DAY,
+		title: { kind: "title" },
+		rule: undefined,
+		...over,
+	};
 }
 
 const DAY_LONG: Verdict = { kind: "lease", until: NOW + DAY };
@@ -30,6 +36,12 @@ const CASES: readonly [
 	["all, without a rule", "all", {}, DAY_LONG],
 	["all, denied", "all", { rule: "deny" }, denied()],
 	["the list, not on it", "list", {}, denied()],
+	[
+		"a release, whatever is said",
+		"list",
+		{ title: { kind: "release" }, rule: "deny" },
+		DAY_LONG,
+	],
 	["the list, on it", "list", { rule: "allow" }, DAY_LONG],
 	["the callback is to say", "callback", {}, undefined],
 	["a rule before the callback", "callback", { rule: "allow" }, DAY_LONG],
@@ -37,19 +49,21 @@ const CASES: readonly [
 	[
 		"not available any more",
 		"all",
-		{ title: { availableUntil: NOW }, rule: "allow" },
+		{ title: { kind: "title", availableUntil: NOW }, rule: "allow" },
 		denied("no-longer-available"),
 	],
 	[
 		"not available yet",
 		"callback",
-		{ title: { availableFrom: NOW + 1 } },
+		{ title: { kind: "title", availableFrom: NOW + 1 } },
 		denied("not-yet-available"),
 	],
 	[
 		"available for an hour more",
 		"all",
-		{ title: { availableFrom: NOW, availableUntil: NOW + HOUR } },
+		{
+			title: { kind: "title", availableFrom: NOW, availableUntil: NOW + HOUR },
+		},
 		{ kind: "lease", until: NOW + HOUR },
 	],
 ];
