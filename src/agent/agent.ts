@@ -34,11 +34,13 @@ export interface Agent {
  * Starts a box: opens every part in order and wires them. Nothing here decides anything about titles.
  * Throws CONFIG_INVALID, IDENTITY_*, NO_BOOTSTRAP, BOX_BUSY, PORT_TAKEN, STORE_UNUSABLE or NOTIFY_FAILED.
  * @param onFatal the agent cannot go on and should be ended loudly
+ * @param onUpdated another release is there: the agent should be ended, to be started again
  */
 export async function startAgent(
 	configPath: string,
 	log: Log,
 	onFatal: (error: LarderError) => void,
+	onUpdated: () => void,
 ): Promise<Agent> {
 	const started = Date.now();
 	const config = await loadConfig(configPath);
@@ -60,7 +62,7 @@ export async function startAgent(
 		clock.raise(issuedAt ?? notBefore, identity.envelope);
 		const base = await openFoundation(config, identity, clock, parts, log);
 		clock.onLearned(() => base.control.reconsider());
-		const exchange = await openExchange(base, notifier, parts);
+		const exchange = await openExchange(base, notifier, parts, onUpdated);
 		warnOfExpiry(identity, log);
 		let latest: Settings = { config, restart: [] };
 		const gateway = await openDoors(

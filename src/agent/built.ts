@@ -9,6 +9,9 @@ declare const LARDER_VERSION: string | undefined;
 export const BUILT: Millis =
 	typeof LARDER_BUILT === "undefined" ? 0 : LARDER_BUILT;
 
+/** What it runs on, as releases are named. */
+export const TARGET = `${process.platform}-${process.arch}`;
+
 /** Which version this is: three numbers, as in src/wire/release.ts. */
 export const VERSION: string =
 	typeof LARDER_VERSION === "undefined" ? pkg.version : LARDER_VERSION;

@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { Fetcher } from "../act/fetch/fetcher.ts";
 import { Reconciler } from "../act/fill/reconcile.ts";
+import { bringWhole } from "../act/fill/whole.ts";
 import { TitleLibrary } from "../act/play/library.ts";
 import { Room } from "../act/room.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { Attests } from "./attests.ts";
+import { TARGET, VERSION } from "./built.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { TitleKeys } from "./keys.ts";
@@ -15,6 +17,8 @@ import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
 import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
+import { Releases } from "./update/releases.ts";
+import { Updater } from "./update/updater.ts";
 import { fileVault } from "./vault.ts";
 
 /** What brings titles to this box and gives them to neighbours and players. */
@@ -25,6 +29,7 @@ export async function openExchange(
 	base: Base,
 	notifier: Notifier,
 	parts: ServiceGroup,
+	restart: () => void,
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
@@ -121,10 +126,21 @@ export async function openExchange(
 		forgetKey: (id) => keys.forget(id),
 	});
 	parts.add("attests", attests);
+	const { LARDER_RELEASES: releases } = process.env;
+	const { takeover } = config.fill;
+	const updater = await Updater.open({
+		...{ trust, control, restart, log },
+		releases: releases ? new Releases(releases) : undefined,
+		...{ version: VERSION, target: TARGET },
+		bring: (id, signal) =>
+			bringWhole(id, { ...common, fetcher, takeover }, signal),
+		open: (id, signal) => library.open(id, signal),
+	});
+	parts.add("updater", updater);
 	wishes.begin(
 		{
 			...{ catalog, swarm, reporter, reconciler, library, keys, lease },
-			...{ attests, log },
+			...{ attests, updater, log },
 		},
 		control,
 	);

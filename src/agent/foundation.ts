@@ -8,7 +8,7 @@ import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { lockFolder } from "../store/lock.ts";
 import { ShardStore } from "../store/store.ts";
-import { VERSION } from "./built.ts";
+import { TARGET, VERSION } from "./built.ts";
 import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Flow } from "./flow.ts";
@@ -77,6 +77,7 @@ export async function openFoundation(
 		region,
 		trust,
 		version: VERSION,
+		target: TARGET,
 		power: "active",
 		reach: config.swarm.reach,
 		folder: join(config.data, "control"),

@@ -15,6 +15,7 @@ import type { Attests } from "./attests.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
+import type { Updater } from "./update/updater.ts";
 
 /** A title that is given back is not evicted for so long: its placement may come after the head that gives it back. */
 const GRACE: Millis = 10 * MINUTE;
@@ -28,6 +29,7 @@ export interface WishParts {
 	readonly keys: Pick<TitleKeys, "forget">;
 	readonly lease: Pick<Lease, "look" | "renew">;
 	readonly attests: Pick<Attests, "look" | "acknowledged">;
+	readonly updater: Pick<Updater, "order">;
 	readonly log: Log;
 }
 
@@ -82,11 +84,12 @@ export class Wishes implements ControlHandlers {
 	}
 
 	async order(order: Order): Promise<void> {
-		const { keys, lease, attests, log } = await this.parts.promise;
+		const { keys, lease, attests, updater, log } = await this.parts.promise;
 		if (order.kind === "log-level") log.level = order.level;
 		if (order.kind === "renew") await lease.renew();
 		if (order.kind === "attested") await attests.acknowledged(order.at);
 		if (order.kind === "key-revoked") await keys.forget(order.title);
+		if (order.kind === "update") await updater.order(order);
 	}
 
 	private place(parts: WishParts, desired: Desired): void {

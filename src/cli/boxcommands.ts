@@ -2,8 +2,11 @@ import type { Command } from "commander";
 import { startAgent } from "../agent/agent.ts";
 import { loadConfig } from "../agent/config.ts";
 import { resetBox } from "../agent/reset.ts";
+import { prove } from "../agent/update/prove.ts";
+import { Releases } from "../agent/update/releases.ts";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
+import { parseSpan } from "../base/time.ts";
 import { openBootstrapNode } from "../swarm/dht.ts";
 import { metricsCommand, playerTokenCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -11,6 +14,8 @@ import { runService } from "./program.ts";
 import { statusCommand } from "./status.ts";
 
 const CONFIG = "/etc/larder/larder.toml";
+/** What an agent ends with that is to be started again at once: larder-agent.service knows it. */
+const RESTART = 75;
 
 /** The commands that a box has. */
 export function addBoxCommands(program: Command): void {
@@ -25,7 +30,9 @@ export function addBoxCommands(program: Command): void {
 				return;
 			}
 			const log = createLog("agent", "info", { veiled: true });
-			await runService(log, (onFatal) => startAgent(config, log, onFatal));
+			await runService(log, (onFatal, end) =>
+				startAgent(config, log, onFatal, () => end(RESTART)),
+			);
 		});
 	askCommand(
 		program,
@@ -62,6 +69,23 @@ export function addBoxCommands(program: Command): void {
 		.option("--json", "print the raw result")
 		.action(async ({ config, json }: { config: string; json?: true }) => {
 			process.exitCode = await doctorCommand({ config, json: json ?? false });
+		});
+	program
+		.command("prove")
+		.description(
+			"whether the release on trial serves, and if it does, that it stays; launch asks",
+		)
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.option("--within <span>", "how long it may take", "60 s")
+		.action(async (options: { config: string; within: string }) => {
+			const { LARDER_RELEASES: releases } = process.env;
+			const patience = parseSpan(options.within);
+			if (patience === undefined)
+				throw new LarderError("CONFIG_INVALID", `--within ${options.within}`);
+			if (!releases)
+				throw new LarderError("CONFIG_INVALID", "LARDER_RELEASES is not set");
+			const config = await loadConfig(options.config);
+			await prove(config, new Releases(releases), patience);
 		});
 	program
 		.command("factory-reset")

@@ -44,11 +44,14 @@ export interface Service {
 
 /**
  * Runs a service until SIGTERM or SIGINT, then closes it and exits 0; a second signal or a slow close exits 1.
- * @param start given what to call when the service cannot go on
+ * @param start given what to call when the service cannot go on, and what ends it with a status
  */
 export async function runService(
 	log: Log,
-	start: (onFatal: (error: Error) => void) => Promise<Service>,
+	start: (
+		onFatal: (error: Error) => void,
+		end: (status: number) => void,
+	) => Promise<Service>,
 ): Promise<void> {
 	let service: Service | undefined;
 	let ending = false;
@@ -76,5 +79,5 @@ export async function runService(
 	service = await start((error) => {
 		log.fatal({ err: error }, "the service cannot go on");
 		end(1);
-	});
+	}, end);
 }

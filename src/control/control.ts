@@ -17,7 +17,7 @@ import type { Standing, Taken } from "./heads.ts";
 import { Inbox, type Refusal } from "./inbox.ts";
 import { type Asked, type Fresh, Issuances } from "./issuances.ts";
 import { Mail } from "./mail.ts";
-import { newSession, Outbox, type Report } from "./outbox.ts";
+import { type Facts, newSession, Outbox, type Report } from "./outbox.ts";
 import { type KeyAnswer, KeyRequests } from "./requests.ts";
 import type { Identity } from "./verify.ts";
 
@@ -39,6 +39,8 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	readonly version: string;
 	readonly power: State["power"];
 	readonly reach: State["reach"];
+	/** Which releases are for it: `linux-arm64`. */
+	readonly target?: string;
 	/** Holds the last good placement and head: `<data>/control`. */
 	readonly folder: string;
 	/** How long this box has run: src/agent/clock.ts */
@@ -72,7 +74,8 @@ export class Control {
 	private readonly listed = new Seldom(LISTED);
 
 	private constructor(options: ControlOptions) {
-		const { box, region, version, power, reach, handlers, timing } = options;
+		const { box, region, version, power, reach, target } = options;
+		const { handlers, timing } = options;
 		const session = options.session ?? newSession();
 		this.session = session;
 		this.handlers = handlers;
@@ -97,7 +100,10 @@ export class Control {
 		this.mail = new Mail(this.client, options.log);
 		this.outbox = new Outbox(
 			this.mail,
-			{ box, region, session, version, power, reach },
+			{
+				...{ box, region, session, version, power, reach },
+				...(target !== undefined && { target }),
+			},
 			options.trust.now,
 		);
 		this.fills = new Fills((levels) => this.outbox.fill(levels), timing);
@@ -166,8 +172,8 @@ export class Control {
 		this.inbox.reconsider();
 	}
 
-	/** Tells of a changed power state or reach. A box that wakes does not wait out its pause before it reconnects. */
-	change(facts: Partial<Pick<State, "power" | "reach">>): void {
+	/** Tells of a changed power state or reach, or of an update. A box that wakes does not wait out its pause before it reconnects. */
+	change(facts: Facts): void {
 		this.outbox.change(facts);
 		if (facts.power === "active") this.client.nudge();
 	}

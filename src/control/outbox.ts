@@ -28,7 +28,12 @@ export interface Presence {
 	readonly version: string;
 	readonly power: State["power"];
 	readonly reach: State["reach"];
+	readonly target?: string;
+	readonly update?: State["update"];
 }
+
+/** What of it changes while the agent runs. */
+export type Facts = Partial<Pick<Presence, "power" | "reach" | "update">>;
 
 /** What became of a placement. */
 export type Report = Omit<Reported, "session" | "at">;
@@ -69,7 +74,7 @@ export class Outbox {
 		this.mail.send();
 	}
 
-	change(facts: Partial<Pick<Presence, "power" | "reach">>): void {
+	change(facts: Facts): void {
 		this.presence = { ...this.presence, ...facts };
 		if (this.since > 0) this.birth();
 	}

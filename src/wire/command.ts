@@ -43,6 +43,12 @@ export const command = z.object({
 		/** Report fill levels now. */
 		z.object({ kind: z.literal("report") }),
 		z.object({ kind: z.literal("log-level"), level: z.enum(LOG_LEVELS) }),
+		/** Become the release that is the title's content: src/wire/release.ts, signed by the key for releases. */
+		z.object({
+			kind: z.literal("update"),
+			title: titleId,
+			statement: envelope,
+		}),
 		/** What the box attested at that instant is kept: src/wire/attest.ts. */
 		z.object({ kind: z.literal("attested"), at: instant }),
 	]),

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { boxId, count, instant, region, titleId } from "./ids.ts";
+import { version } from "./release.ts";
 
 const session = z.string().check(z.regex(/^[0-9a-f]{16}$/));
 /** What no database takes for text is not taken over from a box either: half a character, and the character 0. */
@@ -9,6 +10,14 @@ const text = z.pipe(
 );
 /** As many as one box can have neighbours, or shards of one title. */
 const few = count.check(z.maximum(1_000_000));
+
+/** A release on its way to a box, on trial there, or why it is not there: a slug. */
+const update = z.object({
+	version,
+	phase: z.enum(["fetching", "trial", "failed"]),
+	code: z.optional(text),
+});
+export type Update = z.output<typeof update>;
 
 /** `up/state`, retained: birth, and as will with `online: false`. A will of an older session must not end a newer one. */
 export const state = z.object({
@@ -20,6 +29,9 @@ export const state = z.object({
 	version: text,
 	power: z.enum(["active", "standby", "off"]),
 	reach: z.enum(["direct", "nat", "none"]),
+	/** Which releases are for it. */
+	target: z.optional(text),
+	update: z.optional(update),
 });
 export type State = z.output<typeof state>;
 

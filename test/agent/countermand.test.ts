@@ -23,6 +23,7 @@ const idle: WishParts = {
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
 	lease: { renew: async () => undefined, look: () => undefined },
+	updater: { order: async () => undefined },
 	attests: { look: async () => undefined, acknowledged: async () => undefined },
 	log: silent,
 };

@@ -40,6 +40,7 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			library: { shut() {} },
 			keys: { forget: async () => undefined },
 			lease: { look() {}, async renew() {} },
+			updater: { order: async () => undefined },
 			attests: { look: async () => {}, acknowledged: async () => {} },
 			log: silent,
 		},

@@ -65,9 +65,14 @@ async function scene(t: Test, issued: number) {
 	});
 	const start = async () => {
 		const config = join(folder, "larder.toml");
-		const agent = await startAgent(config, { ...silent }, (error) => {
-			throw error;
-		});
+		const agent = await startAgent(
+			config,
+			{ ...silent },
+			(error) => {
+				throw error;
+			},
+			() => t.fail("there is no other release"),
+		);
 		t.teardown(() => agent.close());
 	};
 	return { operator, box, desk, folder, start, tell: time.resolve };

@@ -119,6 +119,7 @@ async function scene(t: Test) {
 	const parts: WishParts = {
 		...{ catalog, swarm, reporter, reconciler, library, keys, log },
 		lease: { look() {}, async renew() {} },
+		updater: { order: async () => {} },
 		attests: { look: async () => {}, acknowledged: async () => {} },
 	};
 	const keyFile = join(keyFolder, film.id);

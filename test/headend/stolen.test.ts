@@ -249,6 +249,8 @@ t.test("what a thief of `placement` can command", async (t) => {
 		issuance:
 			"carries the issuer's word, which takes the issuer's key: not even the time can be set",
 		renew: "the box asks for what it has, and gets it from the issuer alone",
+		update:
+			"carries the word of the key for releases, which no headend has: older, refused and foreign ones are refused",
 		report: "nothing that is not said anyway",
 		attested:
 			"the box thinks that its word on a purge was heard and stops repeating it: nothing on the box changes",
@@ -406,6 +408,7 @@ const idle: Parameters<Wishes["begin"]>[0] = {
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
 	lease: { renew: async () => undefined, look: () => undefined },
+	updater: { order: async () => undefined },
 	attests: { look: async () => undefined, acknowledged: async () => undefined },
 	log: silent,
 };

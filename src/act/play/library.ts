@@ -43,9 +43,12 @@ export class TitleLibrary implements Library {
 		this.reaper.unref();
 	}
 
+	/** Releases of the agent are nothing to watch. */
 	async titles(): Promise<readonly CatalogEntry[]> {
 		const entries = await this.ports.catalog.list();
-		return entries.filter(({ id }) => !this.ports.isPurged(id));
+		return entries.filter(
+			({ id, kind }) => kind === "title" && !this.ports.isPurged(id),
+		);
 	}
 
 	recent(): readonly SecondOfSources[] {

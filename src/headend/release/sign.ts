@@ -93,7 +93,7 @@ async function filesOf(bundle: string): Promise<string[]> {
 	for (const needed of ["larder.mjs", "version"])
 		if (!files.includes(needed))
 			throw invalid(bundle, `there is no ${needed} in it`);
-	return files.toSorted();
+	return files.toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 function list(bundle: string) {

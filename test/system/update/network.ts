@@ -1,0 +1,148 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Test } from "tap";
+import { silent } from "../../../src/base/log.ts";
+import { MINUTE } from "../../../src/base/time.ts";
+import { MqttSession } from "../../../src/control/client.ts";
+import type { Neighbourhood } from "../../../src/desk/neighbourhood.ts";
+import { freeTcpPort } from "../../../src/desk/ports.ts";
+import { HEADEND } from "../../../src/headend/control/broker.ts";
+import { issueBox } from "../../../src/headend/operator/issue.ts";
+import { publishRelease } from "../../../src/headend/release/publish.ts";
+import { signRelease } from "../../../src/headend/release/sign.ts";
+import type { Command, CommandBody } from "../../../src/wire/command.ts";
+import { seal } from "../../../src/wire/envelope.ts";
+import type { BoxId, TitleId } from "../../../src/wire/ids.ts";
+import { parseMessage } from "../../../src/wire/json.ts";
+import {
+	type Response,
+	response,
+	type State,
+	state,
+} from "../../../src/wire/reports.ts";
+import { downTopic, upTopic } from "../../../src/wire/topics.ts";
+import { Happenings } from "../../control/operator.ts";
+import { Unit } from "./unit.ts";
+
+const ROOT = join(import.meta.dirname, "../../..");
+const run = promisify(execFile);
+
+/** A box whose agent is started as the unit starts it. */
+export interface UnitBox {
+	readonly id: BoxId;
+	readonly dir: string;
+	readonly unit: Unit;
+}
+
+/** A published release, and what is sent to boxes. */
+export interface Published {
+	readonly path: string;
+	readonly order: Extract<CommandBody, { kind: "update" }>;
+	readonly id: TitleId;
+}
+
+/** Issues a box with a gateway that stays where it is, and starts it. */
+export async function addUnit(
+	t: Test,
+	desk: Neighbourhood,
+	name: string,
+): Promise<UnitBox> {
+	const dir = join(desk.dir, name);
+	const id = await issueBox(desk.operator, {
+		serial: name,
+		dir,
+		data: "state/data",
+		swarmHost: "127.0.0.1",
+		swarmPort: 0,
+		reach: "direct",
+		quota: "1 GiB",
+		takeover: "1 s",
+		gatewayPort: await freeTcpPort(),
+		playerToken: true,
+		socket: join(dir, "agent.sock"),
+	});
+	desk.observer.follow(id);
+	const unit = await Unit.install(dir);
+	t.teardown(() => unit.stop());
+	await unit.start();
+	return { id, dir, unit };
+}
+
+/** Builds a bundle; `program` is what runs in it, the agent unless given. */
+export async function bundle(
+	out: string,
+	version: string,
+	program?: string,
+): Promise<string> {
+	const entry = program === undefined ? [] : ["--entry", program];
+	const args = ["--quiet", "--release", version, "--out", out, ...entry];
+	await run(process.execPath, [join(ROOT, "build.mjs"), ...args]);
+	return join(out, `linux-${process.arch}`);
+}
+
+/** Signs a bundle with the operator's key and publishes it. */
+export async function release(
+	desk: Neighbourhood,
+	folder: string,
+): Promise<Published> {
+	const { operator } = desk;
+	const key = join(operator.dir, "keys/release.json");
+	const made = await signRelease(operator, {
+		...{ bundle: folder, key, out: desk.dir },
+	});
+	const { signal } = new AbortController();
+	const { title } = await publishRelease(operator, made.path, signal);
+	const statement = title.release!.statement;
+	const order = { kind: "update", title: title.id, statement } as const;
+	return { path: made.path, order, id: title.id };
+}
+
+/** Speaks to boxes as the headend does, and hears what they say. */
+export class Line {
+	readonly states = new Happenings<State>();
+	private readonly answers = new Happenings<Response>();
+	private readonly desk: Neighbourhood;
+	private readonly session: MqttSession;
+
+	private constructor(desk: Neighbourhood, box: BoxId, onUp: () => void) {
+		this.desk = desk;
+		this.session = new MqttSession({
+			url: desk.brokerUrl,
+			clientId: `${HEADEND}test-${randomBytes(4).toString("hex")}`,
+			subscriptions: [upTopic(box, "state"), upTopic(box, "response")],
+			onUp,
+			onMessage: async (topic, payload) => {
+				const said = parseMessage(state, payload);
+				if (topic === upTopic(box, "state") && said.ok)
+					this.states.add(said.value);
+				const answer = parseMessage(response, payload);
+				if (topic === upTopic(box, "response") && answer.ok)
+					this.answers.add(answer.value);
+			},
+			log: silent,
+		});
+	}
+
+	static async open(t: Test, desk: Neighbourhood, box: BoxId): Promise<Line> {
+		const up = Promise.withResolvers<void>();
+		const line = new Line(desk, box, up.resolve);
+		t.teardown(() => line.session.close());
+		line.session.start();
+		await up.promise;
+		return line;
+	}
+
+	/** Gives what the box answers. */
+	async ask(box: BoxId, body: CommandBody): Promise<Response> {
+		const { network, signers } = this.desk.operator;
+		const id = randomBytes(16).toString("hex");
+		const issuedAt = Date.now();
+		const expires = issuedAt + MINUTE;
+		const said: Command = { network, box, id, issuedAt, expires, body };
+		const sealed = seal(signers.placement, said);
+		await this.session.publish(downTopic(box, "command"), sealed, {});
+		return await this.answers.until((answer) => answer.id === id);
+	}
+}
