@@ -17,7 +17,6 @@ import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
 import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
-import { Releases } from "./update/releases.ts";
 import { Updater } from "./update/updater.ts";
 import { fileVault } from "./vault.ts";
 
@@ -33,7 +32,7 @@ export async function openExchange(
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
-	const { traffic, wishes, log } = base;
+	const { traffic, wishes, releases, log } = base;
 	let reconciler: Reconciler | undefined;
 	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
@@ -126,11 +125,9 @@ export async function openExchange(
 		forgetKey: (id) => keys.forget(id),
 	});
 	parts.add("attests", attests);
-	const { LARDER_RELEASES: releases } = process.env;
 	const { takeover } = config.fill;
 	const updater = await Updater.open({
-		...{ trust, control, restart, log },
-		releases: releases ? new Releases(releases) : undefined,
+		...{ releases, trust, control, restart, log },
 		...{ version: VERSION, target: TARGET },
 		bring: (id, signal) =>
 			bringWhole(id, { ...common, fetcher, takeover }, signal),

@@ -15,6 +15,8 @@ import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import { freeOn, resolveQuota, Space, sizeOf } from "./space.ts";
 import { Traffic } from "./traffic.ts";
+import { Releases } from "./update/releases.ts";
+import { standing } from "./update/updater.ts";
 import { Wishes } from "./wishes.ts";
 
 /** What a box shows to a broker, and how it knows one; undefined for a box that was given nothing for that. */
@@ -71,6 +73,9 @@ export async function openFoundation(
 		log,
 	);
 	parts.add("clock", clock);
+	// Set by systemd/launch, without which nothing would start another release.
+	const { LARDER_RELEASES } = process.env;
+	const releases = LARDER_RELEASES ? new Releases(LARDER_RELEASES) : undefined;
 	const control = await Control.start({
 		...(await brokerAccess(config.broker, ownTls(identity, clock))),
 		box: boxId,
@@ -78,6 +83,7 @@ export async function openFoundation(
 		trust,
 		version: VERSION,
 		target: TARGET,
+		update: releases && (await standing(releases, VERSION)),
 		power: "active",
 		reach: config.swarm.reach,
 		folder: join(config.data, "control"),
@@ -100,6 +106,6 @@ export async function openFoundation(
 			catalog,
 			control,
 		},
-		...{ wishes, traffic, log },
+		...{ wishes, traffic, releases, log },
 	};
 }

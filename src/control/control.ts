@@ -41,6 +41,7 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	readonly reach: State["reach"];
 	/** Which releases are for it: `linux-arm64`. */
 	readonly target?: string;
+	readonly update?: State["update"];
 	/** Holds the last good placement and head: `<data>/control`. */
 	readonly folder: string;
 	/** How long this box has run: src/agent/clock.ts */
@@ -74,7 +75,7 @@ export class Control {
 	private readonly listed = new Seldom(LISTED);
 
 	private constructor(options: ControlOptions) {
-		const { box, region, version, power, reach, target } = options;
+		const { box, region, version, power, reach, target, update } = options;
 		const { handlers, timing } = options;
 		const session = options.session ?? newSession();
 		this.session = session;
@@ -103,6 +104,7 @@ export class Control {
 			{
 				...{ box, region, session, version, power, reach },
 				...(target !== undefined && { target }),
+				update,
 			},
 			options.trust.now,
 		);

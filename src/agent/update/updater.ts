@@ -49,10 +49,12 @@ export class Updater {
 		this.options = options;
 	}
 
-	/** Tells what became of the last one. */
+	/** Tells when a trial is over; `standing` has told of it. */
 	static async open(options: UpdaterOptions): Promise<Updater> {
 		const updater = new Updater(options);
-		await updater.look();
+		const { releases } = options;
+		if (releases !== undefined && (await releases.trial()) !== undefined)
+			updater.watch(releases);
 		return updater;
 	}
 
@@ -165,24 +167,12 @@ export class Updater {
 		}
 	}
 
-	/** Tells how it stands, until a trial is over. */
-	private async look(): Promise<void> {
-		const { releases, version } = this.options;
-		if (releases === undefined) return;
-		const trial = await releases.trial();
-		if (trial?.version === version) {
-			this.tell({ version, phase: "trial" });
-			this.timer = setInterval(() => void this.lookAgain(releases), LOOK);
-			this.timer.unref();
-			return;
-		}
-		const last = (await releases.refused()).at(-1);
-		// One that did not hold is of no interest once a newer one does.
-		if (last !== undefined && compareVersions(last, version) > 0)
-			this.tell({ version: last, phase: "failed", code: "rolled-back" });
+	private watch(releases: Releases): void {
+		this.timer = setInterval(() => void this.look(releases), LOOK);
+		this.timer.unref();
 	}
 
-	private async lookAgain(releases: Releases): Promise<void> {
+	private async look(releases: Releases): Promise<void> {
 		try {
 			if ((await releases.trial()) !== undefined) return;
 			clearInterval(this.timer);
@@ -196,6 +186,20 @@ export class Updater {
 	private tell(update: Update | undefined): void {
 		this.options.control.change({ update });
 	}
+}
+
+/** What is to be told of updates when an agent begins; undefined when all is well. */
+export async function standing(
+	releases: Releases,
+	version: string,
+): Promise<Update | undefined> {
+	const trial = await releases.trial();
+	if (trial?.version === version) return { version, phase: "trial" };
+	const last = (await releases.refused()).at(-1);
+	// One that did not hold is of no interest once a newer one does.
+	return last !== undefined && compareVersions(last, version) > 0
+		? { version: last, phase: "failed", code: "rolled-back" }
+		: undefined;
 }
 
 function isForNow(error: unknown): boolean {

@@ -32,11 +32,12 @@ export async function signRelease(
 	{ bundle, key, minimum = "0.0.0", out }: SignOptions,
 ): Promise<{ readonly path: string; readonly said: Release }> {
 	const signer = await readKey(key, "release");
-	const tar = await pack(bundle);
+	const files = await filesOf(bundle);
+	const tar = await pack(bundle, files);
 	const wanted = parseValue(release, {
 		network,
 		version: await versionOf(bundle),
-		target: await targetOf(bundle),
+		target: targetOf(files),
 		minimum,
 		size: tar.length,
 		sha256: createHash("sha256").update(tar).digest("hex"),
@@ -58,14 +59,15 @@ async function versionOf(bundle: string): Promise<string> {
 }
 
 /** Addons are there for one platform. */
-async function targetOf(bundle: string): Promise<string | undefined> {
-	const platforms = await readdir(join(bundle, "prebuilds"));
-	return TARGETS.find((target) => platforms.includes(target));
+function targetOf(files: readonly string[]): string | undefined {
+	return TARGETS.find((target) =>
+		files.some((path) => path.startsWith(`prebuilds/${target}/`)),
+	);
 }
 
-async function pack(bundle: string): Promise<Buffer> {
+async function pack(bundle: string, files: readonly string[]): Promise<Buffer> {
 	const parts: Buffer[] = [];
-	for (const path of await filesOf(bundle)) {
+	for (const path of files) {
 		const content = await readFile(join(bundle, path));
 		parts.push(tarHeader({ path, size: content.length }), content);
 		parts.push(Buffer.alloc(tarPadding(content.length)));

@@ -102,12 +102,14 @@ t.test("a key for releases that is retired signs none", async (t) => {
 });
 
 t.test("a folder that is no bundle", async (t) => {
-	const { dir, sign } = await open(t);
+	const { dir, operator, sign } = await open(t);
 	await writeFile(join(dir, "bundle/version"), "soon\n");
 	await t.rejects(sign(), { code: "RELEASE_INVALID", message: /version/ });
 	const bundle = join(dir, "nothing");
-	const { operator } = await open(t, "other");
-	await t.rejects(
-		signRelease(operator, { bundle, key: join(dir, "release.json"), out: dir }),
-	);
+	const key = join(dir, "release.json");
+	const out = dir;
+	for (const folder of [bundle, join(dir, "bundle/page")]) {
+		const signing = signRelease(operator, { bundle: folder, key, out });
+		await t.rejects(signing, { code: "RELEASE_INVALID" });
+	}
 });

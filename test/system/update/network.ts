@@ -1,21 +1,28 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { Test } from "tap";
 import { silent } from "../../../src/base/log.ts";
-import { MINUTE } from "../../../src/base/time.ts";
+import { MINUTE, monotonic, SECOND } from "../../../src/base/time.ts";
+import type { Millis } from "../../../src/base/units.ts";
 import { MqttSession } from "../../../src/control/client.ts";
 import type { Neighbourhood } from "../../../src/desk/neighbourhood.ts";
 import { freeTcpPort } from "../../../src/desk/ports.ts";
 import { HEADEND } from "../../../src/headend/control/broker.ts";
 import { issueBox } from "../../../src/headend/operator/issue.ts";
+import type { Operator } from "../../../src/headend/operator/operator.ts";
+import { readReleaseFile } from "../../../src/headend/release/file.ts";
 import { publishRelease } from "../../../src/headend/release/publish.ts";
 import { signRelease } from "../../../src/headend/release/sign.ts";
+import { callIpc } from "../../../src/ipc/client.ts";
 import type { Command, CommandBody } from "../../../src/wire/command.ts";
 import { seal } from "../../../src/wire/envelope.ts";
 import type { BoxId, TitleId } from "../../../src/wire/ids.ts";
-import { parseMessage } from "../../../src/wire/json.ts";
+import { playerToken } from "../../../src/wire/ipc.ts";
+import { parseMessage, parseValue } from "../../../src/wire/json.ts";
 import {
 	type Response,
 	response,
@@ -24,6 +31,7 @@ import {
 } from "../../../src/wire/reports.ts";
 import { downTopic, upTopic } from "../../../src/wire/topics.ts";
 import { Happenings } from "../../control/operator.ts";
+import type { Film } from "../desk.ts";
 import { Unit } from "./unit.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
@@ -79,7 +87,12 @@ export async function bundle(
 	const entry = program === undefined ? [] : ["--entry", program];
 	const args = ["--quiet", "--release", version, "--out", out, ...entry];
 	await run(process.execPath, [join(ROOT, "build.mjs"), ...args]);
-	return join(out, `linux-${process.arch}`);
+	const folder = join(out, `linux-${process.arch}`);
+	// By its addons it is known for whom it is; these programs have none.
+	const addons = join(folder, `prebuilds/linux-${process.arch}`);
+	await mkdir(addons, { recursive: true });
+	await writeFile(join(addons, "none.node"), "none");
+	return folder;
 }
 
 /** Signs a bundle with the operator's key and publishes it. */
@@ -94,9 +107,58 @@ export async function release(
 	});
 	const { signal } = new AbortController();
 	const { title } = await publishRelease(operator, made.path, signal);
-	const statement = title.release!.statement;
-	const order = { kind: "update", title: title.id, statement } as const;
-	return { path: made.path, order, id: title.id };
+	const { id } = title;
+	return { path: made.path, order: await orderOf(operator, made.path, id), id };
+}
+
+/** What boxes are told of a release file that was published as a title. */
+export async function orderOf(
+	{ trust }: Pick<Operator, "trust">,
+	path: string,
+	title: TitleId,
+): Promise<Published["order"]> {
+	const { statement } = await readReleaseFile(path, trust);
+	return { kind: "update", title, statement };
+}
+
+/** Reads the beginning of a film again and again, as a player that tries again; gives how long it had to wait at most. */
+export async function keepPlaying(
+	{ dir }: UnitBox,
+	film: Film,
+	until: Promise<unknown>,
+): Promise<{ longest: Millis; mismatches: number }> {
+	const wanted = (await readFile(film.source)).subarray(0, 65_536);
+	const [file] = film.manifest.files;
+	let going = true;
+	void until.finally(() => {
+		going = false;
+	});
+	let last = monotonic();
+	let longest = 0;
+	let mismatches = 0;
+	let base: string | undefined;
+	while (going) {
+		try {
+			base ??= await playerBase(dir);
+			const url = `${base}/titles/${film.id}/${file?.path}`;
+			const answer = await fetch(url, { headers: { range: "bytes=0-65535" } });
+			if (!answer.ok) throw new Error(await answer.text());
+			if (!wanted.equals(Buffer.from(await answer.arrayBuffer()))) mismatches++;
+			longest = Math.max(longest, monotonic() - last);
+			last = monotonic();
+		} catch {
+			// The agent is being started: as any player does.
+		}
+		await wait(20);
+	}
+	return { longest: Math.round(longest), mismatches };
+}
+
+async function playerBase(dir: string): Promise<string> {
+	const told = await callIpc(join(dir, "agent.sock"), "player-token", SECOND);
+	const read = parseValue(playerToken, told);
+	if (!read.ok) throw new Error(read.detail);
+	return read.value.base;
 }
 
 /** Speaks to boxes as the headend does, and hears what they say. */

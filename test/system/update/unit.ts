@@ -11,7 +11,7 @@ import { Happenings } from "../../control/operator.ts";
 const ROOT = join(import.meta.dirname, "../../..");
 const TETHER = new URL("../../../src/desk/tether.ts", import.meta.url).href;
 /** Instead of the two minutes that a receiver gets. */
-const START_LIMIT = 15 * SECOND;
+const START_LIMIT = 8 * SECOND;
 
 /** What happens to the agent of a unit. */
 export type Happening =
@@ -121,7 +121,7 @@ export class Unit {
 
 	/** ExecStartPost. */
 	private async prove(agent: ChildProcess): Promise<void> {
-		const child = this.spawn("prove", this.config);
+		const child = this.spawn("prove", this.config, "--within", "8 s");
 		child.stderr?.on("data", (bytes) => this.log.write(bytes));
 		const [code] = await once(child, "close");
 		this.happenings.add({ what: code === 0 ? "proven" : "not-proven" });

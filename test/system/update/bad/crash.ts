@@ -1,0 +1,1 @@
+throw new Error("a release that ends before it begins");

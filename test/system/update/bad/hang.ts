@@ -1,0 +1,2 @@
+// A release that never says anything.
+setInterval(() => undefined, 1000);
