@@ -23,6 +23,7 @@ import { print } from "./output.ts";
 import { runService } from "./program.ts";
 import { addPurgeCommand } from "./purgecommand.ts";
 import { addReleaseCommands } from "./releasecommands.ts";
+import { addRolloutCommands } from "./rolloutcommands.ts";
 import { addTitleCommands } from "./titlecommands.ts";
 
 /** The commands of an operator. */
@@ -33,6 +34,7 @@ export function addHeadendCommands(program: Command): void {
 	addBrokerCommands(program);
 	addTitleCommands(program);
 	addReleaseCommands(program);
+	addRolloutCommands(program);
 	addFleetCommands(program);
 	addEnrolCommands(program);
 	addPurgeCommand(program);

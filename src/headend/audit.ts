@@ -25,6 +25,10 @@ export const ACTIONS = [
 	"purge-undo",
 	"revoke",
 	"revoke-undo",
+	"rollout-abort",
+	"rollout-pause",
+	"rollout-resume",
+	"rollout-start",
 	"token-add",
 	"token-remove",
 ] as const;

@@ -20,6 +20,7 @@ import { type OriginServer, startOrigin } from "./origin.ts";
 import { Ingest } from "./publish/ingest.ts";
 import { geometryOf } from "./publish/titles.ts";
 import { leftToDo, renewBroker, takeKeys } from "./rekeying.ts";
+import { Rollouts } from "./rollout/rollouts.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 /** A part that takes longer to close is named in the log. */
@@ -110,10 +111,16 @@ async function run(
 		callIn: (box) => lines.commands.send(box, { kind: "renew" }),
 	});
 	parts.add("renewal", renewal);
+	const rollouts = new Rollouts({
+		...{ database: stores.database, audit: stores.audit, log },
+		titles: () => shelf.titles.filter(({ id }) => !purges.has(id)),
+		commands: lines.commands,
+	});
+	parts.add("rollouts", rollouts);
 	const { api, url } = await openApi(
 		stores,
 		lines,
-		{ planner, renewal, origin },
+		{ planner, renewal, rollouts, origin },
 		log,
 	);
 	parts.add("api", api);
@@ -150,6 +157,7 @@ async function run(
 	await planner.start();
 	// In the background: thousands of boxes take minutes, and nobody waits for it.
 	renewal.begin();
+	rollouts.begin();
 	parts.onClose(
 		"purges",
 		purges.onChange(() => planner.trigger("titles")),
@@ -174,13 +182,14 @@ async function run(
 interface Working {
 	readonly planner: Planner;
 	readonly renewal: Renewal;
+	readonly rollouts: Rollouts;
 	readonly origin: OriginServer | undefined;
 }
 
 function openApi(
 	stores: Stores,
 	lines: Lines,
-	{ planner, renewal, origin }: Working,
+	{ planner, renewal, rollouts, origin }: Working,
 	log: Log,
 ): ReturnType<typeof Api.start> {
 	const { operator, database, audit, entitlement, fleet } = stores;
@@ -229,6 +238,7 @@ function openApi(
 		giveBack: (title) => withdrawal.giveBack(title),
 		takeKeys: () => takeKeys({ ...lines, operator, fleet, renewal, log }),
 		enrolment: lines.enrolment,
+		rollouts,
 		backup: (file) => backup(operator, file, database),
 		log,
 	});

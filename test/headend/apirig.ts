@@ -35,6 +35,8 @@ export async function apiRig(
 		readonly revoked: [BoxId, string | undefined][];
 		readonly entitled: Parameters<ApiOptions["entitle"]>[];
 		readonly forgotten: BoxId[];
+		/** What was asked of rollouts. */
+		readonly rolled: string[];
 		/** With the operator's token unless other headers are given. */
 		ask(
 			method: string,
@@ -69,6 +71,7 @@ export async function apiRig(
 	});
 	const entitled: Parameters<ApiOptions["entitle"]>[] = [];
 	const forgotten: BoxId[] = [];
+	const rolled: string[] = [];
 	const revoke = async (box: BoxId, why?: string) => {
 		revoked.push([box, why]);
 		await it.fleet.revoke(box, why);
@@ -121,6 +124,14 @@ export async function apiRig(
 		readmit: async (box) => void (await it.fleet.readmit(box)),
 		forgery: () => undefined,
 		enrolment,
+		rollouts: {
+			start: async ({ version }) => void rolled.push(`start ${version}`),
+			pause: async (why) => void rolled.push(`pause ${why}`),
+			resume: async () => void rolled.push("resume"),
+			abort: async (why) => void rolled.push(`abort ${why}`),
+			views: async () => [],
+			onChange: () => () => undefined,
+		},
 		backup: async (file) => void backups.push(file),
 		log,
 	};
@@ -171,6 +182,7 @@ export async function apiRig(
 		revoked,
 		entitled,
 		forgotten,
+		rolled,
 		ask,
 		post: (path, body, headers = {}) =>
 			ask(

@@ -55,6 +55,13 @@ t.test("every route, for everybody who may ask", async (t) => {
 		"POST /api/enrol/approve": { box },
 		"POST /api/enrol/reject": { batch: "b1", why: "unknown" },
 		"POST /api/enrol/auto": { serials: ["SN-1"] },
+		"POST /api/rollout/start": {
+			...{ version: "0.2.0", waves: [0.1, 1] },
+			...{ abortAt: 0.02, soak: 1000 },
+		},
+		"POST /api/rollout/pause": { why: "calls come in" },
+		"POST /api/rollout/resume": {},
+		"POST /api/rollout/abort": {},
 		"POST /api/plan": {},
 		"POST /api/keys": { what: "rotate placement" },
 		"POST /api/backup": { file: "/safe/b" },

@@ -82,6 +82,7 @@ export class Api {
 				{ name: "boxes", read: views.boxes },
 				{ name: "titles", read: views.titles },
 				{ name: "purges", read: () => views.purges() },
+				{ name: "rollouts", read: () => options.rollouts.views() },
 				{ name: "enrolments", read: () => waiting(enrolment) },
 				// Viewers listen, too.
 				{
@@ -97,6 +98,7 @@ export class Api {
 			audit.onEntry(() => this.live.touch()),
 			purges.onChange(() => this.live.touch()),
 			attests.onChange(() => this.live.touch()),
+			options.rollouts.onChange(() => this.live.touch()),
 			enrolment.onChange(() => this.live.touch()),
 			planner.onPlan((outcome: PlanOutcome) => {
 				missing = outcome.missing;

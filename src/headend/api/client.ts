@@ -17,6 +17,8 @@ import type { PlanOutcome } from "../fleet/planner.ts";
 import type { PurgeView } from "../fleet/stragglers.ts";
 import type { BoxView } from "../fleet/views.ts";
 import { type OperatorConfig, readConfig } from "../operator/config.ts";
+import type { Wanted } from "../rollout/rollouts.ts";
+import type { RolloutView } from "../rollout/view.ts";
 import { errorReply } from "./reply.ts";
 import type { KeysView, TitleView } from "./show.ts";
 import { apiToken, type Role } from "./tokens.ts";
@@ -155,6 +157,23 @@ export class HeadendClient {
 	/** Who is let in without a person; nobody, without any serials. */
 	async takeStock(serials: readonly string[]): Promise<void> {
 		await this.ask("POST", "enrol/auto", { serials });
+	}
+
+	/** Newest first. */
+	rollouts(): Promise<RolloutView[]> {
+		return this.ask("GET", "rollouts", undefined, PATIENCE);
+	}
+
+	async startRollout(wanted: Wanted): Promise<void> {
+		await this.ask("POST", "rollout/start", wanted, PATIENCE);
+	}
+
+	/** @param what to do with the one that is on its way */
+	async changeRollout(
+		what: "pause" | "resume" | "abort",
+		why: string | undefined,
+	): Promise<void> {
+		await this.ask("POST", `rollout/${what}`, { why }, PATIENCE);
 	}
 
 	plan(): Promise<PlanOutcome> {

@@ -15,9 +15,11 @@ import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
 import type { Planner } from "../fleet/planner.ts";
+import type { RolloutDeeds } from "../rollout/rollouts.ts";
 import { enrolRoutes } from "./enrolroutes.ts";
 import type { Live } from "./live.ts";
 import { Refusal, sendJson } from "./reply.ts";
+import { rolloutRoutes } from "./rolloutroutes.ts";
 import { changesIn, type Routes, reads } from "./routing.ts";
 import { ROLES, type Tokens, tokenName } from "./tokens.ts";
 
@@ -53,6 +55,8 @@ export interface Deeds {
 	readonly enrolment: Pick<Enrolment, "registrar">;
 	/** Writes a backup to an absolute path. */
 	readonly backup: (file: string) => Promise<void>;
+	/** Brings releases to boxes. */
+	readonly rollouts: RolloutDeeds;
 	readonly audit: Audit;
 }
 
@@ -209,6 +213,7 @@ export function routesOf(
 			),
 		},
 		...enrolRoutes(views.enrol, enrolment, changes),
+		...rolloutRoutes(deeds.rollouts, changes),
 		"/api/plan": {
 			POST: changes(
 				z.object({}),

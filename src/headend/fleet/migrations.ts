@@ -202,4 +202,41 @@ ALTER TABLE purges ADD COLUMN heard_under bigint;
 -- When a box that was shut out was let in again.
 ALTER TABLE boxes ADD COLUMN readmitted_at bigint;
 `,
+	`
+-- What a box says of releases: which are for it, and which one is on its way, on trial or did not hold.
+ALTER TABLE boxes ADD COLUMN target text;
+ALTER TABLE boxes ADD COLUMN update_version text;
+ALTER TABLE boxes ADD COLUMN update_phase text;
+ALTER TABLE boxes ADD COLUMN update_code text;
+
+-- Releases that are brought to the boxes wave by wave. Only the newest tells boxes anything.
+CREATE TABLE rollouts (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	version text NOT NULL,
+	-- With a box's id it says in which wave the box is.
+	seed text NOT NULL,
+	waves jsonb NOT NULL,
+	abort_at double precision NOT NULL,
+	soak bigint NOT NULL,
+	started_at bigint NOT NULL,
+	state text NOT NULL,
+	why text,
+	wave integer NOT NULL DEFAULT 0,
+	-- Since when nobody who is there is awaited in this wave.
+	settled_at bigint,
+	-- What failed before was forgiven.
+	counted_from bigint NOT NULL
+);
+
+-- Boxes that were told, and what came of it.
+CREATE TABLE rollout_boxes (
+	rollout bigint NOT NULL REFERENCES rollouts(id),
+	box text NOT NULL REFERENCES boxes(id),
+	told_at bigint NOT NULL,
+	outcome text,
+	code text,
+	ended_at bigint,
+	PRIMARY KEY (rollout, box)
+);
+`,
 ];

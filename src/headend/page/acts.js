@@ -23,6 +23,19 @@ const ACTS = {
 		verb: "Give back",
 		why: true,
 	},
+	pause: { name: "rollout/pause", key: null },
+	resume: {
+		name: "rollout/resume",
+		key: null,
+		asks: "What has failed is forgiven, and more boxes are told.",
+		verb: "Go on with",
+	},
+	abort: {
+		name: "rollout/abort",
+		key: null,
+		asks: "No more boxes are told; those that have it keep it.",
+		verb: "End the update to",
+	},
 	approve: { name: "enrol/approve" },
 	replace: {
 		name: "enrol/approve",
@@ -51,7 +64,12 @@ export async function learnRole() {
 	document.getElementById("me").textContent =
 		name === role ? name : `${name}, ${role}`;
 	document.getElementById("plan").hidden = !acting;
-	for (const column of ["boxes-act", "titles-act", "purges-act"])
+	for (const column of [
+		"boxes-act",
+		"titles-act",
+		"purges-act",
+		"rollouts-act",
+	])
 		document.getElementById(column).hidden = !acting;
 }
 
@@ -90,13 +108,13 @@ export function listen() {
 	const why = dialog.querySelector("input");
 	const submit = dialog.querySelector("button[type=submit]");
 	let asked;
-	for (const place of ["boxes", "titles", "purges", "arrivals"])
+	for (const place of ["boxes", "titles", "purges", "rollouts", "arrivals"])
 		document.getElementById(place).addEventListener("click", (event) => {
 			const button = event.target.closest("button.act");
 			if (button === null) return;
 			const { act: which, subject, name: words } = button.dataset;
 			const { name, key = "box", asks, verb, why: wants = false } = ACTS[which];
-			const body = { [key]: subject };
+			const body = key === null ? {} : { [key]: subject };
 			asked = { name, body, wants };
 			if (asks === undefined) return act(name, body);
 			dialog.querySelector("h2").firstChild.data = `${verb} `;

@@ -5,6 +5,7 @@ import { showChanges } from "./changes.js";
 import { showFigures } from "./figures.js";
 import { plural } from "./format.js";
 import { showPurges } from "./purges.js";
+import { showRollouts } from "./rollouts.js";
 import { showTitles } from "./titles.js";
 
 /** What the headend last said, by kind of news and id. */
@@ -13,6 +14,7 @@ const news = {
 	boxes: new Map(),
 	titles: new Map(),
 	purges: new Map(),
+	rollouts: new Map(),
 	enrolments: new Map(),
 	changes: new Map(),
 };
@@ -43,6 +45,7 @@ function draw() {
 		showArrivals([...news.enrolments.values()], overview.enrol);
 		showTitles(titles, overview.copies);
 		showPurges([...news.purges.values()]);
+		showRollouts([...news.rollouts.values()]);
 		showBoxes(
 			[...news.boxes.values()].toSorted(
 				(a, b) =>

@@ -17,6 +17,10 @@ const WORDS = {
 	"purge-undo": "gave back",
 	"revoke-undo": "let in again",
 	revoke: "shut out",
+	"rollout-abort": "ended the update",
+	"rollout-pause": "paused the update",
+	"rollout-resume": "had the update go on",
+	"rollout-start": "began to update boxes to",
 	"token-add": "gave a token to",
 	"token-remove": "took the token of",
 };

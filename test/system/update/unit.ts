@@ -5,13 +5,10 @@ import { cp, mkdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
-import { SECOND } from "../../../src/base/time.ts";
 import { Happenings } from "../../control/operator.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const TETHER = new URL("../../../src/desk/tether.ts", import.meta.url).href;
-/** Instead of the two minutes that a receiver gets. */
-const START_LIMIT = 8 * SECOND;
 
 /** What happens to the agent of a unit. */
 export type Happening =
@@ -27,6 +24,8 @@ export type Happening =
 export class Unit {
 	readonly happenings = new Happenings<Happening>();
 	readonly state: string;
+	/** How long a release may take to prove itself. */
+	proof = "60 s";
 	private readonly env: NodeJS.ProcessEnv;
 	private readonly launch: string;
 	private readonly config: string;
@@ -74,6 +73,11 @@ export class Unit {
 		this.log.end();
 	}
 
+	/** The time that it has to be ready is over. */
+	timeOut(): void {
+		this.child?.kill("SIGKILL");
+	}
+
 	/** As when the power goes: nothing is told, and it is another boot. */
 	async cutPower(): Promise<void> {
 		this.stopping = true;
@@ -104,24 +108,21 @@ export class Unit {
 		this.child = child;
 		const gone = once(child, "close");
 		this.happenings.add({ what: "started" });
-		const limit = setTimeout(() => child.kill("SIGKILL"), START_LIMIT);
 		const lines = createInterface({ input: child.stderr! });
 		lines.on("line", (line) => {
 			this.log.write(`${line}\n`);
 			const gateway = /"gateway":(\d+).*"msg":"ready"/.exec(line)?.[1];
 			if (gateway === undefined) return;
-			clearTimeout(limit);
 			this.happenings.add({ what: "ready", gateway: Number(gateway) });
 			void this.prove(child);
 		});
 		const [code, signal] = await gone;
-		clearTimeout(limit);
 		return code ?? signal;
 	}
 
 	/** ExecStartPost. */
 	private async prove(agent: ChildProcess): Promise<void> {
-		const child = this.spawn("prove", this.config, "--within", "8 s");
+		const child = this.spawn("prove", this.config, "--within", this.proof);
 		child.stderr?.on("data", (bytes) => this.log.write(bytes));
 		const [code] = await once(child, "close");
 		this.happenings.add({ what: code === 0 ? "proven" : "not-proven" });

@@ -15,6 +15,7 @@ import {
 	release,
 	type UnitBox,
 } from "./network.ts";
+import type { Happening } from "./unit.ts";
 
 t.setTimeout(400_000);
 
@@ -25,8 +26,7 @@ async function open(t: Test) {
 	const box = await addUnit(t, desk, "one");
 	const line = await Line.open(t, desk, box.id);
 	await filled(desk, film.shards);
-	const build = (version: string, program?: string) =>
-		bundle(join(desk.dir, version), version, program);
+	const build = (version: string) => bundle(join(desk.dir, version), version);
 	return { desk, film, box, line, build };
 }
 
@@ -44,8 +44,9 @@ t.test("a release over the swarm, while a film plays", async (t) => {
 	const { id, dir, unit } = box;
 	const next = await release(desk, await build("0.2.0"));
 
-	const proven = unit.happenings.until(({ what }) => what === "ended");
-	const done = proven.then(() => settled(line, "0.2.0", 0));
+	const done = unit.happenings
+		.until(isEnd)
+		.then(() => settled(line, "0.2.0", 0));
 	const playing = keepPlaying(box, film, done);
 	t.match(await line.ask(id, next.order), { ok: true });
 	await line.states.until(({ update }) => update?.phase === "fetching");
@@ -73,6 +74,10 @@ t.test("a release over the swarm, while a film plays", async (t) => {
 	t.ok(listed.ok);
 });
 
+function isEnd({ what }: Happening): boolean {
+	return what === "ended";
+}
+
 const BAD = {
 	crash: "it ends before it is ready",
 	hang: "it is never ready",
@@ -90,7 +95,14 @@ async function tryBad(
 ): Promise<void> {
 	const bad = await release(desk, folder);
 	const from = line.states.all.length;
+	const begun = unit.happenings.all.length;
 	t.match(await line.ask(id, bad.order), { ok: true });
+	const left = await unit.happenings.until(isEnd, begun);
+	t.match(left, { how: 75 });
+	if (folder.includes("hang")) {
+		await unit.happenings.until(({ what }) => what === "started", begun);
+		unit.timeOut();
+	}
 	const state = await line.states.until(
 		({ update }) => update?.phase === "failed",
 		from,
@@ -111,7 +123,11 @@ t.test("bad releases go back by themselves, for good", async (t) => {
 	const next = () => `0.${minor++}.0`;
 	const bad = async (kind: string, runs: string) => {
 		const program = join(import.meta.dirname, `bad/${kind}.ts`);
-		await tryBad(t, desk, box, line, await build(next(), program), runs);
+		box.unit.proof = kind === "sick" ? "2 s" : "60 s";
+		const out = join(desk.dir, kind, runs);
+		const folder = await bundle(out, next(), program);
+		await tryBad(t, desk, box, line, folder, runs);
+		box.unit.proof = "60 s";
 	};
 	await t.test("to the package's agent", () => bad("crash", "0.1.0"));
 	const good = next();

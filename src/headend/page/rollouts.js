@@ -1,0 +1,119 @@
+import { mayAct } from "./acts.js";
+import { el, keyed, meter, moment, plural } from "./format.js";
+
+/** So many boxes that failed are named. */
+const NAMED = 5;
+
+/** Releases on their way to the boxes, newest first, and how far they have come. */
+export function showRollouts(rollouts) {
+	document.getElementById("rollouts-part").hidden = rollouts.length === 0;
+	const sorted = rollouts.toSorted((a, b) => Number(b.id) - Number(a.id));
+	const [newest] = sorted;
+	document.getElementById("rollouts-sum").textContent =
+		newest === undefined ? "" : wordsFor(newest);
+	keyed(
+		document.getElementById("rollouts"),
+		sorted.map((rollout, index) => ({
+			...rollout,
+			acts: mayAct(),
+			newest: index === 0,
+		})),
+		(rollout) => rollout.id,
+		row,
+	);
+}
+
+const TONES = {
+	running: "filling",
+	paused: "short",
+	aborted: "away",
+	done: "whole",
+};
+
+function wordsFor({ version, state, done, boxes }) {
+	const words = {
+		running: "on its way",
+		paused: "paused",
+		aborted: "ended",
+		done: "rolled out",
+	};
+	return `${version} is ${words[state]}: ${done} of ${plural(boxes, "box", "boxes")}`;
+}
+
+function row(rollout) {
+	const { version, startedAt, wave, waves, state, why } = rollout;
+	const { members, done, failed, waiting, fetching, trial, away } = rollout;
+	const tone = TONES[state];
+	const share = members === 0 ? 0 : done / members;
+	const count = (figure) => el("td.n", {}, figure.toLocaleString("en"));
+	return el(
+		`tr.${tone}`,
+		{},
+		el("td", {}, el("div.name", {}, version)),
+		el(
+			"td.when",
+			{ title: new Date(startedAt).toISOString() },
+			moment(startedAt),
+		),
+		el("td", {}, `${wave + 1} of ${waves.length}: ${percent(waves[wave])}`),
+		el(
+			"td",
+			{},
+			meter(
+				[
+					[share, "near"],
+					[members === 0 ? 0 : failed / members, "origin"],
+				],
+				`${done} of ${members} boxes have ${version}`,
+			),
+			el("small.note", {}, `${done} of ${members.toLocaleString("en")}`),
+		),
+		count(done),
+		count(failed),
+		count(waiting + fetching + trial),
+		count(away),
+		el(
+			"td",
+			{},
+			el(`span.state.${tone}`, {}, state),
+			...(why === null ? [] : [el("small.note.reason", {}, why)]),
+			...rollout.failures
+				.slice(0, NAMED)
+				.map(({ serial, code }) =>
+					el("small.note.reason", {}, `${serial}: ${code ?? "failed"}`),
+				),
+		),
+		...(rollout.acts ? [el("td.n", {}, ...buttons(rollout))] : []),
+	);
+}
+
+function percent(share = 0) {
+	return `${Math.round(share * 10_000) / 100} %`;
+}
+
+/** What may be done with the newest. */
+function buttons({ newest, state, version }) {
+	if (!newest) return [];
+	const acts = {
+		running: [["pause", "Pause"]],
+		paused: [
+			["resume", "Go on…"],
+			["abort", "End…"],
+		],
+		done: [],
+		aborted: [],
+	};
+	return acts[state].map(([act, words]) =>
+		el(
+			"button.field.act",
+			{
+				type: "button",
+				"data-act": act,
+				"data-subject": version,
+				"data-name": version,
+				"aria-label": `${words} ${version}`,
+			},
+			words,
+		),
+	);
+}
