@@ -24,8 +24,9 @@ import {
 import { type RolloutView, viewOf } from "./view.ts";
 import { drawOf, type Rollout, step } from "./waves.ts";
 
-/** How often it is looked at while boxes are told; a look that takes long is followed by a longer pause. */
+/** How often it is looked at while it goes on, and otherwise; a look that takes long is followed by a longer pause. */
 const ROUND: Millis = SECOND;
+const QUIET: Millis = 10 * SECOND;
 const REST = 20;
 /** Boxes that are told at a time. */
 const BATCH = 100;
@@ -180,14 +181,16 @@ export class Rollouts {
 	/** Never rejects. */
 	private async look(): Promise<void> {
 		const began = monotonic();
+		let round = QUIET;
 		try {
 			const [last] = await listRollouts(this.options.database, 1);
 			if (last === undefined || last.state === "aborted") return;
+			if (last.state === "running") round = ROUND;
 			await this.advance(last);
 		} catch (error) {
 			this.options.log.error({ err: error }, "the rollout was not looked at");
 		}
-		this.lookIn(Math.max(ROUND, REST * (monotonic() - began)));
+		this.lookIn(Math.max(round, REST * (monotonic() - began)));
 	}
 
 	private async advance(before: RolloutRecord): Promise<void> {
@@ -196,7 +199,9 @@ export class Rollouts {
 		const share = before.waves[before.wave] ?? 0;
 		const boxes = await this.eligible(before);
 		const members = boxes.filter(({ box }) => this.drawOf(before, box) < share);
-		const { rollout, ended, tell } = step(before, members, now);
+		const { rollout, ended, tell } = this.isThere(before)
+			? step(before, members, now)
+			: { rollout: lost(before), ended: [], tell: [] };
 		const after = { ...before, ...rollout };
 		const told = tell.slice(0, BATCH);
 		const isNew = JSON.stringify(after) !== JSON.stringify(before);
@@ -228,6 +233,11 @@ export class Rollouts {
 				targets.has(box.target) &&
 				(box.toldAt !== null || compareVersions(box.version, version) <= 0),
 		);
+	}
+
+	/** Whether the release may still be had: a title can be taken back. */
+	private isThere({ version }: Rollout): boolean {
+		return releasesOf(this.options.titles(), version).size > 0;
 	}
 
 	private drawOf({ seed }: Rollout, box: BoxId): number {
@@ -267,4 +277,10 @@ export class Rollouts {
 	private tell(): void {
 		for (const listener of this.listeners) listener();
 	}
+}
+
+/** Its release was taken back: nobody can be told of it. */
+function lost(before: RolloutRecord): Rollout {
+	if (before.state !== "running") return before;
+	return { ...before, state: "paused", why: "the release was taken back" };
 }

@@ -100,7 +100,10 @@ async function open(t: Test, boxes: number) {
 	const answers = (give: typeof answer) => {
 		answer = give;
 	};
-	return { ...it, audit, rollouts, make, orders, ids, say, until, answers };
+	return {
+		...{ ...it, audit, rollouts, make, orders, ids, say, until, answers },
+		titles,
+	};
 }
 
 const all = { version: "0.2.0", waves: [1], abortAt: 0.3, soak: 0 };
@@ -167,6 +170,17 @@ t.test(
 		t.pass("and is told again when it goes on");
 	},
 );
+
+t.test("a release that is taken back is brought to nobody", async (t) => {
+	const { rollouts, orders, until, titles } = await open(t, 2);
+	await rollouts.start({ ...all, waves: [0.000001, 1], soak: 60_000 });
+	await until(({ wave }) => wave === 1);
+	await until(() => orders.length === 2);
+	titles.splice(0);
+	t.match(await until(({ state }) => state === "paused"), {
+		why: "the release was taken back",
+	});
+});
 
 t.test("another headend on the same database goes on", async (t) => {
 	const { rollouts, make, orders, ids, say, until } = await open(t, 2);

@@ -49,6 +49,7 @@ export interface Published {
 	readonly path: string;
 	readonly order: Extract<CommandBody, { kind: "update" }>;
 	readonly id: TitleId;
+	readonly version: string;
 }
 
 /** Issues a box with a gateway that stays where it is, and starts it. */
@@ -108,7 +109,12 @@ export async function release(
 	const { signal } = new AbortController();
 	const { title } = await publishRelease(operator, made.path, signal);
 	const { id } = title;
-	return { path: made.path, order: await orderOf(operator, made.path, id), id };
+	return {
+		path: made.path,
+		order: await orderOf(operator, made.path, id),
+		id,
+		version: made.said.version,
+	};
 }
 
 /** What boxes are told of a release file that was published as a title. */
@@ -154,11 +160,20 @@ export async function keepPlaying(
 	return { longest: Math.round(longest), mismatches };
 }
 
-async function playerBase(dir: string): Promise<string> {
+/** What a player's addresses on a box start with. */
+export async function playerBase(dir: string): Promise<string> {
 	const told = await callIpc(join(dir, "agent.sock"), "player-token", SECOND);
 	const read = parseValue(playerToken, told);
 	if (!read.ok) throw new Error(read.detail);
 	return read.value.base;
+}
+
+/** Resolves when the box says that it runs this version and that it is not on trial. */
+export function settled({ states }: Line, version: string): Promise<State> {
+	return states.until(
+		({ version: runs, online, update }) =>
+			online && runs === version && update?.phase !== "trial",
+	);
 }
 
 /** Speaks to boxes as the headend does, and hears what they say. */

@@ -12,7 +12,7 @@ const TETHER = new URL("../../../src/desk/tether.ts", import.meta.url).href;
 
 /** What happens to the agent of a unit. */
 export type Happening =
-	| { readonly what: "started" }
+	| { readonly what: "hangs" }
 	| { readonly what: "ready"; readonly gateway: number }
 	| { readonly what: "proven" | "not-proven" }
 	| { readonly what: "ended"; readonly how: number | string };
@@ -107,10 +107,10 @@ export class Unit {
 		const child = this.spawn(this.config);
 		this.child = child;
 		const gone = once(child, "close");
-		this.happenings.add({ what: "started" });
 		const lines = createInterface({ input: child.stderr! });
 		lines.on("line", (line) => {
 			this.log.write(`${line}\n`);
+			if (line === "hanging") this.happenings.add({ what: "hangs" });
 			const gateway = /"gateway":(\d+).*"msg":"ready"/.exec(line)?.[1];
 			if (gateway === undefined) return;
 			this.happenings.add({ what: "ready", gateway: Number(gateway) });

@@ -1,2 +1,3 @@
-// A release that never says anything.
+// A release that begins and is never ready.
+process.stderr.write("hanging\n");
 setInterval(() => undefined, 1000);
