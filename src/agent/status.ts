@@ -1,9 +1,9 @@
-import pkg from "../../package.json" with { type: "json" };
 import type { Ledger } from "../act/ledger.ts";
 import type { TitleLibrary } from "../act/play/library.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
+import { VERSION } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
@@ -37,7 +37,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 	const { capacity, usedSpace, streamingShare, transientBytes } = levels;
 	const { placedBytes, heldBytes, shards } = levels;
 	return {
-		version: pkg.version,
+		version: VERSION,
 		box: identity.boxId,
 		region: identity.region,
 		session: control.session,

@@ -55,7 +55,12 @@ function row(rollout) {
 			{ title: new Date(startedAt).toISOString() },
 			moment(startedAt),
 		),
-		el("td", {}, `${wave + 1} of ${waves.length}: ${percent(waves[wave])}`),
+		el(
+			"td",
+			{},
+			`${wave + 1}\u00a0of\u00a0${waves.length}`,
+			el("small.note", {}, percent(waves[wave])),
+		),
 		el(
 			"td",
 			{},
@@ -88,7 +93,7 @@ function row(rollout) {
 }
 
 function percent(share = 0) {
-	return `${Math.round(share * 10_000) / 100} %`;
+	return `${Math.round(share * 10_000) / 100}\u00a0%`;
 }
 
 /** What may be done with the newest. */

@@ -62,7 +62,7 @@ export async function rolledBoxes(
 	rollout: string,
 ): Promise<RolledBox[]> {
 	const { rows } = await db.query<RolledBox>(
-		`SELECT boxes.id AS box, serial, online, version, target,
+		`SELECT boxes.id AS box, serial, online, turned_at AS "turnedAt", version, target,
 			CASE WHEN update_version IS NULL THEN NULL
 				ELSE jsonb_build_object('version', update_version, 'phase', update_phase, 'code', update_code) END AS update,
 			told_at AS "toldAt", outcome, ended_at AS "endedAt", coalesce(code, update_code) AS code

@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { MINUTE } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { BoxId } from "../../wire/ids.ts";
 import { compareVersions } from "../../wire/release.ts";
@@ -31,6 +32,8 @@ export interface Rollout {
 export interface Rolled {
 	readonly box: BoxId;
 	readonly online: boolean;
+	/** By the headend's clock: since when it is there, or away. */
+	readonly turnedAt: Millis;
 	readonly version: string;
 	readonly target: string;
 	readonly update: Update | null;
@@ -57,7 +60,9 @@ export interface Step {
 }
 
 /** A box that has not begun by then is told again. */
-const AGAIN: Millis = 5 * 60_000;
+const AGAIN: Millis = 5 * MINUTE;
+/** A box that was told and goes away for no longer is about to come back as another. */
+const BETWEEN: Millis = 5 * MINUTE;
 
 /** Where a box stands among all boxes (0..1): the same for one seed, evenly spread, and another for another seed. */
 export function drawOf(seed: string, box: BoxId): number {
@@ -108,8 +113,10 @@ export function step(
 				});
 			if (outcome === null || (endedAt ?? 0) >= countedFrom) counts[standing]++;
 		}
-		if (isOver || !online) continue;
-		awaited++;
+		if (isOver) continue;
+		const isBetween = toldAt !== null && now - member.turnedAt < BETWEEN;
+		if (online || isBetween) awaited++;
+		if (!online) continue;
 		if (standing === "waiting" && now - (toldAt ?? -AGAIN) >= AGAIN)
 			tell.push(box);
 	}

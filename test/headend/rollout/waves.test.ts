@@ -19,7 +19,7 @@ const rollout: Rollout = {
 const newBox = () => randomBytes(32).toString("hex") as BoxId;
 const old = (over: Partial<Rolled> = {}): Rolled => ({
 	...{ box: newBox(), online: true, version: "0.1.0", target: "linux-x64" },
-	...{ update: null, toldAt: null, outcome: null, endedAt: null },
+	...{ turnedAt: 0, update: null, toldAt: null, outcome: null, endedAt: null },
 	...over,
 });
 const told = (over: Partial<Rolled> = {}) => old({ toldAt: NOW - 1, ...over });
@@ -94,6 +94,16 @@ t.test(
 		const settled = step(rollout, well, NOW).rollout;
 		t.match(settled, { wave: 0, settledAt: NOW });
 		t.match(step(settled, well, NOW + 999).rollout, { wave: 0 });
+		const between = told({ online: false, turnedAt: NOW - 1000 });
+		t.match(
+			step(rollout, [...well, between], NOW).rollout.settledAt,
+			null,
+			"one that is just being started again is awaited",
+		);
+		t.equal(
+			step(rollout, [...well, between], NOW + AGAIN).rollout.settledAt,
+			NOW + AGAIN,
+		);
 		const back = [...well, old()];
 		t.match(
 			step(settled, back, NOW + 1000),

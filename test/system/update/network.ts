@@ -10,7 +10,7 @@ import { MINUTE, monotonic, SECOND } from "../../../src/base/time.ts";
 import type { Millis } from "../../../src/base/units.ts";
 import { MqttSession } from "../../../src/control/client.ts";
 import type { Neighbourhood } from "../../../src/desk/neighbourhood.ts";
-import { freeTcpPort } from "../../../src/desk/ports.ts";
+import { freeTcpPort, freeUdpPort } from "../../../src/desk/ports.ts";
 import { HEADEND } from "../../../src/headend/control/broker.ts";
 import { issueBox } from "../../../src/headend/operator/issue.ts";
 import type { Operator } from "../../../src/headend/operator/operator.ts";
@@ -64,7 +64,8 @@ export async function addUnit(
 		dir,
 		data: "state/data",
 		swarmHost: "127.0.0.1",
-		swarmPort: 0,
+		// As on a receiver: neighbours find it where it was.
+		swarmPort: await freeUdpPort(),
 		reach: "direct",
 		quota: "1 GiB",
 		takeover: "1 s",

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import t from "tap";
 import { HeadendClient } from "../../../src/headend/api/client.ts";
 import type { RolloutView } from "../../../src/headend/rollout/view.ts";
+import { noChromium, openBrowser, shoot, troubles } from "../browser.ts";
 import { larder, openDesk, poll } from "../desk.ts";
 import { addUnit, bundle, release } from "./network.ts";
 
@@ -61,7 +62,27 @@ t.test("a good release reaches every box, a bad one a few", async (t) => {
 	t.match(await larder("rollout", "status", "-d", dir), {
 		said: /0\.3\.0: paused, \d of \d that answered failed/,
 	});
-	t.equal((await larder("rollout", "abort", "-d", dir)).code, 0);
+	await t.test("the page shows it, and ends it", async (t) => {
+		const skip = noChromium();
+		if (skip !== false) {
+			t.comment(skip);
+			return;
+		}
+		const page = await (await openBrowser(t)).newPage();
+		const said = troubles(page);
+		await page.goto(await desk.pageUrl);
+		const row = page.locator("#rollouts tr").first();
+		await row.getByText("paused", { exact: true }).waitFor();
+		t.match(await row.innerText(), /0\.3\.0.*that answered failed/s);
+		await shoot(t, page, "rollout");
+		await row.getByRole("button", { name: /End/ }).click();
+		const dialog = page.getByRole("dialog");
+		await dialog.getByRole("button", { name: "End the update to" }).click();
+		await row.getByText("aborted", { exact: true }).waitFor();
+		t.same(said, []);
+	});
+	const again = await larder("rollout", "abort", "-d", dir);
+	t.match(again, noChromium() ? { code: 0 } : { code: 1, said: /is aborted/ });
 	const changes = await headend.audit(0);
 	t.match(changes[0], { action: "rollout-abort", who: "operator" });
 	const pause = changes.find(({ action }) => action === "rollout-pause");

@@ -25,8 +25,9 @@ t.test("boxes of two versions give each other what they hold", async (t) => {
 	t.match(await line.ask(newer.id, next.order), { ok: true });
 	await settled(line, "0.2.0");
 
-	const film = await publishFilm(desk, 2 * 1024 * 1024);
-	await filled(desk, film.shards);
+	// More than the release, so that it does not all go where that is not.
+	const film = await publishFilm(desk, 24 * 1024 * 1024);
+	await filled(desk, film.shards + 1);
 	await stopOrigin(desk);
 	for (const { dir } of [older, newer]) {
 		const base = await playerBase(dir);
