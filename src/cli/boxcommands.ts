@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { startAgent } from "../agent/agent.ts";
 import { loadConfig } from "../agent/config.ts";
 import { resetBox } from "../agent/reset.ts";
 import { prove } from "../agent/update/prove.ts";
@@ -7,7 +6,6 @@ import { Releases } from "../agent/update/releases.ts";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { parseSpan } from "../base/time.ts";
-import { openBootstrapNode } from "../swarm/dht.ts";
 import { metricsCommand, playerTokenCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
 import { runService } from "./program.ts";
@@ -30,9 +28,10 @@ export function addBoxCommands(program: Command): void {
 				return;
 			}
 			const log = createLog("agent", "info", { veiled: true });
-			await runService(log, (onFatal, end) =>
-				startAgent(config, log, onFatal, () => end(RESTART)),
-			);
+			await runService(log, async (onFatal, end) => {
+				const { startAgent } = await import("../agent/agent.ts");
+				return await startAgent(config, log, onFatal, () => end(RESTART));
+			});
 		});
 	askCommand(
 		program,
@@ -118,6 +117,7 @@ export function addBoxCommands(program: Command): void {
 			}
 			const log = createLog("bootstrap", "info");
 			await runService(log, async () => {
+				const { openBootstrapNode } = await import("../swarm/dht.ts");
 				const node = await openBootstrapNode(options.host, port, options.join);
 				log.info({ host: options.host, port }, "ready");
 				return { close: () => node.destroy({ force: true }) };

@@ -1,11 +1,7 @@
 import type { Command } from "commander";
 import { describe } from "../base/errors.ts";
 import { createLog, type Log } from "../base/log.ts";
-import {
-	type Broker,
-	type BrokerTls,
-	startBroker,
-} from "../headend/control/broker.ts";
+import type { Broker, BrokerTls } from "../headend/control/broker.ts";
 import { openOperator } from "../headend/operator/operator.ts";
 import { embeddedTls, writeBroker } from "../headend/tls/broker.ts";
 import { whole } from "./argument.ts";
@@ -41,6 +37,7 @@ export function addBrokerCommands(program: Command): void {
 				const log = createLog("broker", "info");
 				const papers = async () => embeddedTls(await openOperator(dir), host);
 				await runService(log, async () => {
+					const { startBroker } = await import("../headend/control/broker.ts");
 					const tls = options.tls && (await papers());
 					const broker = await startBroker({
 						...{ host, port, log },

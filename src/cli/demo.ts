@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import { describe, LarderError } from "../base/errors.ts";
 import { type Bytes, formatBytes, GiB, MiB } from "../base/units.ts";
 import { readManifest } from "../content/manifest.ts";
-import { Neighbourhood } from "../desk/neighbourhood.ts";
+import type { Neighbourhood } from "../desk/neighbourhood.ts";
 import { look } from "../desk/play.ts";
 import type { Package } from "../headend/package/inspect.ts";
 import { publish } from "../headend/publish/publish.ts";
@@ -95,7 +95,8 @@ async function perform(
 	try {
 		await checkRoom(dir, pack.size, options.copies);
 		story.say("starting broker, DHT nodes, origin and headend");
-		neighbourhood = await Neighbourhood.start(
+		const desk = await import("../desk/neighbourhood.ts");
+		neighbourhood = await desk.Neighbourhood.start(
 			{
 				dir,
 				copies: options.copies,

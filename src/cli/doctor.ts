@@ -1,4 +1,3 @@
-import { checkBox } from "../agent/checks.ts";
 import { type Config, loadConfig } from "../agent/config.ts";
 import { failure, finding } from "../agent/finding.ts";
 import { describe, LarderError } from "../base/errors.ts";
@@ -44,6 +43,7 @@ async function examine(path: string): Promise<Check[]> {
 		return [valid, ...value.checks];
 	} catch (error) {
 		const remedy = error instanceof LarderError ? error.remedy : undefined;
+		const { checkBox } = await import("../agent/checks.ts");
 		return [
 			valid,
 			finding("agent", "warn", describe(error), remedy),

@@ -4,10 +4,7 @@ import type { Command } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { HeadendClient } from "../headend/api/client.ts";
-import { backup, restore } from "../headend/backup/backup.ts";
-import { startHeadend } from "../headend/headend.ts";
 import { initOperator, openOperator } from "../headend/operator/operator.ts";
-import { startOrigin } from "../headend/origin.ts";
 import { isRegion, short } from "../wire/ids.ts";
 import { MAX_RANK } from "../wire/placement.ts";
 import { addAccessCommands } from "./accesscommands.ts";
@@ -125,6 +122,7 @@ function addServiceCommands(program: Command): void {
 			async (options: { dir: string; origin: boolean; planAfter: number }) => {
 				const log = createLog("headend", "info");
 				await runService(log, async () => {
+					const { startHeadend } = await import("../headend/headend.ts");
 					const headend = await startHeadend(options.dir, log, {
 						serveOrigin: options.origin,
 						quiet: options.planAfter,
@@ -142,6 +140,7 @@ function addServiceCommands(program: Command): void {
 		.action(async ({ dir }: { dir: string }) => {
 			const log = createLog("origin", "info");
 			await runService(log, async () => {
+				const { startOrigin } = await import("../headend/origin.ts");
 				const { config, dir: root } = await openOperator(dir);
 				const { host, port } = config.origin;
 				const origin = await startOrigin({
@@ -172,6 +171,7 @@ function addBackupCommands(program: Command): void {
 		.action(async (file: string, { dir }: { dir: string }) => {
 			const operator = await openOperator(dir);
 			const headend = await HeadendClient.find(dir);
+			const { backup } = await import("../headend/backup/backup.ts");
 			await (headend?.backup(file) ?? backup(operator, file));
 			print(`${file} holds every secret of the operator: keep it as such`);
 			if (existsSync(join(operator.dir, "keys", "root.json")))
@@ -185,6 +185,7 @@ function addBackupCommands(program: Command): void {
 		.argument("<file>")
 		.argument("<folder>", "a new or empty folder")
 		.action(async (file: string, folder: string) => {
+			const { restore } = await import("../headend/backup/backup.ts");
 			await restore(file, folder);
 			print(`restored into ${folder}: larder headend -d ${folder}`);
 		});
