@@ -111,7 +111,8 @@ export function addFleetCommands(program: Command): void {
 function tableOfBoxes(boxes: readonly BoxView[], now: number): string[] {
 	const head = [
 		...["box", "serial", "state", "fill", "held", "placed"],
-		...["used", "room", "neighbours", "said"],
+		...["used", "room", "neighbours", "version"],
+		"said",
 	].map((name) => tint("faint", name));
 	return table(
 		[head, ...boxes.map((box) => row(box, now))],
@@ -132,6 +133,7 @@ function row(box: BoxView, now: number): string[] {
 		size(box.used),
 		size(box.capacity),
 		box.neighbours === null ? "–" : String(box.neighbours),
+		box.version ?? "–",
 		box.revoked
 			? (box.revokedWhy ?? "")
 			: [box.phase ?? "", box.code ?? ""].join(" ").trim(),

@@ -8,6 +8,7 @@ import { HOUR } from "../../src/base/time.ts";
 import { Control, type Order } from "../../src/control/control.ts";
 import type { Desired } from "../../src/control/desired.ts";
 import type { Standing } from "../../src/control/heads.ts";
+import { blankDatabase } from "../../src/desk/blank.ts";
 import { freeTcpPort, freeUdpPort } from "../../src/desk/ports.ts";
 import { HeadendClient } from "../../src/headend/api/client.ts";
 import { restore } from "../../src/headend/backup/backup.ts";
@@ -97,6 +98,7 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 		originPort: await freeTcpPort(),
 		apiPort: await freeTcpPort(),
 	});
+	await blankDatabase(join(operator.dir, "db"));
 	let headend: Headend | undefined;
 	const start = async (folder: string) => {
 		headend = await startHeadend(folder, silent, { quiet: 10, listen: 3000 });
@@ -149,7 +151,10 @@ t.test("a headend and a box, from the first title to the last", async (t) => {
 			t.match(JSON.parse(listed.stdout), [
 				{ id: it.box, serial: "box-1", online: true },
 			]);
-			t.match((await larder("boxes", ...at)).stdout, /box-1 +online +25 %/);
+			t.match(
+				(await larder("boxes", ...at)).stdout,
+				/box-1 +online +25 % .* test\b/,
+			);
 			const asked = await larder(
 				"command",
 				it.box.slice(0, 8),
