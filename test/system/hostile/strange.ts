@@ -1,6 +1,7 @@
 // What a box has and gives that was never published.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { shardBytes } from "../../../src/content/geometry.ts";
 import type {
 	DeskBox,
@@ -36,19 +37,10 @@ export async function strangeIn(
 	const strange: string[] = [];
 	const data = join(of.dir, "data");
 	for (const name of await namesIn(join(data, "shards", film.id))) {
-		const shard = name.replace(".part", "");
-		const published = await readFile(
-			join(desk.operator.dir, "origin", film.id, shard),
-		);
-		const held = join(data, "shards", film.id);
-		// What was a part when the names were read may be whole by now.
-		const kept = await readFile(join(held, name)).catch(() =>
-			readFile(join(held, shard)),
-		);
-		const isRight = name.endsWith(".part")
-			? isPartOf(kept, published, shardBytes(film.manifest, Number(shard)))
-			: kept.equals(published);
-		if (!isRight) strange.push(name);
+		const isRight = () => isPublished(desk, of, film, name);
+		// A block that is being written when it is read is half there; one that is wrong stays wrong.
+		if (!((await isRight()) || (await wait(100).then(isRight))))
+			strange.push(name);
 	}
 	const tables = join(data, "holders");
 	for (const name of await namesIn(tables)) {
@@ -57,6 +49,26 @@ export async function strangeIn(
 		if (title !== film.id) strange.push(name);
 	}
 	return strange;
+}
+
+async function isPublished(
+	desk: Neighbourhood,
+	of: DeskBox,
+	film: Film,
+	name: string,
+): Promise<boolean> {
+	const shard = name.replace(".part", "");
+	const published = await readFile(
+		join(desk.operator.dir, "origin", film.id, shard),
+	);
+	const held = join(of.dir, "data", "shards", film.id);
+	// What was a part when the names were read may be whole by now.
+	const kept = await readFile(join(held, name)).catch(() =>
+		readFile(join(held, shard)),
+	);
+	return name.endsWith(".part")
+		? isPartOf(kept, published, shardBytes(film.manifest, Number(shard)))
+		: kept.equals(published);
 }
 
 /** Nothing when there is no such folder. */
