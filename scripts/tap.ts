@@ -114,7 +114,10 @@ export class TapReader {
 		if (depth > 0) return;
 		if (fault) file.tally.failed++;
 		if (skipped) file.tally.skipped++;
-		this.say(`  ${bad ? "not ok" : "ok"} ${name} (${block?.tests ?? 0})`);
+		const took = /^time=(\d+)/.exec(point[4] ?? "")?.[1];
+		const seconds = took === undefined ? "" : `, ${Number(took) / 1000} s`;
+		const tests = block?.tests ?? 0;
+		this.say(`  ${bad ? "not ok" : "ok"} ${name} (${tests}${seconds})`);
 	}
 
 	private count(tally: Tally, bad: boolean, skipped: boolean): void {

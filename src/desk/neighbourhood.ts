@@ -11,11 +11,12 @@ import { callIpc } from "../ipc/client.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import { type Status, status } from "../wire/ipc.ts";
 import { parseValue } from "../wire/json.ts";
+import { blankDatabase } from "./blank.ts";
 import { Crew } from "./crew.ts";
 import { Observer } from "./observer.ts";
 import { freeTcpPort } from "./ports.ts";
 import type { DeskProcess } from "./process.ts";
-import { freeSettings } from "./settings.ts";
+import { freeSettings, LOOPBACK } from "./settings.ts";
 
 const CATALOG_LIMIT: Millis = 20 * SECOND;
 const CATALOG_POLL: Millis = 50;
@@ -24,6 +25,8 @@ export interface NeighbourhoodOptions {
 	/** An empty or absent folder for everything that the neighbourhood writes. */
 	readonly dir: string;
 	readonly copies: number;
+	/** This machine's address that all are to meet at; loopback by default. */
+	readonly host?: string;
 	/** A broker that runs already; by default an embedded one is started. */
 	readonly broker?: string;
 	/** An operator that is there already, with its broker running, and how the desk comes in there to listen. */
@@ -106,6 +109,7 @@ export class Neighbourhood {
 					...(await freeSettings(options)),
 					brokerUrl: url,
 				}));
+			await blankDatabase(join(operator.dir, "db"));
 			const logs = join(dir, "logs");
 			await mkdir(logs, { recursive: true });
 			const crew = new Crew(logs, signal);
@@ -159,11 +163,12 @@ export class Neighbourhood {
 		const name = settings.serial ?? `box-${++this.named}`;
 		const dir = join(this.dir, name);
 		const { quota = "4 GiB", maxPeers, tcp, takeover = "5 s" } = this.options;
+		const { host = LOOPBACK } = this.options;
 		const id = await issueBox(this.operator, {
 			serial: name,
 			dir,
 			data: "data",
-			swarmHost: "127.0.0.1",
+			swarmHost: host,
 			swarmPort: 0,
 			reach: "direct",
 			quota,

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { silent } from "../../src/base/log.ts";
 import type { Clock } from "../../src/base/time.ts";
+import { blankDatabase } from "../../src/desk/blank.ts";
 import {
 	type Database,
 	openDatabase,
@@ -34,6 +35,7 @@ export async function bench(
 ): Promise<Bench> {
 	const dir = t.testdir();
 	const operator = await initOperator(join(dir, "operator"), { region });
+	await blankDatabase(join(operator.dir, "db"));
 	const database = await openDatabase(join(operator.dir, "db"));
 	const fleet = new Fleet({
 		database,

@@ -7,6 +7,7 @@ import { BoxClock } from "../../../src/agent/clock.ts";
 import { identityOf } from "../../../src/agent/enrol.ts";
 import { silent } from "../../../src/base/log.ts";
 import { ANY_TIME, openTls } from "../../../src/control/tls.ts";
+import { blankDatabase } from "../../../src/desk/blank.ts";
 import { freeTcpPort, freeUdpPort } from "../../../src/desk/ports.ts";
 import { HeadendClient } from "../../../src/headend/api/client.ts";
 import { startHeadend } from "../../../src/headend/headend.ts";
@@ -50,6 +51,7 @@ t.test("a flashed box becomes a member and stays one", async (t) => {
 	await writeFile(toml, text);
 	const operator = await openOperator(dir);
 	const lines = new Happenings<string>();
+	await blankDatabase(join(dir, "db"));
 	const headend = await startHeadend(dir, heard(lines));
 	t.teardown(() => headend.close());
 

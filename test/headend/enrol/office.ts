@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Test } from "tap";
 import { type Log, silent } from "../../../src/base/log.ts";
 import type { Clock } from "../../../src/base/time.ts";
+import { blankDatabase } from "../../../src/desk/blank.ts";
 import { Audit } from "../../../src/headend/audit.ts";
 import {
 	addBatch,
@@ -37,6 +38,7 @@ export const SHARED = "shared-1";
 export async function openStores(t: Test, operator: Operator, log: Log) {
 	await addBatch(operator, OWN, false);
 	await addBatch(operator, SHARED, true);
+	await blankDatabase(join(operator.dir, "db"));
 	const database = await openDatabase(join(operator.dir, "db"));
 	const audit = await Audit.open(database, log);
 	const issued = (box: BoxId) => readIssued(operator.dir, box);

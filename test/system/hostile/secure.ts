@@ -18,7 +18,7 @@ import type {
 	Neighbourhood,
 } from "../../../src/desk/neighbourhood.ts";
 import { freeTcpPort } from "../../../src/desk/ports.ts";
-import { freeSettings } from "../../../src/desk/settings.ts";
+import { freeSettings, LOOPBACK } from "../../../src/desk/settings.ts";
 import { boxConfig } from "../../../src/headend/operator/boxconfig.ts";
 import {
 	initOperator,
@@ -40,22 +40,23 @@ export async function openSecureDesk(
 	t: Test,
 	copies: number,
 	serials: readonly string[],
+	host = LOOPBACK,
 ) {
 	const root = await temporary(t);
 	// Mosquitto is another user.
 	await chmod(root, 0o755);
 	const dir = join(root, "desk");
 	await mkdir(dir);
-	const operator = await makeOperator(dir, copies);
+	const operator = await makeOperator(dir, copies, host);
 	const [main, enrol] = await startBrokers(t, operator);
-	const access = await wayIn(operator);
+	const access = await wayIn(operator, "desk");
 	const desk = await openDesk(t, {
-		dir,
-		copies,
+		...{ dir, copies, host },
 		prepared: { operator, access },
 	});
-	const factory = await openFactory(t, desk, serials, serials);
-	return { desk, operator, main, enrol, ...factory };
+	const factory = await openFactory(t, desk, serials, serials, host);
+	const speaker = await wayIn(operator, "speaker");
+	return { desk, operator, main, enrol, speaker, ...factory };
 }
 
 /**
@@ -67,6 +68,7 @@ export async function openFactory(
 	desk: Neighbourhood,
 	serials: readonly string[],
 	listed: readonly string[],
+	host = LOOPBACK,
 ) {
 	const { dir, operator } = desk;
 	const at = ["-d", operator.dir];
@@ -80,18 +82,17 @@ export async function openFactory(
 	await order(t, "enrol", "claims", "spring", ...claims, ...at);
 	await order(t, "enrol", "auto", "--inventory", inventory, ...at);
 
+	/** The claim that the factory writes onto a box. */
+	const claimOf = (serial: string) => join(factory, serial, "enrol.json");
 	/** A box as it leaves the factory: a configuration and a claim, no key. */
 	const flash = async (name: string, claim = name): Promise<DeskBox> => {
 		const folder = join(dir, name);
 		await mkdir(folder);
-		await copyFile(
-			join(factory, claim, "enrol.json"),
-			join(folder, "enrol.json"),
-		);
+		await copyFile(claimOf(claim), join(folder, "enrol.json"));
 		await chmod(join(folder, "enrol.json"), 0o600);
 		const config = boxConfig(operator.config, {
 			data: "data",
-			swarmHost: "127.0.0.1",
+			swarmHost: host,
 			swarmPort: 0,
 			reach: "direct",
 			quota: "4 GiB",
@@ -113,10 +114,14 @@ export async function openFactory(
 		desk.observer.follow(id);
 		return known;
 	};
-	return { flash, boot };
+	return { flash, boot, claimOf };
 }
 
-async function makeOperator(dir: string, copies: number): Promise<Operator> {
+async function makeOperator(
+	dir: string,
+	copies: number,
+	host: string,
+): Promise<Operator> {
 	const ports = {
 		main: await freeTcpPort(),
 		box: await freeTcpPort(),
@@ -124,8 +129,8 @@ async function makeOperator(dir: string, copies: number): Promise<Operator> {
 	};
 	const path = join(dir, "operator");
 	await initOperator(path, {
-		...(await freeSettings({ copies })),
-		brokerUrl: `mqtts://127.0.0.1:${ports.main}`,
+		...(await freeSettings({ copies, host })),
+		brokerUrl: `mqtts://${host}:${ports.main}`,
 	});
 	const config = join(path, "operator.toml");
 	const reload = `reload = ["sh", "-c", "kill -HUP $(cat ${path}/broker/*.pid)"]`;
@@ -134,7 +139,7 @@ async function makeOperator(dir: string, copies: number): Promise<Operator> {
 		`[broker]\n${reload}`,
 	);
 	const [box, headend] = [ports.box, ports.headend].map(
-		(port) => `mqtts://127.0.0.1:${port}`,
+		(port) => `mqtts://${host}:${port}`,
 	);
 	await writeFile(
 		config,
@@ -148,24 +153,26 @@ async function makeOperator(dir: string, copies: number): Promise<Operator> {
 		user: "mosquitto",
 		hosts: [],
 	});
-	// For the desk, which listens as the headend does.
-	const name = watcher(operator);
+	// For the desk, which listens as the headend does, and for a test that speaks as it does.
+	const [desk, speaker] = ["desk", "speaker"].map((name) =>
+		clientName(operator, name),
+	);
 	await appendFile(
 		join(folder.dir, "acl"),
-		`\nuser ${name}\ntopic read larder/v1/#\n`,
+		`\nuser ${desk}\ntopic read larder/v1/#\nuser ${speaker}\ntopic readwrite larder/v1/#\n`,
 	);
 	return operator;
 }
 
-function watcher({ network }: Operator): string {
-	return `headend-${network.slice(0, 16)}-desk`;
+function clientName({ network }: Operator, name: string): string {
+	return `headend-${network.slice(0, 16)}-${name}`;
 }
 
-async function wayIn(operator: Operator) {
+async function wayIn(operator: Operator, name: string) {
 	const { ca, authority } = await readPapers(operator);
 	const pair = generateKeyPair();
 	const cert = await certifyClient(authority, {
-		name: watcher(operator),
+		name: clientName(operator, name),
 		publicKey: pair.publicKey,
 		notBefore: Date.now() - DAY,
 		notAfter: Date.now() + DAY,

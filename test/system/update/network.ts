@@ -9,6 +9,7 @@ import { silent } from "../../../src/base/log.ts";
 import { MINUTE, monotonic, SECOND } from "../../../src/base/time.ts";
 import type { Millis } from "../../../src/base/units.ts";
 import { MqttSession } from "../../../src/control/client.ts";
+import type { BrokerAccess } from "../../../src/control/connection.ts";
 import type { Neighbourhood } from "../../../src/desk/neighbourhood.ts";
 import { freeTcpPort, freeUdpPort } from "../../../src/desk/ports.ts";
 import { HEADEND } from "../../../src/headend/control/broker.ts";
@@ -85,13 +86,17 @@ export async function bundle(
 	out: string,
 	version: string,
 	program?: string,
+	target = `linux-${process.arch}`,
 ): Promise<string> {
-	const entry = program === undefined ? [] : ["--entry", program];
+	const entry = [
+		...["--target", target],
+		...(program === undefined ? [] : ["--entry", program]),
+	];
 	const args = ["--quiet", "--release", version, "--out", out, ...entry];
 	await run(process.execPath, [join(ROOT, "build.mjs"), ...args]);
-	const folder = join(out, `linux-${process.arch}`);
+	const folder = join(out, target);
 	// By its addons it is known for whom it is; these programs have none.
-	const addons = join(folder, `prebuilds/linux-${process.arch}`);
+	const addons = join(folder, `prebuilds/${target}`);
 	await mkdir(addons, { recursive: true });
 	await writeFile(join(addons, "none.node"), "none");
 	return folder;
@@ -184,10 +189,15 @@ export class Line {
 	private readonly desk: Neighbourhood;
 	private readonly session: MqttSession;
 
-	private constructor(desk: Neighbourhood, box: BoxId, onUp: () => void) {
+	private constructor(
+		desk: Neighbourhood,
+		box: BoxId,
+		access: BrokerAccess,
+		onUp: () => void,
+	) {
 		this.desk = desk;
 		this.session = new MqttSession({
-			url: desk.brokerUrl,
+			...access,
 			clientId: `${HEADEND}test-${randomBytes(4).toString("hex")}`,
 			subscriptions: [upTopic(box, "state"), upTopic(box, "response")],
 			onUp,
@@ -203,9 +213,15 @@ export class Line {
 		});
 	}
 
-	static async open(t: Test, desk: Neighbourhood, box: BoxId): Promise<Line> {
+	/** @param access how the broker lets it in; one that lets in anybody unless given */
+	static async open(
+		t: Test,
+		desk: Neighbourhood,
+		box: BoxId,
+		access: BrokerAccess = { url: desk.brokerUrl },
+	): Promise<Line> {
 		const up = Promise.withResolvers<void>();
-		const line = new Line(desk, box, up.resolve);
+		const line = new Line(desk, box, access, up.resolve);
 		t.teardown(() => line.session.close());
 		line.session.start();
 		await up.promise;
