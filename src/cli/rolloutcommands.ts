@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { parseSpan } from "../base/time.ts";
 import { HeadendClient } from "../headend/api/client.ts";
 import type { Wanted } from "../headend/rollout/rollouts.ts";
-import type { RolloutView } from "../headend/rollout/view.ts";
+import type { Failure, RolloutView } from "../headend/rollout/view.ts";
 import { DIR } from "./folder.ts";
 import { formatSpan, plural, print, printJson, tint } from "./output.ts";
 
@@ -94,9 +94,15 @@ function linesOf(view: RolloutView, now: number): string[] {
 		lines.push(
 			`  all that are there have answered; watched for ${formatSpan(view.settledAt + view.soak - now)} more`,
 		);
-	for (const { serial, code } of view.failures)
-		lines.push(`  ${tint("bad", serial)}: ${code ?? "failed"}`);
+	for (const failure of view.failures) lines.push(`  ${inWords(failure)}`);
 	return lines;
+}
+
+function inWords({ code, detail, boxes, serials }: Failure): string {
+	const more =
+		boxes > serials.length ? ` and ${boxes - serials.length} more` : "";
+	const why = [code ?? "failed", detail].filter((it) => it !== null);
+	return `${tint("bad", serials.join(", "))}${more}: ${why.join(", ")}`;
 }
 
 function percent(value = 0): string {

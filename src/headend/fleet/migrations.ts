@@ -235,6 +235,7 @@ CREATE TABLE rollout_boxes (
 	told_at bigint NOT NULL,
 	outcome text,
 	code text,
+	detail text,
 	ended_at bigint,
 	PRIMARY KEY (rollout, box)
 );

@@ -1,7 +1,7 @@
 import { mayAct } from "./acts.js";
 import { el, keyed, meter, moment, plural } from "./format.js";
 
-/** So many boxes that failed are named. */
+/** So many boxes that failed for one reason are named. */
 const NAMED = 5;
 
 /** Releases on their way to the boxes, newest first, and how far they have come. */
@@ -59,7 +59,7 @@ function row(rollout) {
 			"td",
 			{},
 			`${wave + 1}\u00a0of\u00a0${waves.length}`,
-			el("small.note", {}, percent(waves[wave])),
+			el("small.note.reason", {}, percent(waves[wave])),
 		),
 		el(
 			"td",
@@ -72,6 +72,9 @@ function row(rollout) {
 				`${done} of ${members} boxes have ${version}`,
 			),
 			el("small.note", {}, `${done} of ${members.toLocaleString("en")}`),
+			...rollout.failures.map((failure) =>
+				el("small.note.reason", {}, inWords(failure)),
+			),
 		),
 		count(done),
 		count(failed),
@@ -82,14 +85,15 @@ function row(rollout) {
 			{},
 			el(`span.state.${tone}`, {}, state),
 			...(why === null ? [] : [el("small.note.reason", {}, why)]),
-			...rollout.failures
-				.slice(0, NAMED)
-				.map(({ serial, code }) =>
-					el("small.note.reason", {}, `${serial}: ${code ?? "failed"}`),
-				),
 		),
 		...(rollout.acts ? [el("td.n", {}, ...buttons(rollout))] : []),
 	);
+}
+
+function inWords({ code, detail, boxes, serials }) {
+	const named = serials.slice(0, NAMED).join(", ");
+	const more = boxes > NAMED ? ` and ${boxes - NAMED} more` : "";
+	return `${named}${more}: ${[code ?? "failed", detail].filter(Boolean).join(", ")}`;
 }
 
 function percent(share = 0) {

@@ -12,8 +12,9 @@ export interface RolloutRecord extends Rollout {
 /** A box on record, with its name for people. */
 export interface RolledBox extends Rolled {
 	readonly serial: string;
-	/** Why it failed: a slug. */
+	/** Why it failed: a slug, and words when there are any. */
 	readonly code: string | null;
+	readonly detail: string | null;
 }
 
 const COLUMNS = `id::text, version, seed, waves, abort_at AS "abortAt", soak, started_at AS "startedAt", state, why, wave,
@@ -65,7 +66,7 @@ export async function rolledBoxes(
 		`SELECT boxes.id AS box, serial, online, turned_at AS "turnedAt", version, target,
 			CASE WHEN update_version IS NULL THEN NULL
 				ELSE jsonb_build_object('version', update_version, 'phase', update_phase, 'code', update_code) END AS update,
-			told_at AS "toldAt", outcome, ended_at AS "endedAt", coalesce(code, update_code) AS code
+			told_at AS "toldAt", outcome, ended_at AS "endedAt", coalesce(code, update_code) AS code, rollout_boxes.detail
 		FROM boxes LEFT JOIN rollout_boxes ON box = boxes.id AND rollout = $1::bigint
 		WHERE revoked_at IS NULL AND target IS NOT NULL AND version IS NOT NULL`,
 		[rollout],
@@ -96,8 +97,8 @@ export async function noteEnded(
 ): Promise<void> {
 	if (ended.length === 0) return;
 	await db.query(
-		`UPDATE rollout_boxes SET outcome = r.outcome, code = r.code, ended_at = $3
-		FROM jsonb_to_recordset($2::jsonb) AS r(box text, outcome text, code text)
+		`UPDATE rollout_boxes SET outcome = r.outcome, code = r.code, detail = r.detail, ended_at = $3
+		FROM jsonb_to_recordset($2::jsonb) AS r(box text, outcome text, code text, detail text)
 		WHERE rollout = $1::bigint AND rollout_boxes.box = r.box`,
 		[rollout, JSON.stringify(ended), now],
 	);

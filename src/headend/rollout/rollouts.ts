@@ -268,7 +268,8 @@ export class Rollouts {
 			if (ok) return;
 			log.warn({ box: short(box), code, detail }, "a release was refused");
 			const outcome = "failed" as const;
-			await noteEnded(database, id, [{ box, outcome, code }], this.now());
+			const ended = [{ box, outcome, code, detail }];
+			await noteEnded(database, id, ended, this.now());
 		} catch (error) {
 			log.info({ box: short(box) }, `not told yet: ${describe(error)}`);
 		}

@@ -2,7 +2,7 @@ import type { BoxId } from "../../wire/ids.ts";
 import type { RolledBox, RolloutRecord } from "./records.ts";
 import { standingOf } from "./waves.ts";
 
-/** Boxes that failed and are named. */
+/** Boxes that failed for one reason and are named. */
 const NAMED = 20;
 
 /** How far a release has come. */
@@ -18,12 +18,18 @@ export interface RolloutView extends Omit<RolloutRecord, "seed"> {
 	/** Members that are there and have not begun, and members that are away and do not have it. */
 	readonly waiting: number;
 	readonly away: number;
-	readonly failures: readonly {
-		readonly box: BoxId;
-		readonly serial: string;
-		/** A slug. */
-		readonly code: string | null;
-	}[];
+	/** By reason, the most frequent first. */
+	readonly failures: readonly Failure[];
+}
+
+/** Boxes that failed for one reason. */
+export interface Failure {
+	/** A slug, and words when there are any. */
+	readonly code: string | null;
+	readonly detail: string | null;
+	readonly boxes: number;
+	/** Of some of them. */
+	readonly serials: readonly string[];
 }
 
 export function viewOf(
@@ -41,19 +47,31 @@ export function viewOf(
 		waiting: 0,
 		away: 0,
 	};
-	const failures: RolloutView["failures"][number][] = [];
+	const failed: RolledBox[] = [];
 	for (const member of members) {
 		const standing = standingOf(member, rollout.version);
-		const { box, serial, code, online } = member;
 		const isOver = standing === "done" || standing === "failed";
-		counts[isOver || online ? standing : "away"]++;
-		if (standing === "failed") failures.push({ box, serial, code });
+		counts[isOver || member.online ? standing : "away"]++;
+		if (standing === "failed") failed.push(member);
 	}
 	return {
 		...rollout,
 		boxes: boxes.length,
 		members: members.length,
 		...counts,
-		failures: failures.slice(0, NAMED),
+		failures: byReason(failed),
 	};
+}
+
+function byReason(failed: readonly RolledBox[]): Failure[] {
+	const reasons = Map.groupBy(failed, ({ code, detail }) =>
+		JSON.stringify([code, detail]),
+	);
+	const failures = [...reasons.values()].map((boxes) => ({
+		code: boxes[0]?.code ?? null,
+		detail: boxes[0]?.detail ?? null,
+		boxes: boxes.length,
+		serials: boxes.slice(0, NAMED).map(({ serial }) => serial),
+	}));
+	return failures.toSorted((a, b) => b.boxes - a.boxes);
 }

@@ -48,6 +48,8 @@ export interface Outcome {
 	readonly outcome: "done" | "failed";
 	/** Why it failed: a slug. */
 	readonly code: string | null;
+	/** In words, when there are any. */
+	readonly detail?: string | undefined;
 }
 
 /** What follows for a rollout. */

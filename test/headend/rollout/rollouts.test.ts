@@ -135,7 +135,7 @@ t.test("too many failures pause it, on record; it can go on", async (t) => {
 	});
 	const paused = await until(({ state }) => state === "paused");
 	t.match(paused, { why: "1 of 1 that answered failed", failed: 1 });
-	t.match(paused.failures, [{ box: first, code: "rolled-back" }]);
+	t.match(paused.failures, [{ code: "rolled-back", boxes: 1 }]);
 	t.match(await audit.entries(9), [
 		{ action: "rollout-pause", who: "headend", subject: "0.2.0" },
 	]);
@@ -159,10 +159,11 @@ t.test(
 		await until(() => orders.length === 1);
 		t.match(await until(() => true), { state: "running", failed: 0 });
 		await rollouts.abort("another try");
-		answers(() => ({ ok: false, code: "UPDATE_REFUSED" }));
+		const detail = "it is for another machine";
+		answers(() => ({ ok: false, code: "UPDATE_REFUSED", detail }));
 		await rollouts.start(all);
 		t.match(await until(({ state }) => state === "paused"), {
-			failures: [{ code: "UPDATE_REFUSED" }],
+			failures: [{ code: "UPDATE_REFUSED", detail, boxes: 1 }],
 		});
 		answers(() => ({ ok: true }));
 		await rollouts.resume();
