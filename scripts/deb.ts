@@ -46,7 +46,7 @@ const PACKAGES: readonly Package[] = [
 		more: "Keeps encrypted shards of an operator's titles, serves neighbouring boxes, and plays from them.",
 		units: [
 			...["larder-agent.service", "larder-dscp.service"],
-			"larder-bootstrap.service",
+			...["larder-sleep.service", "larder-bootstrap.service"],
 		],
 		conffiles: ["/etc/larder/larder.toml", "/etc/larder/bootstrap.env"],
 		stage: stageAgent,

@@ -5,7 +5,7 @@ import { SECOND } from "../base/time.ts";
 import { type Gateway, startGateway } from "../gateway/server.ts";
 import { bootId, playerToken } from "../gateway/token.ts";
 import { startIpc } from "../ipc/server.ts";
-import type { Metrics, PlayerToken } from "../wire/ipc.ts";
+import type { Metrics, PlayerToken, PowerState } from "../wire/ipc.ts";
 import { BUILT } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import { BoxClock } from "./clock.ts";
@@ -124,6 +124,11 @@ async function openDoors(
 	});
 	parts.add("gateway", gateway);
 	const doctor = new Doctor(box);
+	const turn =
+		(state: PowerState["power"]) => async (): Promise<PowerState> => {
+			box.power.change(state);
+			return { power: box.power.state };
+		};
 	const ipc = await startIpc({
 		...config.ipc,
 		handlers: {
@@ -136,6 +141,9 @@ async function openDoors(
 				base: gateway.base,
 				token: token ?? null,
 			}),
+			"power-active": turn("active"),
+			"power-standby": turn("standby"),
+			"power-off": turn("off"),
 		},
 		registry,
 		log,

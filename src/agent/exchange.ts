@@ -15,6 +15,7 @@ import { Lease } from "./lease.ts";
 import { anonymous, MemoryGuard, memoryLimit } from "./memory.ts";
 import { joinRegion } from "./neighbours.ts";
 import type { Notifier } from "./notify.ts";
+import { Power } from "./power.ts";
 import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
 import { Updater } from "./update/updater.ts";
@@ -56,6 +57,8 @@ export async function openExchange(
 		onChange: (reach) => control.change({ reach }),
 	});
 	parts.add("reach", reach);
+	const power = new Power({ swarm, control, log });
+	parts.add("power", power);
 	const isPurged = (id: TitleId) => control.standing.purged.has(id);
 	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
 	const isKept = (id: TitleId, shard: number) =>
@@ -141,5 +144,5 @@ export async function openExchange(
 		},
 		control,
 	);
-	return { swarm, reach, reporter, library };
+	return { swarm, reach, power, reporter, library };
 }

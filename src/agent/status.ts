@@ -8,6 +8,7 @@ import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
+import type { Power } from "./power.ts";
 import type { Reach } from "./reach.ts";
 import type { Reporter } from "./reporter.ts";
 import type { ConfigChange } from "./watch.ts";
@@ -17,6 +18,7 @@ export interface StatusParts {
 	readonly identity: Identity;
 	readonly swarm: Swarm;
 	readonly reach: Reach;
+	readonly power: Power;
 	readonly control: Control;
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
@@ -42,7 +44,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		region: identity.region,
 		session: control.session,
 		uptime: Date.now() - parts.started,
-		power: "active",
+		power: parts.power.state,
 		membership: {
 			role: identity.certificate.role,
 			serial: identity.certificate.serial,

@@ -53,6 +53,9 @@ export class WaitingRoom {
 					status: tell,
 					metrics: tell,
 					"player-token": tell,
+					"power-active": tell,
+					"power-standby": tell,
+					"power-off": tell,
 					doctor: async () => ({
 						checks: [failure("membership", this.reason())],
 					}),

@@ -2,7 +2,13 @@ import type * as z from "zod/mini";
 import { LarderError } from "../base/errors.ts";
 import { SECOND } from "../base/time.ts";
 import { callIpc } from "../ipc/client.ts";
-import { type IpcMethod, metrics, playerToken } from "../wire/ipc.ts";
+import {
+	type IpcMethod,
+	metrics,
+	type PowerState,
+	playerToken,
+	power,
+} from "../wire/ipc.ts";
 import { parseValue } from "../wire/json.ts";
 import { print, printJson } from "./output.ts";
 
@@ -34,6 +40,18 @@ export async function ask<T extends z.ZodMiniType>(
 export async function metricsCommand(socket: string): Promise<void> {
 	const { value } = await ask(socket, "metrics", metrics);
 	print(value.text.trimEnd());
+}
+
+/** Tells the agent how the receiver's power stands. */
+export async function powerCommand(options: {
+	readonly socket: string;
+	readonly state: PowerState["power"];
+	readonly json: boolean;
+}): Promise<void> {
+	const { socket, state, json } = options;
+	const { raw, value } = await ask(socket, `power-${state}`, power);
+	if (json) printJson(raw);
+	else print(value.power);
 }
 
 /** Prints what a player's addresses start with, the token in it. */

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import { loadConfig } from "../agent/config.ts";
 import { resetBox } from "../agent/reset.ts";
 import { prove } from "../agent/update/prove.ts";
@@ -6,7 +6,8 @@ import { Releases } from "../agent/update/releases.ts";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { parseSpan } from "../base/time.ts";
-import { metricsCommand, playerTokenCommand } from "./ask.ts";
+import type { PowerState } from "../wire/ipc.ts";
+import { metricsCommand, playerTokenCommand, powerCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
 import { runService } from "./program.ts";
 import { statusCommand } from "./status.ts";
@@ -61,6 +62,21 @@ export function addBoxCommands(program: Command): void {
 	).action(async (options: AskOptions) => {
 		await metricsCommand(await socketOf(options));
 	});
+	askCommand(
+		program,
+		"power",
+		"tell the running agent whether the receiver is in use: before it sleeps, others go on with what this box gives",
+	)
+		.addArgument(
+			new Argument("<state>")
+				.choices(["active", "standby", "off"])
+				.argRequired(),
+		)
+		.option("--json", "print the raw result")
+		.action(async (state: PowerState["power"], options: AskOptions) => {
+			const socket = await socketOf(options);
+			await powerCommand({ socket, state, json: options.json ?? false });
+		});
 	program
 		.command("doctor")
 		.description("what is wrong with this box, and what to do about it")

@@ -126,6 +126,12 @@ export class MqttSession {
 		void this.attempt();
 	}
 
+	/** Gives up the connection, which may be gone without a word, and connects anew. */
+	reconnect(): void {
+		if ("client" in this.phase) this.phase.client.stream.destroy();
+		else this.nudge();
+	}
+
 	/** QoS 1; resolves when the broker has it. Rejects with BROKER_FAILED when it is away, goes away or refuses. */
 	async publish(
 		topic: string,
@@ -273,20 +279,16 @@ export class MqttSession {
 		} else {
 			const isNews = trouble !== this.saidTrouble;
 			this.saidTrouble = trouble;
-			this.options.log[isNews ? "warn" : "debug"](
-				{ trouble },
-				"broker not reached",
-			);
+			const level = isNews ? "warn" : "debug";
+			this.options.log[level]({ trouble }, "broker not reached");
 		}
 		const falls = this.refusedVersion && this.protocol === 5;
 		if (this.refusedVersion) this.protocol = this.protocol === 5 ? 4 : 5;
 		const pause = falls
 			? 0
 			: fullJitter(this.attempts++, this.timing.base, this.timing.cap);
-		this.phase = {
-			is: "waiting",
-			retry: setTimeout(() => void this.attempt(), pause),
-		};
+		const retry = setTimeout(() => void this.attempt(), pause);
+		this.phase = { is: "waiting", retry };
 		this.giveUp("the connection to the broker was lost");
 	}
 

@@ -207,6 +207,11 @@ export class Control {
 		);
 	}
 
+	/** The machine slept: the connection may be gone without a word, and is made anew. */
+	reconnect(): void {
+		this.client.reconnect();
+	}
+
 	/** Something changed that may let this box in: does not wait out a long pause before the next try. */
 	nudge(): void {
 		this.client.nudge();

@@ -67,6 +67,11 @@ export class Dialler {
 		}
 	}
 
+	/** What was tried before says nothing any more. */
+	forget(): void {
+		this.tried.clear();
+	}
+
 	close(): void {
 		this.closed = true;
 		for (const stream of this.dialled.values()) stream.destroy();

@@ -14,7 +14,7 @@ const SILENCE: Millis = 4 * SECOND;
 const LEAST: Bytes = 16 * KiB;
 /** What a viewer waits for must be here whole by then, however steadily it drips. */
 const URGENT_LIMIT: Millis = 4 * SECOND;
-/** Who was silent is not asked for so long, twice as long after each further silence, up to the longest. */
+/** Who was silent, or is about to sleep, is not asked for so long; twice as long after each further silence, up to the longest. */
 const FIRST_REST: Millis = 2 * SECOND;
 const LONGEST_REST: Millis = 8 * SECOND;
 /** Who is silent so often, with no blocks in between, is cut off. */
@@ -87,7 +87,7 @@ export class Download {
 		return this.measure.roundTrip;
 	}
 
-	/** Whether it was silent a moment ago and is better not asked for anything yet. */
+	/** Whether it was silent or left a moment ago, and is better not asked for anything yet. */
 	get isResting(): boolean {
 		return monotonic() < this.restUntil;
 	}
@@ -172,6 +172,8 @@ export class Download {
 	onRefusal({ id, reason }: ExchangeRefusal): void {
 		if (!this.pending.has(id)) return;
 		this.listen();
+		// It says of no shard that it has it, too, but that may come later.
+		if (reason === "leaving") this.rest(FIRST_REST);
 		this.end(id, new NeighbourFailed(reason));
 	}
 
@@ -197,8 +199,12 @@ export class Download {
 		// What was asked for before is no further silence.
 		if (this.isResting) return;
 		const rest = Math.min(LONGEST_REST, FIRST_REST * 2 ** this.silences++);
-		this.restUntil = monotonic() + rest;
+		this.rest(rest);
 		if (this.silences >= TOO_OFTEN) this.ports.onOffence("silent");
+	}
+
+	private rest(span: Millis): void {
+		this.restUntil = monotonic() + span;
 	}
 
 	private giveUp(id: number, error: Error): void {

@@ -94,6 +94,11 @@ export class Finder {
 		this.seeking?.again();
 	}
 
+	/** Looks for neighbours now, though it may know enough of them. */
+	seek(): void {
+		this.seeking?.now();
+	}
+
 	async close(): Promise<void> {
 		this.seeking?.close();
 		await this.known.close();

@@ -33,6 +33,18 @@ export const NO_HOLDINGS: Holdings = {
 	}),
 };
 
+/** While it is about to sleep a box tells of nothing. */
+export function holdingsUnless(
+	isLeaving: () => boolean,
+	holdings: Holdings,
+): Holdings {
+	const told = () => (isLeaving() ? NO_HOLDINGS : holdings);
+	return {
+		holding: (id) => told().holding(id),
+		change: (id, shard) => told().change(id, shard),
+	};
+}
+
 export interface InventoryPorts {
 	/** Whether the neighbour is one that holds titles. */
 	readonly holds: boolean;

@@ -24,6 +24,11 @@ export class Lane {
 		return this.requests.size;
 	}
 
+	/** Of all that wait, and of the one being served. */
+	get ids(): readonly number[] {
+		return [...this.requests.keys()];
+	}
+
 	/** Resolves when nothing is being served. */
 	get idle(): Promise<void> {
 		return this.working ?? Promise.resolve();

@@ -12,6 +12,8 @@ export interface LinkPorts {
 	readonly pacer: Pacer;
 	/** Whether the neighbour is one that holds titles, and so may ask for them. */
 	readonly holds: boolean;
+	/** Whether this box is about to sleep, and gives nothing. */
+	readonly isLeaving: () => boolean;
 	readonly onReceived: (bytes: Bytes) => void;
 	readonly onSent: (bytes: Bytes) => void;
 	/** The neighbour does what no honest one does. */
@@ -26,16 +28,17 @@ export class Link {
 	/** Unix milliseconds. */
 	readonly since = Date.now();
 	readonly download: Download;
+	private readonly upload: Upload;
 
 	constructor(transport: Transport, stream: GuardedStream, ports: LinkPorts) {
 		this.transport = transport;
 		this.stream = stream;
 		const channel = Protomux.from(stream).createChannel({
 			protocol: EXCHANGE,
-			ondrain: () => upload.drain(),
+			ondrain: () => this.upload.drain(),
 			// Without it the connection is of no use.
 			onclose: () => {
-				upload.close();
+				this.upload.close();
 				this.download.close();
 				stream.destroy();
 			},
@@ -43,7 +46,7 @@ export class Link {
 		if (channel === null) throw new Error("the connection has ended");
 		const requests = channel.addMessage({
 			encoding: request,
-			onmessage: (message) => upload.accept(message),
+			onmessage: (message) => this.upload.accept(message),
 		});
 		const chunks = channel.addMessage({
 			encoding: chunk,
@@ -55,10 +58,15 @@ export class Link {
 		});
 		const cancels = channel.addMessage({
 			encoding: cancel,
-			onmessage: (id) => upload.cancel(id),
+			onmessage: (id) => this.upload.cancel(id),
 		});
 		this.download = new Download(requests, cancels, ports);
-		const upload = new Upload(chunks, refusals, ports);
+		this.upload = new Upload(chunks, refusals, ports);
 		channel.open();
+	}
+
+	/** This box is about to sleep: what the neighbour waits for is refused. */
+	leave(): void {
+		this.upload.leave();
 	}
 }

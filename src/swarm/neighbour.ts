@@ -70,6 +70,12 @@ export class Neighbour {
 		return { box: this.box, blocks, inFlight, window, throughput, roundTrip };
 	}
 
+	/** This box is about to sleep: refuses what it waits for. */
+	leave(): void {
+		this.bulk?.leave();
+		for (const { link } of this.wires) link.leave();
+	}
+
 	/** Ends all its connections. */
 	cut(): void {
 		this.bulk?.stream.destroy();

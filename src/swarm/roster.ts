@@ -8,7 +8,7 @@ import type { Head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
 import { Interest } from "./interest.ts";
-import { type Holdings, Inventory } from "./inventory.ts";
+import { type Holdings, holdingsUnless, Inventory } from "./inventory.ts";
 import { Link } from "./link.ts";
 import type { Member } from "./membership.ts";
 import { Neighbour, type Wire } from "./neighbour.ts";
@@ -40,10 +40,32 @@ export class Roster {
 	readonly neighbours = new Map<BoxId, Neighbour>();
 	readonly interest = new Interest(this.neighbours);
 	private readonly ports: RosterPorts;
+	private readonly holdings: Holdings;
 	private readonly seldom = new Seldom(LINES);
+	/** Whether this box is about to sleep: it gives and tells of nothing. */
+	private leaving = false;
 
 	constructor(ports: RosterPorts) {
 		this.ports = ports;
+		this.holdings = holdingsUnless(() => this.leaving, ports.holdings);
+	}
+
+	/** This box is about to sleep: neighbours hear at once that others have to give what they wait for. */
+	leave(): void {
+		this.leaving = true;
+		for (const neighbour of this.neighbours.values()) neighbour.leave();
+		this.retell();
+	}
+
+	/** It gives again. */
+	stay(): void {
+		this.leaving = false;
+		this.retell();
+	}
+
+	/** Neighbours that asked hear all anew of what this box holds. */
+	retell(): void {
+		for (const neighbour of this.neighbours.values()) neighbour.retell();
 	}
 
 	/** Takes an admitted connection. */
@@ -58,6 +80,11 @@ export class Roster {
 		if (neighbour === undefined) return;
 		this.say({ box: short(box), slug }, "neighbour cut off");
 		neighbour.cut();
+	}
+
+	/** Ends all connections of all. */
+	cutAll(slug: string): void {
+		for (const box of [...this.neighbours.keys()]) this.cut(box, slug);
 	}
 
 	/** Keeps at most so many: who was of no use for longest goes first. */
@@ -92,7 +119,7 @@ export class Roster {
 	}
 
 	private addWire(stream: GuardedStream, member: Member): void {
-		const { holdings } = this.ports;
+		const { holdings } = this;
 		const { box } = member;
 		const neighbour = this.neighbours.get(box) ?? new Neighbour(box);
 		const inventory = new Inventory(Protomux.from(stream), {
@@ -164,6 +191,7 @@ export class Roster {
 		const { shelf, pacer, log, onTraffic, onOffence } = this.ports;
 		return new Link(transport, stream, {
 			...{ shelf, pacer, log, holds: holds(member) },
+			isLeaving: () => this.leaving,
 			onReceived: (bytes) => {
 				neighbour.received += bytes;
 				neighbour.lastUsed = monotonic();

@@ -49,6 +49,13 @@ export class Seeking {
 		this.schedule();
 	}
 
+	/** Looks at once, whatever is known, and soon again. */
+	now(): void {
+		this.attempt = 0;
+		this.schedule();
+		this.refresh();
+	}
+
 	close(): void {
 		this.closed = true;
 		clearTimeout(this.timer);
@@ -67,7 +74,10 @@ export class Seeking {
 
 	private look(): void {
 		this.schedule();
-		if (this.neighbours() >= ENOUGH) return;
+		if (this.neighbours() < ENOUGH) this.refresh();
+	}
+
+	private refresh(): void {
 		this.discovery.refresh().catch((error: unknown) => {
 			this.log.debug({ err: error }, "looking the region up failed");
 		});

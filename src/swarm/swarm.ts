@@ -203,7 +203,24 @@ export class Swarm implements Neighbours {
 
 	/** Other shards may be told of than before: neighbours that asked hear all anew. */
 	retell(): void {
-		for (const neighbour of this.neighbours.values()) neighbour.retell();
+		this.roster.retell();
+	}
+
+	/** This box is about to sleep: it hands over what it gives, and gives nothing until `stay`. Connections stay. */
+	leave(): void {
+		this.roster.leave();
+	}
+
+	/** It gives again. */
+	stay(): void {
+		this.roster.stay();
+	}
+
+	/** This box slept for so long that its connections are gone, whether it knows or not: it looks for its neighbours anew. */
+	redial(): void {
+		this.roster.cutAll("slept");
+		this.dialler.forget();
+		this.finder.seek();
 	}
 
 	/** A newer head is known: neighbours hear of it, and those that it revokes are cut. */

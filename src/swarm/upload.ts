@@ -40,6 +40,8 @@ export interface UploadPorts {
 	readonly pacer: Pacer;
 	/** Whether the neighbour is one that holds titles, and so may ask for them. */
 	readonly holds: boolean;
+	/** Whether this box is about to sleep, and gives nothing. */
+	readonly isLeaving: () => boolean;
 	readonly onSent: (bytes: Bytes) => void;
 	readonly onOffence: (slug: string) => void;
 	readonly log: Log;
@@ -100,6 +102,14 @@ export class Upload {
 		this.fill.delete(id);
 	}
 
+	/** This box is about to sleep: whoever waits hears at once to ask somebody else. */
+	leave(): void {
+		for (const lane of [this.urgent, this.fill]) {
+			for (const id of lane.ids) this.refusals.send({ id, reason: "leaving" });
+			lane.clear();
+		}
+	}
+
 	/** The connection takes more. */
 	drain(): void {
 		this.draining?.resolve();
@@ -147,7 +157,8 @@ export class Upload {
 	/** Never rejects: what fails is refused. */
 	private async prepare(request: ExchangeRequest): Promise<Answer> {
 		const { wanted, title, shard, first, count } = request;
-		const { shelf, log } = this.ports;
+		const { shelf, isLeaving, log } = this.ports;
+		if (isLeaving()) return { refusal: "leaving" };
 		try {
 			if (wanted === "blocks") {
 				if (count < 1 || count > MAX_RUN) return { refusal: "bad-request" };

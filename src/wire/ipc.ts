@@ -6,12 +6,15 @@ import { counters, fill, reported, state } from "./reports.ts";
 /** One frame is one line of JSON. Longer ones end the connection. */
 export const MAX_IPC_FRAME = 256 * 1024;
 
-/** All that an agent can be asked. Nothing of it changes anything. */
+/** All that an agent can be asked, and told: how the receiver's power stands. */
 export const IPC_METHODS = [
 	"status",
 	"doctor",
 	"metrics",
 	"player-token",
+	"power-active",
+	"power-standby",
+	"power-off",
 ] as const;
 export type IpcMethod = (typeof IPC_METHODS)[number];
 
@@ -146,6 +149,10 @@ export type Diagnosis = z.output<typeof diagnosis>;
 /** What `metrics` answers: the figures in Prometheus' text format. */
 export const metrics = z.object({ text: z.string() });
 export type Metrics = z.output<typeof metrics>;
+
+/** What `power-…` answers: how it stands now. */
+export const power = z.object({ power: state.shape.power });
+export type PowerState = z.output<typeof power>;
 
 /** What `player-token` answers. */
 export const playerToken = z.object({

@@ -101,6 +101,27 @@ t.test("a server that hangs up on everybody is tried again", async (t) => {
 	await t.rejects(one.publish("t", Buffer.alloc(1)), { code: "BROKER_FAILED" });
 });
 
+t.test("a connection that may be gone is made anew", async (t) => {
+	const connects = new Happenings<number>();
+	const url = await serve(t, (socket, bytes) => {
+		if (bytes[0] !== 0x10) return;
+		connects.add(connects.all.length);
+		// The first one waits for its answer in vain.
+		if (connects.all.length > 1) socket.write(CONNACK_5);
+	});
+	const { session: one, lines } = session(t, url);
+	const until = (count: number) => connects.until((each) => each === count);
+	await until(0);
+	one.reconnect();
+	await until(1);
+	await lines.until((line) => line.startsWith("broker connected"));
+	one.reconnect();
+	await until(2);
+	await one.close();
+	one.reconnect();
+	t.equal(connects.all.length, 3, "not once it is closed");
+});
+
 t.test("an address that is none", async (t) => {
 	for (const url of ["", "larder.example", "gopher://larder.example"])
 		t.throws(() => session(t, url), { code: "BROKER_FAILED" }, url);

@@ -8,4 +8,7 @@ export const silentAgent: IpcHandlers = {
 	doctor: nothing,
 	metrics: nothing,
 	"player-token": nothing,
+	"power-active": nothing,
+	"power-standby": nothing,
+	"power-off": nothing,
 };

@@ -55,7 +55,8 @@ t.test("packages come and go without a trace", { skip }, async (t) => {
 	const machine = await openMachine(t, out);
 	const sh = (script: string) => machine.run("sh", "-ec", script);
 	const units = [
-		...["larder-agent", "larder-dscp", "larder-bootstrap", "larder-headend"],
+		...["larder-agent", "larder-dscp", "larder-sleep"],
+		...["larder-bootstrap", "larder-headend"],
 	].map((name) => `/lib/systemd/system/${name}.service`);
 
 	await t.test("installed, they run", async (t) => {
@@ -63,8 +64,10 @@ t.test("packages come and go without a trace", { skip }, async (t) => {
 		t.match(await sh("larder --version"), pkg.version);
 		t.match(await sh("id larder && id larder-headend"), /uid=\d+\(larder\)/);
 		t.match(
-			await sh("systemctl is-enabled larder-agent larder-dscp || true"),
-			/^enabled\nenabled\n/,
+			await sh(
+				"systemctl is-enabled larder-agent larder-dscp larder-sleep || true",
+			),
+			/^(enabled\n){3}/,
 		);
 		t.match(
 			await sh("systemctl is-enabled larder-headend || true"),

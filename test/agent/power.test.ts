@@ -1,0 +1,53 @@
+import t, { type Test } from "tap";
+import { Power } from "../../src/agent/power.ts";
+import { silent } from "../../src/base/log.ts";
+import { SECOND } from "../../src/base/time.ts";
+
+function scene(t: Test) {
+	const done: string[] = [];
+	const machine = { asleep: 5 };
+	const power = new Power({
+		swarm: {
+			leave: () => done.push("leave"),
+			stay: () => done.push("stay"),
+			redial: () => done.push("redial"),
+		},
+		control: {
+			change: (facts) => done.push(`say ${facts.power}`),
+			reconnect: () => done.push("reconnect"),
+		},
+		log: silent,
+		asleep: () => machine.asleep,
+	});
+	t.teardown(() => power.close());
+	return { power, done, machine };
+}
+
+t.test("what is given is handed over before the box says so", async (t) => {
+	const { power, done } = scene(t);
+	t.equal(power.state, "active");
+	power.change("active");
+	t.same(done, [], "nothing new");
+	power.change("standby");
+	t.same(done.splice(0), ["leave", "say standby"]);
+	power.change("off");
+	t.equal(power.state, "off");
+	power.change("active");
+	t.same(done, ["leave", "say off", "stay", "say active"]);
+});
+
+t.test("after a long sleep connections are made anew", async (t) => {
+	const { power, done, machine } = scene(t);
+	machine.asleep += 5 * SECOND;
+	power.look();
+	t.same(done, [], "a nap");
+	machine.asleep += 60 * SECOND;
+	power.look();
+	power.look();
+	t.same(done.splice(0), ["redial", "reconnect"], "once");
+	power.change("standby");
+	done.splice(0);
+	machine.asleep += 60 * SECOND;
+	power.change("active");
+	t.same(done, ["redial", "reconnect", "stay", "say active"]);
+});
