@@ -15,6 +15,7 @@ import { identityOf } from "./enrol.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { type Base, openFoundation } from "./foundation.ts";
 import type { Identity } from "./identity.ts";
+import { boundTo, InterfaceWatch } from "./interface.ts";
 import { createRegistry } from "./metrics.ts";
 import { createNotifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
@@ -34,7 +35,7 @@ export interface Agent {
  * Starts a box: opens every part in order and wires them. Nothing here decides anything about titles.
  * Throws CONFIG_INVALID, IDENTITY_*, NO_BOOTSTRAP, BOX_BUSY, PORT_TAKEN, STORE_UNUSABLE or NOTIFY_FAILED.
  * @param onFatal the agent cannot go on and should be ended loudly
- * @param onUpdated another release is there: the agent should be ended, to be started again
+ * @param onUpdated another release is there, or another address to bind: the agent should be ended, to be started again
  */
 export async function startAgent(
 	configPath: string,
@@ -43,8 +44,9 @@ export async function startAgent(
 	onUpdated: () => void,
 ): Promise<Agent> {
 	const started = Date.now();
-	const config = await loadConfig(configPath);
-	log.level = config.logLevel;
+	const loaded = await loadConfig(configPath);
+	log.level = loaded.logLevel;
+	const config = await boundTo(loaded, log);
 	const parts = new ServiceGroup(PATIENCE, (name) =>
 		log.warn({ part: name }, "slow to close"),
 	);
@@ -64,14 +66,20 @@ export async function startAgent(
 		clock.onLearned(() => base.control.reconsider());
 		const exchange = await openExchange(base, notifier, parts, onUpdated);
 		warnOfExpiry(identity, log);
-		let latest: Settings = { config, restart: [] };
+		const { releases } = base;
+		const network = new InterfaceWatch({
+			...{ swarm: config.swarm, restart: onUpdated, log },
+			isOnTrial: async () => (await releases?.trial()) !== undefined,
+		});
+		parts.add("interface watch", network);
+		let latest: Settings = { config: loaded, restart: [] };
 		const gateway = await openDoors(
 			{ ...base, ...exchange, started, latest: () => latest },
 			parts,
 		);
 		const watch = await watchConfig(
 			configPath,
-			config,
+			loaded,
 			(change) => {
 				latest = change;
 				apply(change, base, exchange);

@@ -11,6 +11,7 @@ import { type Asker, checkBootstrap } from "./bootstrap.ts";
 import type { Config } from "./config.ts";
 import { failure, finding } from "./finding.ts";
 import { readIdentity } from "./identity.ts";
+import { addressOf, checkInterface } from "./interface.ts";
 
 /** How long a check waits for the network. */
 const PATIENCE = 5 * SECOND;
@@ -30,11 +31,14 @@ export async function checkBox(
 	time: Time,
 	asker?: Asker,
 ): Promise<Check[]> {
+	const { swarm } = config;
+	const host = (swarm.interface && addressOf(swarm.interface)) ?? swarm.host;
 	const checks = await Promise.all([
 		checkIdentity(config.identity, time),
 		checkDisk(config.data),
 		checkSpace(config),
-		checkBootstrap(config, asker),
+		checkInterface(swarm),
+		checkBootstrap({ swarm: { ...swarm, host } }, asker),
 		checkBroker(config.broker),
 		checkOrigin(config.origin.url, asker && time),
 	]);

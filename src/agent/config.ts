@@ -6,6 +6,7 @@ import type { Millis, Rate } from "../base/units.ts";
 import {
 	type Address,
 	addresses,
+	device,
 	figure,
 	flag,
 	integer,
@@ -36,6 +37,8 @@ export interface Config {
 		readonly bootstrap: readonly Address[];
 		/** Address to bind, for UDP and TCP. */
 		readonly host: string;
+		/** Whose address is bound instead. */
+		readonly interface: string | undefined;
 		/** UDP port of the DHT; 0 takes any. */
 		readonly port: number;
 		readonly reach: "direct" | "nat";
@@ -106,6 +109,7 @@ const KEYS = {
 	enrol: may(text, "enrol.json"),
 	"swarm.bootstrap": must(addresses),
 	"swarm.host": may(text, "0.0.0.0"),
+	"swarm.interface": free(device),
 	"swarm.port": may(port, 49_740),
 	"swarm.reach": may(oneOf(["direct", "nat"]), "nat"),
 	"swarm.max_peers": may(integer(1, 1024), 64),
@@ -207,6 +211,7 @@ function assemble(get: Get, folder: string): Config {
 		swarm: {
 			bootstrap: get("swarm.bootstrap"),
 			host: get("swarm.host"),
+			interface: get("swarm.interface"),
 			port: get("swarm.port"),
 			reach: get("swarm.reach"),
 			maxPeers: get("swarm.max_peers"),

@@ -28,6 +28,12 @@ export const text: Reader<string> = (value) =>
 		? good(value)
 		: wrong("takes a text that is not empty");
 
+/** The name of a network interface, as Linux allows one. */
+export const device: Reader<string> = (value) =>
+	typeof value === "string" && /^(?!\.{1,2}$)[^\s/:]{1,15}$/.test(value)
+		? good(value)
+		: wrong('takes the name of a network interface, like "eth0"');
+
 export const flag: Reader<boolean> = (value) =>
 	typeof value === "boolean" ? good(value) : wrong("takes true or false");
 

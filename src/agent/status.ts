@@ -8,6 +8,7 @@ import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
+import { checkInterface } from "./interface.ts";
 import type { Power } from "./power.ts";
 import type { Reach } from "./reach.ts";
 import type { Reporter } from "./reporter.ts";
@@ -103,6 +104,7 @@ function neighboursOf(swarm: Swarm): Status["swarm"]["neighbours"] {
 }
 
 function problemsOf({
+	config,
 	control,
 	swarm,
 	identity,
@@ -113,6 +115,8 @@ function problemsOf({
 	if (!control.connected) {
 		problems.push(`no control plane: ${control.trouble ?? "not connected"}`);
 	}
+	for (const { level, finding } of checkInterface(config.swarm))
+		if (level !== "ok") problems.push(finding);
 	if (swarm.neighbours.size === 0) problems.push("no neighbour is connected");
 	const { reach: found, check } = reach.current;
 	if (found === "none") problems.push(`cannot be reached: ${check.finding}`);

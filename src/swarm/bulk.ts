@@ -90,9 +90,9 @@ export class Bulk {
 	}
 
 	private dial(dial: Dial): void {
-		const { keyPair, onStream, log } = this.options;
+		const { keyPair, tcp, onStream, log } = this.options;
 		const { box, host, port } = dial;
-		dialTcp(host, port, keyPair, Buffer.from(box, "hex")).then(
+		dialTcp(host, port, keyPair, Buffer.from(box, "hex"), tcp?.host).then(
 			(stream) => {
 				if (this.dials.get(box) !== dial) {
 					stream.destroy();

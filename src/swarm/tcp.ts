@@ -56,14 +56,18 @@ export async function listenTcp(
 	};
 }
 
-/** Dials a neighbour's listener and proves that it has the admitted key. Rejects when it does not open in time. */
+/**
+ * Dials a neighbour's listener and proves that it has the admitted key. Rejects when it does not open in time.
+ * @param from the address of this machine to come from
+ */
 export function dialTcp(
 	host: string,
 	port: number,
 	keyPair: KeyPair,
 	remotePublicKey: Uint8Array,
+	from = "0.0.0.0",
 ): Promise<GuardedStream> {
-	const socket = connect({ host, port, noDelay: true });
+	const socket = connect({ host, port, localAddress: from, noDelay: true });
 	return secure(socket, true, keyPair, remotePublicKey);
 }
 

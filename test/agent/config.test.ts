@@ -44,6 +44,7 @@ t.test("the least a box needs, and the defaults", async (t) => {
 		swarm: {
 			bootstrap: [{ host: "10.0.0.1", port: 49737 }],
 			host: "0.0.0.0",
+			interface: undefined,
 			port: 49740,
 			reach: "nat",
 			maxPeers: 64,

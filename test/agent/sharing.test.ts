@@ -54,6 +54,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 					{ host: "127.0.0.1", port: Number(region.address.split(":")[1]) },
 				],
 				host: "127.0.0.1",
+				interface: undefined,
 				port: 0,
 				reach: "direct",
 				maxPeers: 8,

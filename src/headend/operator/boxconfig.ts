@@ -9,6 +9,7 @@ export interface BoxSettings {
 	readonly enrol?: string;
 	readonly logLevel?: string;
 	readonly swarmHost?: string;
+	readonly swarmInterface?: string;
 	readonly swarmPort?: number;
 	readonly reach?: "direct" | "nat";
 	readonly maxPeers?: number;
@@ -67,6 +68,8 @@ ${key("enrol", settings.enrol, "enrol.json")}
 # The operator's DHT nodes.
 bootstrap = [${swarm.bootstrap.map((node) => JSON.stringify(node)).join(", ")}]
 ${key("host", settings.swarmHost, "0.0.0.0")}
+# The network interface for UDP and TCP: its IPv4 address is bound instead of host, and anew when it changes.
+${settings.swarmInterface === undefined ? '# interface = "eth0"' : key("interface", settings.swarmInterface, "")}
 # UDP; 0 takes any.
 ${key("port", settings.swarmPort, 49_740)}
 # "direct" on a routed network, "nat" behind a home gateway.
