@@ -1,11 +1,17 @@
 import type { LarderError } from "../base/errors.ts";
 import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import { Recent } from "../base/recent.ts";
 import { SECOND } from "../base/time.ts";
 import { type Gateway, startGateway } from "../gateway/server.ts";
 import { bootId, playerToken } from "../gateway/token.ts";
 import { startIpc } from "../ipc/server.ts";
-import type { Metrics, PlayerToken, PowerState } from "../wire/ipc.ts";
+import type {
+	Metrics,
+	PlayerToken,
+	PowerState,
+	RecentLog,
+} from "../wire/ipc.ts";
 import { BUILT } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import { BoxClock } from "./clock.ts";
@@ -20,6 +26,7 @@ import { createRegistry } from "./metrics.ts";
 import { createNotifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
 import { type Settings, type StatusParts, statusOf } from "./status.ts";
+import { Support } from "./support.ts";
 import { WaitingRoom } from "./waiting.ts";
 import { type ConfigChange, watchConfig } from "./watch.ts";
 
@@ -36,12 +43,14 @@ export interface Agent {
  * Throws CONFIG_INVALID, IDENTITY_*, NO_BOOTSTRAP, BOX_BUSY, PORT_TAKEN, STORE_UNUSABLE or NOTIFY_FAILED.
  * @param onFatal the agent cannot go on and should be ended loudly
  * @param onUpdated another release is there, or another address to bind: the agent should be ended, to be started again
+ * @param recent the last lines of `log`, for who helps
  */
 export async function startAgent(
 	configPath: string,
 	log: Log,
 	onFatal: (error: LarderError) => void,
 	onUpdated: () => void,
+	recent = new Recent(),
 ): Promise<Agent> {
 	const started = Date.now();
 	const loaded = await loadConfig(configPath);
@@ -75,6 +84,7 @@ export async function startAgent(
 		let latest: Settings = { config: loaded, restart: [] };
 		const gateway = await openDoors(
 			{ ...base, ...exchange, started, latest: () => latest },
+			recent,
 			parts,
 		);
 		const watch = await watchConfig(
@@ -110,6 +120,7 @@ export async function startAgent(
 /** The ways in for players and for who runs the box. */
 async function openDoors(
 	box: Base & Exchange & Pick<StatusParts, "started" | "latest">,
+	recent: Recent,
 	parts: ServiceGroup,
 ): Promise<Gateway> {
 	const { config, identity, control, catalog, ledger, store, swarm } = box;
@@ -132,6 +143,11 @@ async function openDoors(
 	});
 	parts.add("gateway", gateway);
 	const doctor = new Doctor(box);
+	const status = () => statusOf(box);
+	const examine = () => doctor.examine();
+	box.wishes.help(
+		new Support({ box: identity.boxId, config, status, examine, recent }),
+	);
 	const turn =
 		(state: PowerState["power"]) => async (): Promise<PowerState> => {
 			box.power.change(state);
@@ -140,8 +156,9 @@ async function openDoors(
 	const ipc = await startIpc({
 		...config.ipc,
 		handlers: {
-			status: () => statusOf(box),
-			doctor: () => doctor.examine(),
+			status,
+			doctor: examine,
+			log: async (): Promise<RecentLog> => ({ text: recent.text }),
 			metrics: async (): Promise<Metrics> => ({
 				text: await registry.metrics(),
 			}),

@@ -53,6 +53,7 @@ export class WaitingRoom {
 					status: tell,
 					metrics: tell,
 					"player-token": tell,
+					log: tell,
 					"power-active": tell,
 					"power-standby": tell,
 					"power-off": tell,

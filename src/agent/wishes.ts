@@ -3,7 +3,12 @@ import type { TitleLibrary } from "../act/play/library.ts";
 import type { Log } from "../base/log.ts";
 import { type Clock, MINUTE } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
-import type { Control, ControlHandlers, Order } from "../control/control.ts";
+import type {
+	Brought,
+	Control,
+	ControlHandlers,
+	Order,
+} from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
 import type { Standing } from "../control/heads.ts";
 import { COUNTERMAND, type Purged } from "../control/purges.ts";
@@ -15,6 +20,7 @@ import type { Attests } from "./attests.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
+import type { Support } from "./support.ts";
 import type { Updater } from "./update/updater.ts";
 
 /** A title that is given back is not evicted for so long: its placement may come after the head that gives it back. */
@@ -39,6 +45,7 @@ export interface WishParts {
  */
 export class Wishes implements ControlHandlers {
 	private readonly ran: Clock;
+	private readonly support = Promise.withResolvers<Pick<Support, "make">>();
 	private readonly parts = Promise.withResolvers<WishParts>();
 	private purged: Purged = new Map();
 	/** Titles that were given back a moment ago. */
@@ -58,6 +65,11 @@ export class Wishes implements ControlHandlers {
 		this.follow(parts, standing);
 		if (placement !== undefined) this.place(parts, placement);
 		this.parts.resolve(parts);
+	}
+
+	/** It is known how the box stands. */
+	help(support: Pick<Support, "make">): void {
+		this.support.resolve(support);
 	}
 
 	/** Whether a title that the operator took back may leave the disk: he has a day to think again. */
@@ -83,13 +95,18 @@ export class Wishes implements ControlHandlers {
 		void this.parts.promise.then(({ lease }) => lease.look());
 	}
 
-	async order(order: Order): Promise<void> {
+	async order(order: Order): Promise<Brought | undefined> {
+		if (order.kind === "support") {
+			const bundle = await (await this.support.promise).make();
+			return { bundle: bundle.toString("base64") };
+		}
 		const { keys, lease, attests, updater, log } = await this.parts.promise;
 		if (order.kind === "log-level") log.level = order.level;
 		if (order.kind === "renew") await lease.renew();
 		if (order.kind === "attested") await attests.acknowledged(order.at);
 		if (order.kind === "key-revoked") await keys.forget(order.title);
 		if (order.kind === "update") await updater.order(order);
+		return undefined;
 	}
 
 	private place(parts: WishParts, desired: Desired): void {

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { pino } from "pino";
 import pretty from "pino-pretty";
+import type { Recent } from "./recent.ts";
 
 export const LOG_LEVELS = [
 	"trace",
@@ -38,6 +39,8 @@ function veil(line: string): string {
 export interface LogOptions {
 	/** Whether whoever reads it is not to learn which titles it is about. */
 	readonly veiled?: boolean;
+	/** Keeps the last lines, as they are written. */
+	readonly recent?: Recent;
 	readonly terminal?: boolean;
 }
 
@@ -45,8 +48,10 @@ export interface LogOptions {
 export function createLog(
 	name: string,
 	level: LogLevel,
-	{ veiled = false, terminal = process.stderr.isTTY === true }: LogOptions = {},
+	options: LogOptions = {},
 ): Log {
+	const { veiled = false, recent } = options;
+	const { terminal = process.stderr.isTTY === true } = options;
 	const sink = terminal
 		? pretty({
 				destination: 2,
@@ -55,7 +60,12 @@ export function createLog(
 				translateTime: "HH:MM:ss.l",
 			})
 		: pino.destination({ fd: 2, sync: true });
-	const hooks = veiled ? { streamWrite: veil } : {};
+	const streamWrite = (line: string) => {
+		const said = veiled ? veil(line) : line;
+		recent?.add(said);
+		return said;
+	};
+	const hooks = veiled || recent !== undefined ? { streamWrite } : {};
 	return pino({ name, level, base: { name }, hooks }, sink);
 }
 

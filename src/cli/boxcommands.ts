@@ -5,19 +5,22 @@ import { prove } from "../agent/update/prove.ts";
 import { Releases } from "../agent/update/releases.ts";
 import { LarderError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
+import { Recent } from "../base/recent.ts";
 import { parseSpan } from "../base/time.ts";
 import type { PowerState } from "../wire/ipc.ts";
 import { metricsCommand, playerTokenCommand, powerCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
 import { runService } from "./program.ts";
 import { statusCommand } from "./status.ts";
+import { type AskBox, addSupportCommand } from "./support.ts";
 
 const CONFIG = "/etc/larder/larder.toml";
 /** What an agent ends with that is to be started again at once: larder-agent.service knows it. */
 const RESTART = 75;
 
-/** The commands that a box has. */
-export function addBoxCommands(program: Command): void {
+/** The commands that a box has. @param askBox where other boxes can be asked for a support bundle, too */
+export function addBoxCommands(program: Command, askBox?: AskBox): void {
+	addSupportCommand(program, askBox);
 	program
 		.command("agent")
 		.description("run the box's agent until it is told to stop")
@@ -28,10 +31,12 @@ export function addBoxCommands(program: Command): void {
 				process.exitCode = await doctorCommand({ config, json: false });
 				return;
 			}
-			const log = createLog("agent", "info", { veiled: true });
+			const recent = new Recent();
+			const log = createLog("agent", "info", { veiled: true, recent });
 			await runService(log, async (onFatal, end) => {
 				const { startAgent } = await import("../agent/agent.ts");
-				return await startAgent(config, log, onFatal, () => end(RESTART));
+				const restart = () => end(RESTART);
+				return await startAgent(config, log, onFatal, restart, recent);
 			});
 		});
 	askCommand(

@@ -9,6 +9,7 @@ import { BOX, findBox } from "./find.ts";
 import { DIR } from "./folder.ts";
 import { formatSpan, plural, print, printJson, table, tint } from "./output.ts";
 import { warnOfReload } from "./reload.ts";
+import type { AskBox } from "./support.ts";
 
 interface RevokeOptions {
 	readonly dir: string;
@@ -107,6 +108,13 @@ export function addFleetCommands(program: Command): void {
 				);
 		});
 }
+
+/** A support bundle of a box, by way of the headend; and the box's serial. */
+export const askBox: AskBox = async (box, dir) => {
+	const headend = await HeadendClient.open(dir);
+	const { id, serial } = findBox(await headend.boxes(), box);
+	return [serial.replaceAll(/[^\w.-]/g, "_"), await headend.support(id)];
+};
 
 function tableOfBoxes(boxes: readonly BoxView[], now: number): string[] {
 	const head = [

@@ -1,5 +1,6 @@
 import { addBoxCommands } from "./boxcommands.ts";
 import { addDemoCommand } from "./demo.ts";
+import { askBox } from "./fleetcommands.ts";
 import { addHeadendCommands } from "./headendcommands.ts";
 import { createProgram, runProgram } from "./program.ts";
 
@@ -7,6 +8,6 @@ const program = createProgram(
 	"Larder: a TV operator's receivers as the operator's on-demand store.",
 );
 addHeadendCommands(program);
-addBoxCommands(program);
+addBoxCommands(program, askBox);
 addDemoCommand(program);
 await runProgram(program);

@@ -114,7 +114,9 @@ export class Commands {
 
 /** An answer fits one question of this run, and these harm nobody: they are not worth wearing out the disk. */
 function doesLast(body: Command["body"]): boolean {
-	const harmless = ["issuance", "attested", "report"].includes(body.kind);
+	const harmless = ["issuance", "attested", "report", "support"].includes(
+		body.kind,
+	);
 	return !("request" in body) && !harmless;
 }
 

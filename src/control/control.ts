@@ -7,7 +7,7 @@ import type { Command, CommandBody } from "../wire/command.ts";
 import type { Envelope, Signed } from "../wire/envelope.ts";
 import type { Head } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
-import type { State } from "../wire/reports.ts";
+import type { Response, State } from "../wire/reports.ts";
 import type { FetchRef } from "./body.ts";
 import { MqttSession, type Timing } from "./client.ts";
 import type { BrokerAccess } from "./connection.ts";
@@ -24,6 +24,9 @@ import type { Identity } from "./verify.ts";
 /** A command for the agent to carry out; answers to key requests are not among them. */
 export type Order = Exclude<CommandBody, KeyAnswer | { kind: "issuance" }>;
 
+/** What the answer to a command may bring besides how it ended. */
+export type Brought = Pick<Response, "bundle">;
+
 export interface ControlHandlers {
 	/** A newer placement is in force. */
 	placement(desired: Desired): void;
@@ -31,8 +34,8 @@ export interface ControlHandlers {
 	head(standing: Standing): void;
 	/** The broker is there, for the first time or again. */
 	connected?(): void;
-	/** Carries out a command. The headend hears how it ended; after `report` the fill levels are sent. */
-	order(order: Order): Promise<void>;
+	/** Carries out a command; gives what the answer brings. The headend hears how it ended; after `report` the fill levels are sent. */
+	order(order: Order): Promise<Brought | undefined>;
 }
 
 export interface ControlOptions extends Identity, BrokerAccess {
@@ -276,8 +279,8 @@ export class Control {
 			return;
 		}
 		this.handlers.order(body).then(
-			() => {
-				this.outbox.respond({ id, ok: true });
+			(brought) => {
+				this.outbox.respond({ id, ok: true, ...brought });
 				if (body.kind === "report") this.fills.flush();
 			},
 			(error: unknown) => {

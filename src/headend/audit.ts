@@ -29,6 +29,7 @@ export const ACTIONS = [
 	"rollout-pause",
 	"rollout-resume",
 	"rollout-start",
+	"support",
 	"token-add",
 	"token-remove",
 ] as const;

@@ -42,6 +42,8 @@ export const command = z.object({
 		z.object({ kind: z.literal("renew") }),
 		/** Report fill levels now. */
 		z.object({ kind: z.literal("report") }),
+		/** Answer with a support bundle. */
+		z.object({ kind: z.literal("support") }),
 		z.object({ kind: z.literal("log-level"), level: z.enum(LOG_LEVELS) }),
 		/** Become the release that is the title's content: src/wire/release.ts, signed by the key for releases. */
 		z.object({

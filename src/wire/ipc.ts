@@ -12,6 +12,7 @@ export const IPC_METHODS = [
 	"doctor",
 	"metrics",
 	"player-token",
+	"log",
 	"power-active",
 	"power-standby",
 	"power-off",
@@ -149,6 +150,10 @@ export type Diagnosis = z.output<typeof diagnosis>;
 /** What `metrics` answers: the figures in Prometheus' text format. */
 export const metrics = z.object({ text: z.string() });
 export type Metrics = z.output<typeof metrics>;
+
+/** What `log` answers: the last lines of this run, titles veiled. */
+export const recentLog = z.object({ text: z.string() });
+export type RecentLog = z.output<typeof recentLog>;
 
 /** What `power-…` answers: how it stands now. */
 export const power = z.object({ power: state.shape.power });

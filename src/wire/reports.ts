@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { type Bytes, KiB } from "../base/units.ts";
 import { boxId, count, instant, region, titleId } from "./ids.ts";
 import { version } from "./release.ts";
 
@@ -105,6 +106,9 @@ export const request = z.discriminatedUnion("kind", [
 export type Request = z.output<typeof request>;
 export type KeyRequest = Extract<Request, { kind: "key" }>;
 
+/** A support bundle is at most so long. */
+export const MAX_BUNDLE: Bytes = 256 * KiB;
+
 /** `up/response`: what became of a command. */
 export const response = z.object({
 	id: z.string().check(z.maxLength(64)),
@@ -112,5 +116,14 @@ export const response = z.object({
 	ok: z.boolean(),
 	code: z.optional(text),
 	detail: z.optional(text),
+	/** After `support`: a .tar.gz in base64. */
+	bundle: z.optional(
+		z
+			.string()
+			.check(
+				z.regex(/^[\w+/]*={0,2}$/),
+				z.maxLength(4 * Math.ceil(MAX_BUNDLE / 3)),
+			),
+	),
 });
 export type Response = z.output<typeof response>;

@@ -155,7 +155,10 @@ export async function openRig(
 		handlers: {
 			placement: placements.add,
 			head: heads.add,
-			order: async (order) => orders.add(order),
+			order: async (order) => {
+				orders.add(order);
+				return undefined;
+			},
 		},
 	});
 	t.teardown(() => control.close());

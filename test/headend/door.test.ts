@@ -46,6 +46,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	/** Bodies of those that take one; each is asked for again and again. */
 	const bodies: Record<string, unknown> = {
 		"POST /api/command": { box, kind: "log-level", level: "info" },
+		"POST /api/support": { box },
 		"POST /api/revoke": { box, why: "lost" },
 		"POST /api/revoke/undo": { box, why: "found again" },
 		"POST /api/purge": { title: "f".repeat(64), why: "rights ended" },

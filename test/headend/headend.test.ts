@@ -76,6 +76,7 @@ async function openBox(t: Test, operator: Operator, dir: string) {
 			order: async (order) => {
 				orders.add(order);
 				if (order.kind === "log-level") throw new Error("too loud already");
+				return undefined;
 			},
 		},
 	});

@@ -252,6 +252,8 @@ t.test("what a thief of `placement` can command", async (t) => {
 		update:
 			"carries the word of the key for releases, which no headend has: older, refused and foreign ones are refused",
 		report: "nothing that is not said anyway",
+		support:
+			"the box tells the headend how it stands, every ten seconds at most, without titles, keys and tokens",
 		attested:
 			"the box thinks that its word on a purge was heard and stops repeating it: nothing on the box changes",
 		"log-level": "more lines in the box's own log, without titles",

@@ -8,6 +8,7 @@ export const silentAgent: IpcHandlers = {
 	doctor: nothing,
 	metrics: nothing,
 	"player-token": nothing,
+	log: nothing,
 	"power-active": nothing,
 	"power-standby": nothing,
 	"power-off": nothing,

@@ -66,6 +66,13 @@ export class HeadendClient {
 		return this.ask("POST", "command", { box, ...body }, PATIENCE);
 	}
 
+	/** A support bundle, a .tar.gz. */
+	async support(box: BoxId): Promise<Buffer> {
+		type Done = { readonly bundle: string };
+		const done = this.ask<Done>("POST", "support", { box }, PATIENCE);
+		return Buffer.from((await done).bundle, "base64");
+	}
+
 	async revoke(box: BoxId, why: string): Promise<void> {
 		await this.ask("POST", "revoke", { box, why }, PATIENCE);
 	}

@@ -1,5 +1,6 @@
 import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
+import { LarderError } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
 import {
@@ -131,6 +132,20 @@ export function routesOf(
 				{
 					fault: ({ ok, code }) =>
 						ok ? undefined : (code ?? "COMMAND_FAILED"),
+				},
+			),
+		},
+		"/api/support": {
+			POST: changes(
+				revokeRequest,
+				({ box, why }) => ({ action: "support", subject: box, why }),
+				async ({ box }) => {
+					const { ok, code, detail, bundle } = await command(box, {
+						kind: "support",
+					});
+					if (ok && bundle !== undefined) return { bundle };
+					const why = detail ?? code ?? "it sent none";
+					throw new LarderError("COMMAND_FAILED", `no bundle: ${why}`);
 				},
 			),
 		},

@@ -21,6 +21,7 @@ const WORDS = {
 	"rollout-pause": "paused the update",
 	"rollout-resume": "had the update go on",
 	"rollout-start": "began to update boxes to",
+	support: "asked for a support bundle of",
 	"token-add": "gave a token to",
 	"token-remove": "took the token of",
 };
