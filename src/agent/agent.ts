@@ -1,4 +1,4 @@
-import type { LarderError } from "../base/errors.ts";
+import { LarderError } from "../base/errors.ts";
 import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { Recent } from "../base/recent.ts";
@@ -15,7 +15,7 @@ import type {
 import { BUILT } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import { BoxClock } from "./clock.ts";
-import { loadConfig } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
 import { Doctor } from "./doctor.ts";
 import { identityOf } from "./enrol.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
@@ -25,6 +25,7 @@ import { boundTo, InterfaceWatch } from "./interface.ts";
 import { createRegistry } from "./metrics.ts";
 import { createNotifier } from "./notify.ts";
 import { readiness } from "./readiness.ts";
+import { isResetOrdered } from "./reset.ts";
 import { type Settings, type StatusParts, statusOf } from "./status.ts";
 import { Support } from "./support.ts";
 import { WaitingRoom } from "./waiting.ts";
@@ -42,7 +43,8 @@ export interface Agent {
  * Starts a box: opens every part in order and wires them. Nothing here decides anything about titles.
  * Throws CONFIG_INVALID, IDENTITY_*, NO_BOOTSTRAP, BOX_BUSY, PORT_TAKEN, STORE_UNUSABLE or NOTIFY_FAILED.
  * @param onFatal the agent cannot go on and should be ended loudly
- * @param onUpdated another release is there, or another address to bind: the agent should be ended, to be started again
+ * @param onUpdated another release is there, another address to bind, or a reset to begin with: the agent should be ended, to be
+ *   started again
  * @param recent the last lines of `log`, for who helps
  */
 export async function startAgent(
@@ -76,15 +78,15 @@ export async function startAgent(
 		const exchange = await openExchange(base, notifier, parts, onUpdated);
 		warnOfExpiry(identity, log);
 		const { releases } = base;
+		const isOnTrial = async () => (await releases?.trial()) !== undefined;
 		const network = new InterfaceWatch({
-			...{ swarm: config.swarm, restart: onUpdated, log },
-			isOnTrial: async () => (await releases?.trial()) !== undefined,
+			...{ swarm: config.swarm, restart: onUpdated, isOnTrial, log },
 		});
 		parts.add("interface watch", network);
 		let latest: Settings = { config: loaded, restart: [] };
 		const gateway = await openDoors(
 			{ ...base, ...exchange, started, latest: () => latest },
-			recent,
+			{ recent, isOnTrial, restart: onUpdated },
 			parts,
 		);
 		const watch = await watchConfig(
@@ -117,12 +119,21 @@ export async function startAgent(
 	}
 }
 
+/** What this run of the agent is, to whoever looks at it. */
+interface Run {
+	readonly recent: Recent;
+	/** Whether another start would be held against what runs now. */
+	readonly isOnTrial: () => Promise<boolean>;
+	readonly restart: () => void;
+}
+
 /** The ways in for players and for who runs the box. */
 async function openDoors(
 	box: Base & Exchange & Pick<StatusParts, "started" | "latest">,
-	recent: Recent,
+	run: Run,
 	parts: ServiceGroup,
 ): Promise<Gateway> {
+	const { recent } = run;
 	const { config, identity, control, catalog, ledger, store, swarm } = box;
 	const { library, log } = box;
 	const { host, port, origins } = config.gateway;
@@ -169,12 +180,30 @@ async function openDoors(
 			"power-active": turn("active"),
 			"power-standby": turn("standby"),
 			"power-off": turn("off"),
+			"factory-reset": () => beginReset(config, run),
 		},
 		registry,
 		log,
 	});
 	parts.add("ipc", ipc);
 	return gateway;
+}
+
+/** Ends the agent, whose next start begins with the reset. Rejects with REQUEST_INVALID unless it was ordered. */
+async function beginReset(config: Config, { isOnTrial, restart }: Run) {
+	if (!isResetOrdered(config))
+		throw new LarderError(
+			"REQUEST_INVALID",
+			"who resets the box must be able to write to its data folder",
+		);
+	if (await isOnTrial())
+		throw new LarderError(
+			"REQUEST_INVALID",
+			"a release is on trial; it takes a minute",
+		);
+	// The answer goes first.
+	setImmediate(restart);
+	return { ok: true };
 }
 
 /** What takes effect while the box runs. */

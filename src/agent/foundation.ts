@@ -13,6 +13,7 @@ import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
+import { finishReset } from "./reset.ts";
 import { freeOn, resolveQuota, Space, sizeOf } from "./space.ts";
 import { Traffic } from "./traffic.ts";
 import { Releases } from "./update/releases.ts";
@@ -52,6 +53,8 @@ export async function openFoundation(
 	const allowance = await resolveQuota(config);
 	// Before anything is looked at: taking stock clears away what is being written.
 	parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
+	const removed = await finishReset(config);
+	if (removed.length > 0) log.warn({ removed }, "the box was reset");
 	const folder = join(config.data, "shards");
 	const size = sizeOf(allowance.quota, allowance);
 	const store = await ShardStore.open({ folder, ...size, log });

@@ -57,6 +57,7 @@ export class WaitingRoom {
 					"power-active": tell,
 					"power-standby": tell,
 					"power-off": tell,
+					"factory-reset": tell,
 					doctor: async () => ({
 						checks: [failure("membership", this.reason())],
 					}),

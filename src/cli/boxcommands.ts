@@ -1,6 +1,5 @@
 import { Argument, type Command } from "commander";
 import { loadConfig } from "../agent/config.ts";
-import { resetBox } from "../agent/reset.ts";
 import { prove } from "../agent/update/prove.ts";
 import { Releases } from "../agent/update/releases.ts";
 import { LarderError } from "../base/errors.ts";
@@ -11,6 +10,7 @@ import type { PowerState } from "../wire/ipc.ts";
 import { metricsCommand, playerTokenCommand, powerCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
 import { runService } from "./program.ts";
+import { resetCommand } from "./reset.ts";
 import { statusCommand } from "./status.ts";
 import { type AskBox, addSupportCommand } from "./support.ts";
 
@@ -116,14 +116,7 @@ export function addBoxCommands(program: Command, askBox?: AskBox): void {
 		.requiredOption("--yes", "really: it cannot be undone")
 		.option("--json", "print the raw result")
 		.action(async ({ config, json }: { config: string; json?: true }) => {
-			const removed = await resetBox(await loadConfig(config));
-			console.log(
-				json
-					? JSON.stringify({ ok: true, removed })
-					: removed.length === 0
-						? "There was nothing to remove."
-						: `Removed: ${removed.join(", ")}. The box is who it was.`,
-			);
+			await resetCommand({ config, json: json ?? false });
 		});
 	program
 		.command("bootstrap")

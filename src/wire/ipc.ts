@@ -6,7 +6,10 @@ import { counters, fill, reported, state } from "./reports.ts";
 /** One frame is one line of JSON. Longer ones end the connection. */
 export const MAX_IPC_FRAME = 256 * 1024;
 
-/** All that an agent can be asked, and told: how the receiver's power stands. */
+/**
+ * All that an agent can be asked, and told: how the receiver's power stands, and to do the reset that who may write its folder has
+ * ordered there.
+ */
 export const IPC_METHODS = [
 	"status",
 	"doctor",
@@ -16,6 +19,7 @@ export const IPC_METHODS = [
 	"power-active",
 	"power-standby",
 	"power-off",
+	"factory-reset",
 ] as const;
 export type IpcMethod = (typeof IPC_METHODS)[number];
 

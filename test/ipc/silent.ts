@@ -12,4 +12,5 @@ export const silentAgent: IpcHandlers = {
 	"power-active": nothing,
 	"power-standby": nothing,
 	"power-off": nothing,
+	"factory-reset": nothing,
 };
