@@ -230,6 +230,7 @@ export interface BoxSettings {
 	readonly onMember?: SwarmOptions["onMember"];
 	readonly holders?: HolderBook;
 	readonly takeover?: number;
+	readonly mayFill?: () => boolean;
 	readonly patience?: ViewerPatience;
 	readonly capacity?: number;
 	readonly streamingShare?: number;
@@ -340,6 +341,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		...common,
 		fetcher,
 		takeover: settings.takeover ?? 60_000,
+		mayFill: settings.mayFill ?? (() => true),
 		isPlayed: (id) => library.isOpen(id),
 		onProgress: (seen) => {
 			progress = seen;

@@ -10,6 +10,7 @@ import type { Certificate } from "../wire/membership.ts";
 import { type Asker, checkBootstrap } from "./bootstrap.ts";
 import type { Config } from "./config.ts";
 import { failure, finding } from "./finding.ts";
+import { checkFlash } from "./flash.ts";
 import { readIdentity } from "./identity.ts";
 import { addressOf, checkInterface } from "./interface.ts";
 
@@ -37,6 +38,7 @@ export async function checkBox(
 		checkIdentity(config.identity, time),
 		checkDisk(config.data),
 		checkSpace(config),
+		checkFlash(config.data),
 		checkInterface(swarm),
 		checkBootstrap({ swarm: { ...swarm, host } }, asker),
 		checkBroker(config.broker),

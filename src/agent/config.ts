@@ -2,10 +2,11 @@ import { dirname, resolve } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
-import type { Millis, Rate } from "../base/units.ts";
+import type { Bytes, Millis, Rate } from "../base/units.ts";
 import {
 	type Address,
 	addresses,
+	budget,
 	device,
 	figure,
 	flag,
@@ -66,7 +67,11 @@ export interface Config {
 		readonly origin: Rate;
 	};
 	/** How long a box waits per rank before it takes over from the origin. */
-	readonly fill: { readonly takeover: Millis };
+	readonly fill: {
+		readonly takeover: Millis;
+		/** Bytes a day that filling may write; 0 is no limit. */
+		readonly writeBudget: Bytes | "auto";
+	};
 	readonly gateway: {
 		/** Loopback address to bind. */
 		readonly host: string;
@@ -126,6 +131,7 @@ const KEYS = {
 	"rates.down": may(rate, 0),
 	"rates.origin": may(rate, 0),
 	"fill.takeover": may(span, 10 * SECOND),
+	"fill.write_budget": may(budget, "auto"),
 	"gateway.host": may(loopback, "127.0.0.1"),
 	"gateway.port": may(port, 8090),
 	"gateway.token": may(flag, true),
@@ -234,7 +240,10 @@ function assemble(get: Get, folder: string): Config {
 			down: get("rates.down"),
 			origin: get("rates.origin"),
 		},
-		fill: { takeover: get("fill.takeover") },
+		fill: {
+			takeover: get("fill.takeover"),
+			writeBudget: get("fill.write_budget"),
+		},
 		gateway: {
 			host: get("gateway.host"),
 			port: get("gateway.port"),

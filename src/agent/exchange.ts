@@ -33,7 +33,7 @@ export async function openExchange(
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
-	const { traffic, wishes, releases, log } = base;
+	const { traffic, wishes, releases, budget, aging, log } = base;
 	let reconciler: Reconciler | undefined;
 	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
@@ -75,7 +75,7 @@ export async function openExchange(
 	});
 	parts.add("fetcher", fetcher);
 	const reporter = new Reporter({
-		...{ store, room, control, ledger, notifier, log },
+		...{ store, room, control, ledger, notifier, budget, aging, log },
 		neighbours: () => swarm.neighbours.size,
 	});
 	parts.add("reporter", reporter);
@@ -96,6 +96,7 @@ export async function openExchange(
 		...common,
 		fetcher,
 		takeover: config.fill.takeover,
+		mayFill: () => !budget.isSpent,
 		isPlayed: (id) => library.isOpen(id),
 		mayRemove: (id) => wishes.mayRemove(id),
 		onProgress: (progress) => reporter.progressed(progress),

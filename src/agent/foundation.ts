@@ -2,15 +2,19 @@ import { join } from "node:path";
 import { Ledger } from "../act/ledger.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import type { Bytes } from "../base/units.ts";
 import { brokerAccess, type OwnTls } from "../control/access.ts";
 import { Control } from "../control/control.ts";
 import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { lockFolder } from "../store/lock.ts";
 import { ShardStore } from "../store/store.ts";
+import { Aging } from "./aging.ts";
+import { budgetOf, WriteBudget } from "./budget.ts";
 import { TARGET, VERSION } from "./built.ts";
 import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { flashOf } from "./flash.ts";
 import { Flow } from "./flow.ts";
 import type { Identity } from "./identity.ts";
 import { finishReset } from "./reset.ts";
@@ -55,9 +59,26 @@ export async function openFoundation(
 	parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
 	const removed = await finishReset(config);
 	if (removed.length > 0) log.warn({ removed }, "the box was reset");
+	await clock.begin(
+		join(config.data, "control", "time.json"),
+		{ box: boxId, region, trust },
+		log,
+	);
+	parts.add("clock", clock);
+	const flash = await flashOf(config.data);
+	const aging = new Aging(config.data, flash?.wear, log);
+	parts.add("aging", aging);
+	const budget = await WriteBudget.open({
+		budget: budgetOf(config.fill.writeBudget, flash),
+		path: join(config.data, "control", "writes.json"),
+		ran: clock.ran,
+		log,
+	});
+	parts.add("write budget", budget);
 	const folder = join(config.data, "shards");
 	const size = sizeOf(allowance.quota, allowance);
-	const store = await ShardStore.open({ folder, ...size, log });
+	const onWritten = (bytes: Bytes) => budget.wrote(bytes);
+	const store = await ShardStore.open({ folder, ...size, onWritten, log });
 	parts.add("store", store);
 	const free = () => freeOn(config.data);
 	parts.add("space", await Space.watch({ store, allowance, free, log }));
@@ -70,12 +91,6 @@ export async function openFoundation(
 	const catalog = await openCatalogReader(join(config.data, "catalog"), log);
 	parts.add("catalog", catalog);
 	const wishes = new Wishes(clock.ran);
-	await clock.begin(
-		join(config.data, "control", "time.json"),
-		{ box: boxId, region, trust },
-		log,
-	);
-	parts.add("clock", clock);
 	// Set by systemd/launch, without which nothing would start another release.
 	const { LARDER_RELEASES } = process.env;
 	const releases = LARDER_RELEASES ? new Releases(LARDER_RELEASES) : undefined;
@@ -109,6 +124,6 @@ export async function openFoundation(
 			catalog,
 			control,
 		},
-		...{ wishes, traffic, releases, log },
+		...{ wishes, traffic, releases, budget, aging, log },
 	};
 }

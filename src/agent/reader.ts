@@ -134,6 +134,15 @@ export const quota: Reader<Quota> = (value) => {
 		: good({ kind: "bytes", bytes });
 };
 
+/** Bytes a day; what fits the disk with "auto". */
+export const budget: Reader<Bytes | "auto"> = (value) => {
+	if (value === "auto") return good(value);
+	const bytes = typeof value === "string" ? parseBytes(value) : undefined;
+	return bytes === undefined
+		? wrong('takes bytes a day such as "4 GiB", "0" for no limit, or "auto"')
+		: good(bytes);
+};
+
 const BITS: Readonly<Record<string, number>> = {
 	"bit/s": 1,
 	"kbit/s": 1e3,

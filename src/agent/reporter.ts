@@ -10,6 +10,8 @@ import type { Desired } from "../control/desired.ts";
 import type { Levels } from "../control/fills.ts";
 import type { Status } from "../wire/ipc.ts";
 import type { Reported } from "../wire/reports.ts";
+import type { Aging } from "./aging.ts";
+import type { WriteBudget } from "./budget.ts";
 import type { Notifier } from "./notify.ts";
 
 /** Levels are measured at most this often while things change, and at least so often. */
@@ -26,6 +28,8 @@ export interface ReporterParts {
 	readonly control: Pick<Control, "report" | "fill">;
 	readonly ledger: Ledger;
 	readonly notifier: Pick<Notifier, "status">;
+	readonly budget: Pick<WriteBudget, "isSpent">;
+	readonly aging: Pick<Aging, "wear">;
 	readonly log: Log;
 }
 
@@ -66,12 +70,14 @@ export class Reporter {
 	progressed(progress: Progress): void {
 		this.progress = progress;
 		const { epoch, rev } = this.desired;
-		const isNews = rev > 0 && this.tell({ epoch, rev, ...outcomeOf(progress) });
+		const isNews =
+			rev > 0 && this.tell({ epoch, rev, ...this.outcomeOf(progress) });
 		this.measureIn(isNews ? 0 : SOON);
 	}
 
 	levels(): Levels {
-		const { store, room, neighbours, ledger } = this.parts;
+		const { store, room, neighbours, ledger, aging } = this.parts;
+		const { wear } = aging;
 		const plan = this.progress?.plan;
 		return {
 			capacity: store.capacity,
@@ -87,6 +93,7 @@ export class Reporter {
 			titles: [...(plan?.titles ?? [])],
 			neighbours: neighbours(),
 			counters: { ...ledger.counters },
+			...(wear !== undefined && { wear }),
 		};
 	}
 
@@ -131,18 +138,22 @@ export class Reporter {
 		notifier.status(`holds ${held}, ${neighbours} neighbours`);
 		this.measureIn(QUIET);
 	}
-}
 
-/** `failed` only while something keeps failing; a disk that is full before the quota is leaves the placement short. */
-function outcomeOf({ plan, trouble }: Progress): Outcome {
-	const { phase, missingBytes, placedBytes, heldBytes } = plan;
-	if (phase === "short") return { phase, code: "no-room", missingBytes };
-	if (phase === "fetching" && trouble !== undefined) {
-		const { code } = trouble;
-		const detail = trouble.detail.slice(0, 500);
-		if (code !== "STORE_FULL") return { phase: "failed", code, detail };
-		const missing = placedBytes - heldBytes;
-		return { phase: "short", code: "disk-full", detail, missingBytes: missing };
+	/** `failed` only while something keeps failing; a disk that is full before the quota is leaves the placement short. */
+	private outcomeOf({ plan, trouble }: Progress): Outcome {
+		const { phase, missingBytes, placedBytes, heldBytes } = plan;
+		if (phase === "short") return { phase, code: "no-room", missingBytes };
+		if (phase === "fetching" && trouble !== undefined) {
+			const { code } = trouble;
+			const detail = trouble.detail.slice(0, 500);
+			if (code !== "STORE_FULL") return { phase: "failed", code, detail };
+			const missing = placedBytes - heldBytes;
+			return {
+				...({ phase: "short", code: "disk-full", detail } as const),
+				missingBytes: missing,
+			};
+		}
+		const waits = phase === "fetching" && this.parts.budget.isSpent;
+		return { phase, ...(waits && { code: "write-budget" }) };
 	}
-	return { phase };
 }

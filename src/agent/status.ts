@@ -3,6 +3,7 @@ import type { TitleLibrary } from "../act/play/library.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
+import type { WriteBudget } from "./budget.ts";
 import { VERSION } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
@@ -24,6 +25,7 @@ export interface StatusParts {
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
 	readonly ledger: Ledger;
+	readonly budget: WriteBudget;
 	readonly flow: Flow;
 	readonly started: number;
 	readonly latest: () => Settings;
@@ -71,6 +73,11 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 			placedBytes,
 			heldBytes,
 			shards,
+		},
+		writes: {
+			budget: parts.budget.limit,
+			spent: parts.budget.spent,
+			...(levels.wear !== undefined && { wear: levels.wear }),
 		},
 		titles: levels.titles
 			.slice(0, MAX_STATUS_TITLES)

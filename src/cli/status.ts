@@ -30,6 +30,7 @@ export function render(box: Status, now: number): string[] {
 			["placement", placement(box, now)],
 			["store", store(box)],
 			["shards", `${box.store.shards.held} of ${box.store.shards.placed} held`],
+			...writes(box),
 			["rates", rates(box)],
 			["limits", limits(box)],
 			["received", received(box)],
@@ -74,6 +75,15 @@ function store({ store: own }: Status): string {
 	const share =
 		own.capacity === 0 ? 0 : Math.round((100 * own.usedSpace) / own.capacity);
 	return `${formatBytes(own.usedSpace)} of ${formatBytes(own.capacity)} used (${share} %), ${formatBytes(own.heldBytes)} of ${formatBytes(own.placedBytes)} placed, ${formatBytes(own.transientBytes)} of ${formatBytes(own.streamingShare)} from watching`;
+}
+
+/** An older agent does not tell. */
+function writes({ writes: own }: Status): [string, string][] {
+	if (own === undefined) return [];
+	const { budget, spent, wear } = own;
+	const room = `${formatBytes(spent)} of ${formatBytes(budget)} a day`;
+	const age = wear ? `, flash is up to ${wear.used} % worn` : "";
+	return [["writes", `${budget === 0 ? "no limit" : room}${age}`]];
 }
 
 function rates({ rates: now }: Status): string {

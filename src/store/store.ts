@@ -26,6 +26,8 @@ export interface StoreSize {
 
 export interface StoreOptions extends StoreSize {
 	readonly folder: string;
+	/** So much of a shard was written. */
+	readonly onWritten?: (bytes: Bytes) => void;
 	readonly log: Log;
 }
 
@@ -41,6 +43,7 @@ export interface StoreChange {
  */
 export class ShardStore implements Store {
 	private readonly folder: string;
+	private readonly onWritten: (bytes: Bytes) => void;
 	private readonly log: Log;
 	private readonly resting: Resting;
 	private readonly manifests: Manifests;
@@ -53,6 +56,7 @@ export class ShardStore implements Store {
 
 	private constructor(options: StoreOptions) {
 		this.folder = options.folder;
+		this.onWritten = options.onWritten ?? (() => undefined);
 		this.size = options;
 		this.log = options.log;
 		this.resting = new Resting(OPEN, options.log);
@@ -160,6 +164,7 @@ export class ShardStore implements Store {
 		await this.guard("starting a shard", () =>
 			this.title(id).start(shard, leaves),
 		);
+		this.onWritten(leaves.length);
 	}
 
 	async putBlock(
@@ -171,6 +176,7 @@ export class ShardStore implements Store {
 		await this.guard("writing a block", () =>
 			this.title(id).put(shard, block, bytes),
 		);
+		this.onWritten(bytes.length);
 	}
 
 	async read(id: TitleId, run: BlockRun): Promise<Buffer | undefined> {

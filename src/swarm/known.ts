@@ -2,17 +2,20 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import type HyperDHT from "hyperdht";
 import { systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { MINUTE, SECOND } from "../base/time.ts";
+import { HOUR, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 
 /** Nodes kept for the day on which no operator node answers. */
 const KEPT = 64;
-const EVERY: Millis = 5 * MINUTE;
+/** What a box writes while it is idle wears its flash: a hint is not worth more than a write an hour. */
+const EVERY: Millis = HOUR;
+/** With fewer kept in this run, those that a new neighbour brings are. */
+const FEW = 8;
 /** After a new neighbour: by then the routing table has grown. */
 const SOON: Millis = 2 * SECOND;
 
 /**
- * Keeps the nodes met on disk, now and every few minutes, so that a restarted box finds its region without the operator.
+ * Keeps the nodes met on disk, soon and then seldom, and only when there are others than before, so that a restarted box finds its region without the operator.
  * Only hints: neither reading nor writing them may keep a box from working.
  */
 export class KnownNodes {
@@ -22,6 +25,8 @@ export class KnownNodes {
 	private readonly timer: NodeJS.Timeout;
 	private soon: NodeJS.Timeout | undefined;
 	private saving: Promise<void> = Promise.resolve();
+	/** Those that were written last. */
+	private kept: ReadonlySet<string> = new Set();
 
 	constructor(dht: Pick<HyperDHT, "toArray">, file: string, log: Log) {
 		this.dht = dht;
@@ -33,6 +38,7 @@ export class KnownNodes {
 
 	/** A new neighbour is a sign that the routing table has grown. */
 	noticed(): void {
+		if (this.kept.size >= FEW) return;
 		this.soon ??= setTimeout(() => {
 			this.soon = undefined;
 			void this.save();
@@ -49,14 +55,14 @@ export class KnownNodes {
 	/** One after the other: they share the file's name while it is written. */
 	private save(): Promise<void> {
 		this.saving = this.saving.then(async () => {
-			const nodes = this.dht.toArray().slice(0, KEPT);
-			if (nodes.length === 0) return;
-			const text = JSON.stringify(
-				nodes.map(({ host, port }) => `${host}:${port}`),
-			);
+			const met = this.dht.toArray().slice(0, KEPT);
+			const nodes = new Set(met.map(({ host, port }) => `${host}:${port}`));
+			if ([...nodes].every((node) => this.kept.has(node))) return;
+			const text = JSON.stringify([...nodes]);
 			try {
 				await writeFile(`${this.file}.part`, text, { mode: 0o600 });
 				await rename(`${this.file}.part`, this.file);
+				this.kept = nodes;
 			} catch (error) {
 				this.log.warn({ err: error }, "known DHT nodes could not be kept");
 			}

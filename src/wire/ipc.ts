@@ -113,6 +113,10 @@ export const status = z.object({
 		heldBytes: fill.shape.heldBytes,
 		shards: fill.shape.shards,
 	}),
+	/** Bytes that titles may wear the disk in a day (0: as many as they like), those written and not yet forgiven, and its age. */
+	writes: z.optional(
+		z.object({ budget: count, spent: count, wear: fill.shape.wear }),
+	),
 	/** Shards placed and held of each title. */
 	titles: z
 		.array(z.object({ id: titleId, placed: count, held: count }))

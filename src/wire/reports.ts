@@ -72,6 +72,15 @@ export const counters = z.object({
 });
 export type Counters = z.output<typeof counters>;
 
+/** What flash says of its age. */
+const wear = z.object({
+	/** Percent of the life that its maker gives it, rounded up to tens; 110 is beyond. */
+	used: count.check(z.maximum(110)),
+	/** Of blocks that take the place of worn ones. */
+	reserve: z.enum(["normal", "warning", "urgent"]),
+});
+export type Wear = z.output<typeof wear>;
+
 /** `up/fill`: fill levels in bytes. Capacity and UsedSpace as in Broadband Forum TR-140, StorageService. */
 export const fill = z.object({
 	session,
@@ -90,6 +99,8 @@ export const fill = z.object({
 		.check(z.maxLength(100_000)),
 	neighbours: few,
 	counters,
+	/** Of a disk that is flash and says so. */
+	wear: z.optional(wear),
 });
 export type Fill = z.output<typeof fill>;
 

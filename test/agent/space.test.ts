@@ -36,6 +36,8 @@ t.test("a disk that others fill takes the quota's place", async (t) => {
 	});
 	t.teardown(() => space.close());
 	const reporter = new Reporter({
+		budget: { isSpent: false },
+		aging: { wear: undefined },
 		store,
 		room: new Room(store, () => true, silent),
 		neighbours: () => 0,

@@ -108,6 +108,8 @@ async function scene(t: Test) {
 	const catalog = await openCatalogReader(join(folder, "catalog"), silent);
 	t.teardown(() => catalog.close());
 	const reporter = new Reporter({
+		budget: { isSpent: false },
+		aging: { wear: undefined },
 		...{ store: box.store, room: box.room, ledger: box.ledger, log: silent },
 		neighbours: () => box.swarm.neighbours.size,
 		control: { report() {}, fill() {} },

@@ -18,6 +18,10 @@ import { run, shortFolder } from "./run.ts";
 const NOW = Date.UTC(2026, 5, 1);
 
 const sample = {
+	writes: {
+		...{ budget: 4 * GiB, spent: GiB },
+		wear: { used: 30, reserve: "normal" },
+	},
 	version: "0.1.0",
 	box: "b0".repeat(32),
 	region: "north-1",
@@ -108,6 +112,7 @@ t.test("what a person reads", async (t) => {
 		"placement   1.7 short (quota), 1 min ago",
 		"store       5.00 GiB of 20.0 GiB used (25 %), 4.00 GiB of 8.00 GiB placed, 1.00 GiB of 2.00 GiB from watching",
 		"shards      256 of 512 held",
+		"writes      1.00 GiB of 4.00 GiB a day, flash is up to 30 % worn",
 		"rates       2.00 MiB/s down, 512 KiB/s of it from the origin, 1.00 MiB/s up",
 		"limits      no limit down, no limit from the origin, 2.00 MiB/s up",
 		"received    12.0 GiB from neighbours, 1.00 GiB from the origin",

@@ -67,6 +67,16 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 		t.match(await view(b), { fromNeighbours: 158 });
 	});
 
+	await t.test("how worn its flash is, as long as it says so", async (t) => {
+		const wear = { used: 90, reserve: "warning" } as const;
+		const said = { ...counters, fromNeighbours: 1 };
+		const last = { session: "3".repeat(16), counters: said };
+		fleet.recordFill(b, fillOf({ ...last, wear }));
+		t.same((await view(b))?.wear, wear);
+		fleet.recordFill(b, fillOf(last));
+		t.equal((await view(b))?.wear, null);
+	});
+
 	await t.test(
 		"a stranger is dropped, and the others of its batch are kept",
 		async (t) => {

@@ -161,6 +161,7 @@ async function fill({
 		isPlayed: () => false,
 		mayRemove: () => true,
 		onRemoved: () => undefined,
+		mayFill: () => true,
 		onProgress: ({ plan }) => {
 			if (plan.phase !== "applied") return;
 			say("done", { mark: mark() });

@@ -37,6 +37,8 @@ export interface Progress {
 
 export interface ReconcileOptions extends StepPorts, OutlookPorts {
 	readonly room: Room;
+	/** Whether shards may be begun: filling must not wear the disk out. */
+	readonly mayFill: () => boolean;
 	/** Whether somebody plays a title. */
 	readonly isPlayed: (id: TitleId) => boolean;
 	readonly onProgress: (progress: Progress) => void;
@@ -173,6 +175,7 @@ export class Reconciler {
 
 	private freeLanes(): Lanes {
 		let { manifests, origin, neighbours } = LANES;
+		if (!this.options.mayFill()) origin = neighbours = 0;
 		for (const { step } of this.running.values()) {
 			if (step.kind === "fetch-manifest") manifests--;
 			else if (step.kind === "fetch-shard" && step.origin) origin--;

@@ -240,4 +240,8 @@ CREATE TABLE rollout_boxes (
 	PRIMARY KEY (rollout, box)
 );
 `,
+	`
+-- What a box's flash says of its age.
+ALTER TABLE fills ADD COLUMN wear jsonb;
+`,
 ];

@@ -85,12 +85,12 @@ export async function writeFills(
 ): Promise<void> {
 	if (fills.length === 0) return;
 	await statements.query(
-		`INSERT INTO fills (box, session, received_at, capacity, streaming_share, used, transient, placed, held, neighbours, counters, past, titles)
-		SELECT box, session, $2, capacity, "streamingShare", "usedSpace", "transientBytes", "placedBytes", "heldBytes", neighbours, counters, '{}', titles
+		`INSERT INTO fills (box, session, received_at, capacity, streaming_share, used, transient, placed, held, neighbours, counters, past, titles, wear)
+		SELECT box, session, $2, capacity, "streamingShare", "usedSpace", "transientBytes", "placedBytes", "heldBytes", neighbours, counters, '{}', titles, wear
 		FROM jsonb_to_recordset($1::jsonb)
 			AS r(box text, session text, capacity bigint, "streamingShare" bigint, "usedSpace" bigint, "transientBytes" bigint,
-				"placedBytes" bigint, "heldBytes" bigint, neighbours integer, counters jsonb, titles jsonb)
-		ON CONFLICT (box) DO UPDATE SET session = excluded.session, received_at = excluded.received_at, capacity = excluded.capacity,
+				"placedBytes" bigint, "heldBytes" bigint, neighbours integer, counters jsonb, titles jsonb, wear jsonb)
+		ON CONFLICT (box) DO UPDATE SET session = excluded.session, wear = excluded.wear, received_at = excluded.received_at, capacity = excluded.capacity,
 			streaming_share = excluded.streaming_share, used = excluded.used, transient = excluded.transient, placed = excluded.placed,
 			held = excluded.held, neighbours = excluded.neighbours, counters = excluded.counters, titles = excluded.titles,
 			past = CASE WHEN fills.session = excluded.session THEN fills.past ELSE ${SUM} END`,

@@ -1,6 +1,6 @@
 import type { Bytes, Millis } from "../../base/units.ts";
 import type { BoxId, Region, TitleId } from "../../wire/ids.ts";
-import type { Counters, Reported, State } from "../../wire/reports.ts";
+import type { Counters, Reported, State, Wear } from "../../wire/reports.ts";
 import type { Statements } from "./database.ts";
 
 /** Where the bytes came from and went, over all sessions. */
@@ -46,6 +46,8 @@ export interface BoxView {
 	readonly placed: Bytes | null;
 	readonly held: Bytes | null;
 	readonly neighbours: number | null;
+	/** Of a disk that is flash and says how old it is. */
+	readonly wear: Wear | null;
 	/** By the headend's clock: when those figures came. */
 	readonly toldAt: Millis | null;
 	readonly fromNeighbours: Bytes;
@@ -98,7 +100,7 @@ export async function boxes(db: Statements): Promise<BoxView[]> {
 	const { rows } = await db.query<BoxView>(
 		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, revoked_at AS "revokedAt", revoked_why AS "revokedWhy",
 			turned_at AS "turnedAt", power, reach, version,
-			capacity, used, placed, held, neighbours, fills.received_at AS "toldAt",
+			capacity, used, placed, held, neighbours, wear, fills.received_at AS "toldAt",
 			${total("fromNeighbours")} AS "fromNeighbours", ${total("fromOrigin")} AS "fromOrigin", ${total("toNeighbours")} AS "toNeighbours",
 			placements.rev, reports.rev AS "saidRev", phase, code
 		FROM boxes LEFT JOIN fills ON fills.box = id LEFT JOIN placements ON placements.box = id LEFT JOIN reports ON reports.box = id

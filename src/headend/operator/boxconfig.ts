@@ -25,6 +25,8 @@ export interface BoxSettings {
 	readonly originRate?: string;
 	/** As in the file: `10 s`. */
 	readonly takeover?: string;
+	/** As in the file: `4 GiB`; `auto`. */
+	readonly writeBudget?: string;
 	readonly gatewayHost?: string;
 	readonly gatewayPort?: number;
 	/** Whether players need a token. */
@@ -106,6 +108,9 @@ ${key("origin", settings.originRate, "0")}
 [fill]
 # How long each rank waits for those before it until it fetches from the origin what they have not.
 ${key("takeover", settings.takeover, "10 s")}
+# How much filling may write to the disk in a day ("4 GiB"), so that flash lasts; "0" is no limit. "auto" is a quarter of an eMMC or SD card,
+# and no limit on other disks. What is watched is kept all the same.
+${key("write_budget", settings.writeBudget, "auto")}
 
 [gateway]
 # Where players find titles; loopback only.
