@@ -14,7 +14,7 @@ import { resetCommand } from "./reset.ts";
 import { statusCommand } from "./status.ts";
 import { type AskBox, addSupportCommand } from "./support.ts";
 
-const CONFIG = "/etc/larder/larder.toml";
+export const CONFIG = "/etc/larder/larder.toml";
 /** What an agent ends with that is to be started again at once: larder-agent.service knows it. */
 const RESTART = 75;
 

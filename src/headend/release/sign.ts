@@ -1,19 +1,22 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import { isInside } from "../../content/path.ts";
 import { TAR_END, tarHeader, tarPadding } from "../../content/tar.ts";
 import { seal, unseal } from "../../wire/envelope.ts";
 import { parseValue } from "../../wire/json.ts";
-import { type Release, release, TARGETS } from "../../wire/release.ts";
+import { IMAGE, type Release, release, TARGETS } from "../../wire/release.ts";
 import { PUBLIC, writeWhole } from "../operator/file.ts";
 import { readKey } from "../operator/keyfile.ts";
 import type { Operator } from "../operator/operator.ts";
 import { releaseFile } from "./file.ts";
 
+/** What a squashfs begins with. */
+const SQUASHFS = "hsqs";
+
 export interface SignOptions {
-	/** What build.mjs made: `dist/agent/linux-arm64`. */
+	/** What build.mjs made, `dist/agent/linux-arm64`; or the root of an image, `larder-0.2.0-arm64.squashfs`. */
 	readonly bundle: string;
 	/** The file with the key for `release`. */
 	readonly key: string;
@@ -24,23 +27,21 @@ export interface SignOptions {
 }
 
 /**
- * Signs a bundle: writes `larder-<version>-<target>.release`. The same bundle gives the same tar.
- * Throws RELEASE_INVALID when the folder is no bundle, OPERATOR_INVALID when the key is not there or not this operator's.
+ * Signs a bundle or the root of an image: writes `larder-<version>-<target>.release`. The same bundle gives the same tar.
+ * Throws RELEASE_INVALID when it is neither, OPERATOR_INVALID when the key is not there or not this operator's.
  */
 export async function signRelease(
 	{ network, trust }: Pick<Operator, "network" | "trust">,
 	{ bundle, key, minimum = "0.0.0", out }: SignOptions,
 ): Promise<{ readonly path: string; readonly said: Release }> {
 	const signer = await readKey(key, "release");
-	const files = await filesOf(bundle);
-	const tar = await pack(bundle, files);
+	const { content, ...what } = await (imageVersion(bundle) === undefined
+		? readBundle(bundle)
+		: readImage(bundle));
 	const wanted = parseValue(release, {
-		network,
-		version: await versionOf(bundle),
-		target: targetOf(files),
-		minimum,
-		size: tar.length,
-		sha256: createHash("sha256").update(tar).digest("hex"),
+		...{ network, minimum, ...what },
+		size: content.length,
+		sha256: createHash("sha256").update(content).digest("hex"),
 	});
 	if (!wanted.ok) throw invalid(bundle, wanted.detail);
 	const said = wanted.value;
@@ -50,8 +51,34 @@ export async function signRelease(
 	if (!read.ok)
 		throw new LarderError("OPERATOR_INVALID", `${key}: ${read.detail}`);
 	const path = join(out, `larder-${said.version}-${said.target}.release`);
-	await writeWhole(path, releaseFile(statement, tar), PUBLIC);
+	await writeWhole(path, releaseFile(statement, content), PUBLIC);
 	return { path, said };
+}
+
+/** Undefined for what is not called like the root of an image. */
+function imageVersion(path: string): string | undefined {
+	return /^larder-([\d.]+)-arm64\.squashfs$/.exec(basename(path))?.[1];
+}
+
+async function readImage(path: string) {
+	const content = await readFile(path).catch((cause: unknown) => {
+		throw systemCode(cause) === "ENOENT"
+			? invalid(path, "there is no such file")
+			: cause;
+	});
+	if (content.toString("latin1", 0, SQUASHFS.length) !== SQUASHFS)
+		throw invalid(path, "it is no squashfs");
+	return { content, version: imageVersion(path), target: IMAGE };
+}
+
+async function readBundle(bundle: string) {
+	const files = await filesOf(bundle);
+	const content = await pack(bundle, files);
+	return {
+		content,
+		version: await versionOf(bundle),
+		target: targetOf(files),
+	};
 }
 
 async function versionOf(bundle: string): Promise<string> {

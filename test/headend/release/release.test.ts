@@ -55,6 +55,23 @@ t.test("a bundle is signed and published, once", async (t) => {
 	});
 });
 
+t.test("the root of an image is signed as it is", async (t) => {
+	const { dir, operator } = await open(t);
+	const image = join(dir, "larder-0.3.0-arm64.squashfs");
+	const key = join(dir, "release.json");
+	const signing = () => signRelease(operator, { bundle: image, key, out: dir });
+	await t.rejects(signing(), { code: "RELEASE_INVALID", message: /no such/ });
+	await writeFile(image, "no squashfs");
+	await t.rejects(signing(), { code: "RELEASE_INVALID" });
+	const root = Buffer.from("hsqs and the rest");
+	await writeFile(image, root);
+	const { path, said } = await signing();
+	t.match(path, /larder-0\.3\.0-image-arm64\.release$/);
+	t.match(said, { version: "0.3.0", target: "image-arm64", size: root.length });
+	t.same((await readFile(path)).subarray(-root.length), root);
+	t.same((await readReleaseFile(path, operator.trust)).said, said);
+});
+
 t.test("what is damaged or another's is not published", async (t) => {
 	const { dir, operator, sign } = await open(t);
 	const { path } = await sign();
