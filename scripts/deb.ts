@@ -66,7 +66,8 @@ async function stageAgent(root: string, arch: Arch): Promise<void> {
 	const target = ARCHS[arch];
 	// One folder a target; the package has one.
 	const out = ["--target", target, "--out", join(lib, "bundle")];
-	await run("node", ["build.mjs", ...out, "--quiet"], ROOT);
+	const args = [...out, "--release", values.release, "--quiet"];
+	await run("node", ["build.mjs", ...args], ROOT);
 	await rename(join(lib, "bundle", target), join(lib, "agent"));
 	await rm(join(lib, "bundle"), { recursive: true });
 	await put(runtimeOf(arch), join(lib, "node"), 0o755);
@@ -141,7 +142,7 @@ async function build(
 	const doc = join(root, "usr/share/doc", name);
 	await put(join(ROOT, "README.md"), join(doc, "README.md"));
 	await put(join(ROOT, "LICENSE"), join(doc, "copyright"));
-	const changes = `${name} (${pkg.version}) stable; urgency=medium\n`;
+	const changes = `${name} (${values.release}) stable; urgency=medium\n`;
 	await writeFile(join(doc, "changelog.gz"), gzipSync(changes, { level: 9 }));
 
 	const control = join(root, "DEBIAN");
@@ -151,7 +152,7 @@ async function build(
 		join(control, "control"),
 		[
 			`Package: ${name}`,
-			`Version: ${pkg.version}`,
+			`Version: ${values.release}`,
 			`Architecture: ${arch}`,
 			"Maintainer: Larder <larder@localhost>",
 			`Installed-Size: ${Number.parseInt(size, 10)}`,
@@ -173,7 +174,7 @@ async function build(
 			.replaceAll("@UNITS@", units.join(" "));
 		await writeFile(join(control, script), filled, { mode: 0o755 });
 	}
-	const file = join(out, `${name}_${pkg.version}_${arch}.deb`);
+	const file = join(out, `${name}_${values.release}_${arch}.deb`);
 	await run(
 		"dpkg-deb",
 		["--root-owner-group", ...compression, "--build", root, file],
@@ -202,6 +203,7 @@ const { values } = parseArgs({
 		arch: { type: "string", default: "all" },
 		package: { type: "string", default: "all" },
 		out: { type: "string", default: join(ROOT, "dist/deb") },
+		release: { type: "string", default: pkg.version },
 		/** A package for a test need not be small. */
 		fast: { type: "boolean", default: false },
 	},
@@ -214,7 +216,7 @@ const packages = PACKAGES.filter(({ name }) =>
 );
 if (archs.length * packages.length === 0) {
 	console.error(
-		"node scripts/deb.ts [--arch amd64|arm64] [--package larder|larder-headend] [--out FOLDER] [--fast]",
+		"node scripts/deb.ts [--arch amd64|arm64] [--package larder|larder-headend] [--out FOLDER] [--release VERSION] [--fast]",
 	);
 	process.exit(2);
 }

@@ -1,4 +1,4 @@
-// Makes this machine ready: `node scripts/setup.ts demo|test|bench`. Says nothing when it already is.
+// Makes this machine ready: `node scripts/setup.ts demo|test|bench|image`. Says nothing when it already is.
 import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { describe } from "../src/base/errors.ts";
@@ -13,6 +13,10 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 		"nftables",
 	],
 	bench: ["mosquitto", "ffmpeg", "nginx", "chromium", "python3-libtorrent"],
+	image: [
+		...["mmdebstrap", "qemu-user-static", "kmod", "cpio", "squashfs-tools"],
+		...["grub-common", "mtools", "dosfstools", "e2fsprogs", "genimage"],
+	],
 };
 /** Packages that bring a daemon; tests start their own, on ports of their own. */
 const DAEMONS = ["mosquitto", "nginx", "nftables"];
@@ -65,7 +69,7 @@ try {
 		throw new Error(`packages are missing. Install them:\n  ${command}`);
 	}
 	if (absent.length > 0) await install(absent);
-	if (what === "test") await prepareArm64(say);
+	if (what === "test" || what === "image") await prepareArm64(say);
 } catch (error) {
 	console.error(`setup: ${describe(error)}`);
 	process.exitCode = 1;
