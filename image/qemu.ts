@@ -5,12 +5,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { MINUTE } from "../src/base/time.ts";
+import { MINUTE, monotonic, SECOND, sleep } from "../src/base/time.ts";
 import type { Millis } from "../src/base/units.ts";
 import { setBootEnv } from "./media.ts";
 import { Shell } from "./shell.ts";
 
 const FIRMWARE = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd";
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 /**
  * Has systemd open a root shell where only QEMU is at the other end. The image as it ships has no such argument. On the first
  * such console it asks for a login.
@@ -79,13 +80,26 @@ export async function boot(options: GuestOptions): Promise<Guest> {
 	});
 	const { onLine } = options;
 	createInterface(child.stdout).on("line", (line) => onLine?.(line));
+	let booted = "";
 	const { pid } = child;
 	if (pid === undefined) throw new Error("QEMU did not start");
 	const guest: Guest = {
 		pid,
 		ended,
 		run: (command, most = MINUTE) => shell.run(command, most),
-		restarted: (most = patience) => shell.open(most),
+		restarted: async (most = patience) => {
+			const end = monotonic() + most;
+			for (;;) {
+				await shell.open(Math.max(0, end - monotonic()));
+				const now = await bootOf(shell);
+				if (now !== "" && now !== booted) {
+					booted = now;
+					return;
+				}
+				// What goes down may answer for a while.
+				await sleep(SECOND);
+			}
+		},
 		kill: async () => {
 			child.kill("SIGKILL");
 			await ended;
@@ -97,7 +111,9 @@ export async function boot(options: GuestOptions): Promise<Guest> {
 	};
 	try {
 		await Promise.race([
-			shell.open(patience),
+			shell.open(patience).then(async () => {
+				booted = await bootOf(shell);
+			}),
 			ended.then(() => {
 				throw new Error("QEMU ended before the machine was up");
 			}),
@@ -107,4 +123,10 @@ export async function boot(options: GuestOptions): Promise<Guest> {
 		throw error;
 	}
 	return guest;
+}
+
+/** Which boot it is; nothing when the shell ends while it is asked. */
+async function bootOf(shell: Shell): Promise<string> {
+	const asked = await shell.answer(`cat ${BOOT_ID}`, 10 * SECOND);
+	return asked?.printed.trim() ?? "";
 }

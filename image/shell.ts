@@ -32,7 +32,7 @@ export class Shell {
 		while (monotonic() < end) {
 			// Until the machine is up, nobody reads it.
 			this.socket.write("\n");
-			const answer = await this.command(QUIET, 5 * SECOND);
+			const answer = await this.answer(QUIET, 5 * SECOND);
 			if (answer !== undefined) return;
 		}
 		throw new Error(`no shell: ${this.heard.slice(-500)}`);
@@ -43,7 +43,7 @@ export class Shell {
 		const coded = Buffer.from(command).toString("base64");
 		if (coded.length > LONGEST) throw new Error("the command is too long");
 		const line = `echo ${coded} | base64 -d | bash -s 2>&1`;
-		const answer = await this.command(line, patience);
+		const answer = await this.answer(line, patience);
 		if (answer === undefined)
 			throw new Error(`no answer to \`${command}\`: ${this.heard.slice(-500)}`);
 		const { printed, code } = answer;
@@ -66,8 +66,8 @@ export class Shell {
 		return socket;
 	}
 
-	/** Undefined when nothing comes in time. */
-	private async command(line: string, patience: Millis) {
+	/** What a line prints, and how it ends. Undefined when nothing comes in time. */
+	async answer(line: string, patience: Millis) {
 		const mark = `done-${++this.count}`;
 		this.heard = "";
 		// In two parts, so that an echo of it is not taken for its end.
