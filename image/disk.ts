@@ -137,22 +137,18 @@ async function makeBoot(
 	}
 }
 
+/** Empty: rootfs/usr/lib/larder-image/early fills it. */
 async function makeData(
 	work: string,
 	env: Readonly<Record<string, string>>,
 ): Promise<void> {
-	const tree = join(work, "data");
-	for (const name of ["larder", "systemd"])
-		await mkdir(join(tree, name), { recursive: true });
-	const time = `--date=@${env["SOURCE_DATE_EPOCH"]}`;
-	await run("touch", [time, join(tree, "larder"), join(tree, "systemd"), tree]);
 	const file = join(work, "data.ext4");
 	await writeFile(file, "");
 	await truncate(file, DATA);
 	await run(
 		"mke2fs",
 		[
-			...["-q", "-t", "ext4", "-b", `${BLOCK}`, "-m", "1", "-d", tree],
+			...["-q", "-t", "ext4", "-b", `${BLOCK}`, "-m", "1"],
 			...["-L", "larder-data", "-U", DATA_UUID, "-J", "size=16"],
 			...["-E", `resize=${LARGEST_DATA / BLOCK},hash_seed=${DATA_UUID}`],
 			file,
