@@ -146,7 +146,12 @@ async function build(
 	await writeFile(join(doc, "changelog.gz"), gzipSync(changes, { level: 9 }));
 
 	const control = join(root, "DEBIAN");
-	const size = await run("du", ["-sk", "--exclude=DEBIAN", root]);
+	const size = await run("du", [
+		"-sk",
+		"--apparent-size",
+		"--exclude=DEBIAN",
+		root,
+	]);
 	await mkdir(control);
 	await writeFile(
 		join(control, "control"),
