@@ -80,7 +80,7 @@ t.test(
 		const silent = await loadConfig(path);
 		t.equal(silent.data, join(dir, "data"));
 
-		const free = /^# ((username|password_file|group|ca) = )/gm;
+		const free = /^# ((interface|username|password_file|group|ca) = )/gm;
 		const said = text.replace(/^# (\w+ = (?!.*#))/gm, "$1");
 		const keys = Object.entries(parse(said)).flatMap(([name, value]) =>
 			typeof value === "object" && !Array.isArray(value)
@@ -98,10 +98,13 @@ t.test(
 		t.same(new Set(keys), new Set(known));
 
 		const optional = text.match(free) ?? [];
-		t.equal(optional.length, 4, "what has no default");
+		t.equal(optional.length, 5, "what has no default");
 		await writeFile(
 			path,
-			said.replace(/^(username|password_file|group|ca) = /gm, "# $1 = "),
+			said.replace(
+				/^(interface|username|password_file|group|ca) = /gm,
+				"# $1 = ",
+			),
 		);
 		t.same(await loadConfig(path), silent, "said or not, they mean the same");
 		await writeFile(path, said);
