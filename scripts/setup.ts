@@ -1,4 +1,4 @@
-// Makes this machine ready: `node scripts/setup.ts demo|test|bench|image`. Says nothing when it already is.
+// Makes this machine ready: `node scripts/setup.ts demo|test|bench|image|test:image`. Says nothing when it already is.
 import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { describe } from "../src/base/errors.ts";
@@ -16,6 +16,10 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 	image: [
 		...["mmdebstrap", "qemu-user-static", "kmod", "cpio", "squashfs-tools"],
 		...["grub-common", "mtools", "dosfstools", "e2fsprogs", "genimage"],
+	],
+	"test:image": [
+		...["qemu-system-arm", "qemu-efi-aarch64", "mtools", "dosfstools"],
+		...["squashfs-tools", "mosquitto", "dnsmasq-base", "iproute2"],
 	],
 };
 /** Packages that bring a daemon; tests start their own, on ports of their own. */
