@@ -261,7 +261,7 @@ t.test("a receiver, from its first boot on", async (t) => {
 			t.equal(await receiver.reboot(), "running");
 			t.equal(
 				await receiver.run("larder-slot status"),
-				"running a\na good\nb on trial, started 3 of 3 times",
+				"running a\na good\nb on trial, started 3 of 3 times\n",
 			);
 			t.ok(await gives(film));
 		});
@@ -320,6 +320,10 @@ t.test("a receiver, from its first boot on", async (t) => {
 	});
 
 	await t.test("10: figures", async () => {
+		const began = monotonic();
+		await held(await publish(32 * MiB));
+		const seconds = (monotonic() - began) / SECOND;
+		note(`a film of 32 MiB is held after ${seconds.toFixed(1)} s, emulated`);
 		const said = await receiver.run(
 			"pid=$(systemctl show larder-agent -P MainPID); awk '/^Pss:/ {print $2}' /proc/$pid/smaps_rollup; systemd-analyze time; free -m",
 		);
