@@ -325,7 +325,7 @@ t.test("a receiver, from its first boot on", async (t) => {
 		const seconds = (monotonic() - began) / SECOND;
 		note(`a film of 32 MiB is held after ${seconds.toFixed(1)} s, emulated`);
 		const said = await receiver.run(
-			"pid=$(systemctl show larder-agent -P MainPID); awk '/^Pss:/ {print $2}' /proc/$pid/smaps_rollup; systemd-analyze time; free -m",
+			"pid=$(systemctl show larder-agent -P MainPID); awk '/^Pss:/ {print $2}' /proc/$pid/smaps_rollup; systemd-analyze time; head -3 /proc/meminfo",
 		);
 		note(`of the agent, PSS in KiB, emulated:\n${said}`);
 	});
