@@ -98,6 +98,7 @@ t.test(
 			t.same(slugs(operator.parts(NOW + 2, keys)), [], "and no floor");
 			t.equal(heads.standing.announcement?.version, NOW + 2);
 		});
+		await heads.close();
 	},
 );
 

@@ -107,6 +107,17 @@ t.test(
 	},
 );
 
+t.test("closed while it looks at an entry it finds no fault", async (t) => {
+	const { inbox, start } = await rig(t);
+	await cp(clip, join(inbox, "clip"), { recursive: true });
+	for (let turns = 0; turns < 30; turns++) {
+		const ingest = await start();
+		for (let turn = 0; turn < turns; turn++) await setImmediate();
+		await ingest.close();
+		t.same(await readdir(inbox), ["clip"], `after ${turns} turns`);
+	}
+});
+
 t.test("faults are written beside the entry until it is mended", async (t) => {
 	const { inbox, events, start } = await rig(t);
 	await mkdir(join(inbox, "show/v"), { recursive: true });

@@ -149,6 +149,7 @@ export class Ingest {
 		try {
 			source = await survey(path, new Report(), this.closing.signal);
 		} catch (error) {
+			if (this.closing.signal.aborted) return;
 			if (systemCode(error) === "ENOENT") return await this.forget(name);
 			this.checkIn(name, entry, RETRY);
 			return await this.report(name, entry, error, false);
