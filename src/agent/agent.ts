@@ -62,7 +62,10 @@ export async function startAgent(
 		log.warn({ part: name }, "slow to close"),
 	);
 	try {
-		const notifier = createNotifier(onFatal);
+		const notifier = createNotifier(
+			(error) => log.warn({ err: error }, "once more, then it is serious"),
+			onFatal,
+		);
 		parts.onClose("notifier", () => notifier.close());
 		const clock = new BoxClock(BUILT);
 		const room = new WaitingRoom(config, notifier, onFatal, log);

@@ -28,14 +28,17 @@ const outside: Notifier = {
 
 /**
  * Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID (sd_notify(3), sd_watchdog_enabled(3)).
- * @param onFailure called with NOTIFY_FAILED when a ping or a status cannot be sent: systemd would kill the service
- * later without a word, so the agent should end loudly
+ * @param onTrouble called with NOTIFY_FAILED when a ping or a status was not taken: while systemd reads its units anew on a slow
+ * machine it answers nobody for seconds
+ * @param onFailure called with it when the next was not taken either: systemd would kill the service later without a word,
+ * so the agent should end loudly
  */
 export function createNotifier(
+	onTrouble: (error: LarderError) => void,
 	onFailure: (error: LarderError) => void,
 ): Notifier {
 	if (!process.env["NOTIFY_SOCKET"]) return outside;
-	return new SystemdNotifier(onFailure);
+	return new SystemdNotifier(onTrouble, onFailure);
 }
 
 /** Invariant: at most one status is being sent; `line` is the newest that has not been and says other than `told`. */
@@ -45,9 +48,16 @@ class SystemdNotifier implements Notifier {
 	private gap: NodeJS.Timeout | undefined;
 	private watchdog: NodeJS.Timeout | undefined;
 	private pinging = false;
+	/** Whether what was told last was not taken. */
+	private troubled = false;
+	private readonly onTrouble: (error: LarderError) => void;
 	private readonly onFailure: (error: LarderError) => void;
 
-	constructor(onFailure: (error: LarderError) => void) {
+	constructor(
+		onTrouble: (error: LarderError) => void,
+		onFailure: (error: LarderError) => void,
+	) {
+		this.onTrouble = onTrouble;
 		this.onFailure = onFailure;
 	}
 
@@ -96,9 +106,12 @@ class SystemdNotifier implements Notifier {
 	private async tell(what: string, sent: Promise<unknown>): Promise<void> {
 		try {
 			await said(what, sent);
+			this.troubled = false;
 		} catch (error) {
-			if (error instanceof LarderError) this.onFailure(error);
-			else throw error;
+			if (!(error instanceof LarderError)) throw error;
+			if (this.troubled) this.onFailure(error);
+			else this.onTrouble(error);
+			this.troubled = true;
 		}
 	}
 }

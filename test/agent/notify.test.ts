@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -24,6 +24,17 @@ s.bind(sys.argv[1])
 print('""', flush=True)
 while True:
     print(json.dumps(s.recv(65536).decode()), flush=True)
+`;
+
+/** Fails once when there is a file `busy`, always when that is a folder. */
+const BUSY = `#!/bin/sh
+busy="$(dirname "$0")/busy"
+if [ -e "$busy" ]; then
+	rm -f "$busy" 2> /dev/null
+	echo "it is busy" >&2
+	exit 1
+fi
+exec /usr/bin/systemd-notify "$@"
 `;
 
 function setEnv(test: Test, env: Readonly<Record<string, string>>): void {
@@ -69,13 +80,22 @@ async function systemd(test: Test, env: Readonly<Record<string, string>> = {}) {
 
 function notifier(test: Test) {
 	const failures: LarderError[] = [];
+	const troubles: LarderError[] = [];
 	const failed = Promise.withResolvers<LarderError>();
-	const made = createNotifier((error) => {
-		failures.push(error);
-		failed.resolve(error);
+	const made = createNotifier(
+		(error) => troubles.push(error),
+		(error) => {
+			failures.push(error);
+			failed.resolve(error);
+		},
+	);
+	// A status that waits keeps no process alive.
+	const awake = setInterval(() => undefined, 1000);
+	test.teardown(() => {
+		clearInterval(awake);
+		made.close();
 	});
-	test.teardown(() => made.close());
-	return { made, failures, failed: failed.promise };
+	return { made, troubles, failures, failed: failed.promise };
 }
 
 t.test("silent outside systemd", async (t) => {
@@ -141,6 +161,28 @@ t.test("watchdog pings go on until close", real, async (t) => {
 	t.same(failures, []);
 });
 
+t.test("not heard once is no failure, twice in a row is", real, async (t) => {
+	const folder = t.testdir({
+		"systemd-notify": t.fixture("file", BUSY),
+	});
+	await chmod(join(folder, "systemd-notify"), 0o755);
+	const { until } = await systemd(t, {
+		WATCHDOG_USEC: "200000",
+		PATH: `${folder}:${process.env["PATH"]}`,
+	});
+	const { made, troubles, failures, failed } = notifier(t);
+	await made.ready();
+	await until("WATCHDOG=1");
+	for (let times = 1; times <= 3; times++) {
+		await writeFile(join(folder, "busy"), "");
+		while (troubles.length < times) await until("WATCHDOG=1");
+	}
+	t.match(troubles[0], { cause: { message: "it is busy" } });
+	t.same(failures, []);
+	await mkdir(join(folder, "busy"));
+	t.equal((await failed).code, "NOTIFY_FAILED");
+});
+
 t.test("no pings for another process", real, async (t) => {
 	const { until } = await systemd(t, {
 		WATCHDOG_USEC: "1000",
@@ -162,6 +204,7 @@ t.test("loud when systemd cannot be told", real, async (t) => {
 		cause: { message: /Failed to notify/ },
 	});
 	made.status("hello");
+	made.status("again");
 	t.equal((await failed).code, "NOTIFY_FAILED");
 });
 
@@ -174,5 +217,6 @@ t.test("loud when systemd-notify is missing", async (t) => {
 	});
 	await t.rejects(made.stopping(), { code: "NOTIFY_FAILED" });
 	made.status("hello");
+	made.status("again");
 	t.match(await failed, { code: "NOTIFY_FAILED" });
 });

@@ -1,7 +1,7 @@
 // The receiver's image as it runs: `npm run test:image`. One machine, from the first boot on; each part goes on where the last one left it.
 import { createHash } from "node:crypto";
 import { copyFile, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import t from "tap";
 import { monotonic, SECOND } from "../../src/base/time.ts";
 import { formatBytes, GiB, MiB } from "../../src/base/units.ts";
@@ -328,6 +328,31 @@ t.test("a receiver, from its first boot on", async (t) => {
 			"pid=$(systemctl show larder-agent -P MainPID); awk '/^Pss:/ {print $2}' /proc/$pid/smaps_rollup; systemd-analyze time; head -3 /proc/meminfo",
 		);
 		note(`of the agent, PSS in KiB, emulated:\n${said}`);
+	});
+
+	await t.test("the agent in a root of its own", async (t) => {
+		const url = await serve(t, dirname(ROOT));
+		await receiver.fetch(`${url}/${basename(ROOT)}`, "/data/larder.squashfs");
+		const conf = await readFile(
+			join(import.meta.dirname, "../../image/rootimage.conf"),
+			"utf8",
+		);
+		const here = conf.replace(
+			"/usr/lib/larder.squashfs",
+			"/data/larder.squashfs",
+		);
+		const folder = "/etc/systemd/system/larder-agent.service.d";
+		await receiver.run(
+			`mkdir -p ${folder} && echo ${Buffer.from(here).toString("base64")} | base64 -d > ${folder}/rootimage.conf`,
+		);
+		await receiver.run(
+			"systemctl daemon-reload && systemctl restart larder-agent",
+		);
+		const root =
+			"findmnt -n -o SOURCE,FSTYPE -N $(systemctl show larder-agent -P MainPID) /";
+		t.match(await receiver.run(root), /loop.* squashfs/);
+		await receiver.until("larder status", /connected/);
+		t.ok(await gives(film));
 	});
 
 	await t.test("a receiver with 4 GB and a disk of 1 TB", async (t) => {
