@@ -241,6 +241,8 @@ t.test("a receiver, from its first boot on", async (t) => {
 	});
 
 	await t.test("6: images of the whole receiver", async (t) => {
+		// Nothing but peace is missing: no start of it has lasted for a minute yet.
+		await receiver.until("larder-slot status", /^running a\na good/);
 		const url = await serve(t, desk.dir);
 		const install = async (version: string, root: string) => {
 			const name = `larder-${version}-arm64.squashfs`;
@@ -252,7 +254,7 @@ t.test("a receiver, from its first boot on", async (t) => {
 			);
 			const signed = `larder-${version}-image-arm64.release`;
 			await receiver.fetch(`${url}/${signed}`, "/data/image");
-			await receiver.run("larder-slot install /data/image; rm /data/image");
+			await receiver.run("larder-slot install /data/image && rm /data/image");
 		};
 		await t.test("one that does not even start", async (t) => {
 			const empty = join(desk.dir, "empty");
