@@ -28,6 +28,7 @@ function program(
 	command: string,
 	args: readonly string[],
 	env: Readonly<Record<string, string>> = {},
+	how: "SIGTERM" | "SIGKILL" = "SIGTERM",
 ): Promise<number> {
 	const child = spawn(command, args, {
 		cwd: ROOT,
@@ -38,7 +39,7 @@ function program(
 		},
 		stdio: ["ignore", "inherit", "inherit"],
 	});
-	const stop = () => child.kill();
+	const stop = () => child.kill(how);
 	process.once("SIGINT", stop).once("SIGTERM", stop);
 	return new Promise((resolve, reject) => {
 		child.once("error", reject);
@@ -83,6 +84,8 @@ try {
 		"unshare",
 		[...ALONE, "sh", "-c", script.join("\n")],
 		{ LARDER_IMAGE: IMAGE, ...(values.soak && { LARDER_SOAK: "yes" }) },
+		// unshare hears nothing less, and all that is in there ends with it.
+		"SIGKILL",
 	);
 } catch (error) {
 	console.error(describe(error));
