@@ -11,8 +11,8 @@ import { begin, come, each, LONG, letIn, shown, type Way } from "./hoarder.ts";
 import { makeRegion, meet, type TestRegion } from "./region.ts";
 import { openDht, type Stranger } from "./stranger.ts";
 
-/** What a box, and all who attack it from this process, may set aside: what they have not sent yet is most of it where others load the machine. */
-const MOST: Bytes = 256 * MiB;
+/** What a box, and all who attack it from this process, may set aside. */
+const MOST: Bytes = 128 * MiB;
 /** Where UDX comes from. */
 const HOSTS = ["127.0.0.1", "127.0.0.3", "127.0.0.4"];
 

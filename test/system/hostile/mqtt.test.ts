@@ -119,6 +119,21 @@ for (const [what, target] of Object.entries(TARGETS))
 		});
 	});
 
+t.test("the end of another life ends nothing", async (t) => {
+	const name = upTopic(ghost, "state");
+	const client = TARGETS["up to a headend"]?.client ?? "";
+	const said = JSON.parse(`${rightOn(name)[0]}`);
+	const lives = [
+		{ online: true, session: "1".repeat(16) },
+		{ online: false, session: "2".repeat(16) },
+	];
+	for (const life of lives) {
+		const message = encodeMessage({ ...said, ...life, box: ghost });
+		await broker.say(client, name, message);
+	}
+	t.match(await headend.command(box.id, { kind: "report" }), { ok: true });
+});
+
 t.test("nobody ended, and no report was lost", async (t) => {
 	t.notOk(desk.broken.aborted);
 	const { headend: service } = desk;
@@ -127,7 +142,7 @@ t.test("nobody ended, and no report was lost", async (t) => {
 		entries.filter(({ level }) => Number(level) >= 50),
 		[],
 	);
-	for (const slug of ["not-json", "bad-schema", "wrong-box"])
+	for (const slug of ["not-json", "bad-schema", "wrong-box", "late-will"])
 		t.ok(
 			entries.some((entry) => entry["slug"] === slug),
 			`${slug}: dropped by name`,
