@@ -26,6 +26,12 @@ export function boxes(transport: Transport): Contestant {
 	};
 }
 
+/** A box in a process of its own, see `peer.ts`. */
+export function startPeer(name: string, settings: PeerSettings): Child {
+	const args = [...NODE_FLAGS, PEER, JSON.stringify(settings)];
+	return new Child(name, process.execPath, args);
+}
+
 async function run(
 	transport: Transport,
 	{ dir, content, profiles }: Stage,
@@ -48,11 +54,7 @@ async function run(
 			bootstrap,
 			transport,
 		};
-		return new Child(name, process.execPath, [
-			...NODE_FLAGS,
-			PEER,
-			JSON.stringify(settings),
-		]);
+		return startPeer(name, settings);
 	};
 	const node = await openBootstrapNode("127.0.0.1", port, []);
 	const sender = await start("sender", content.store);
