@@ -5,7 +5,11 @@ import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import type HyperDHT from "hyperdht";
 import { Fetcher } from "../src/act/fetch/fetcher.ts";
-import { type Progress, Reconciler } from "../src/act/fill/reconcile.ts";
+import {
+	type Progress,
+	type ReconcileOptions,
+	Reconciler,
+} from "../src/act/fill/reconcile.ts";
 import { Ledger } from "../src/act/ledger.ts";
 import { TitleLibrary } from "../src/act/play/library.ts";
 import type {
@@ -231,6 +235,7 @@ export interface BoxSettings {
 	readonly holders?: HolderBook;
 	readonly takeover?: number;
 	readonly mayFill?: () => boolean;
+	readonly isOpen?: ReconcileOptions["isOpen"];
 	readonly patience?: ViewerPatience;
 	readonly capacity?: number;
 	readonly streamingShare?: number;
@@ -342,6 +347,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		fetcher,
 		takeover: settings.takeover ?? 60_000,
 		mayFill: settings.mayFill ?? (() => true),
+		isOpen: settings.isOpen ?? (() => true),
 		isPlayed: (id) => library.isOpen(id),
 		onProgress: (seen) => {
 			progress = seen;

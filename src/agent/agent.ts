@@ -213,13 +213,14 @@ async function beginReset(config: Config, { isOnTrial, restart }: Run) {
 function apply(
 	change: ConfigChange,
 	{ traffic, log }: Base,
-	{ swarm }: Exchange,
+	{ swarm, hours }: Exchange,
 ) {
 	const { config, live, restart } = change;
 	// A level that was set by command stays until the file says something else.
 	if (live.includes("log_level")) log.level = config.logLevel;
-	swarm.pacer.rate = config.rates.up;
 	traffic.change(config.rates);
+	swarm.pacer.rate = traffic.up;
+	hours.change(config.fill);
 	log.info({ live, restart }, "configuration changed");
 }
 

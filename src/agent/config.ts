@@ -3,6 +3,7 @@ import { LarderError } from "../base/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
+import type { FillWindow } from "../wire/hours.ts";
 import {
 	type Address,
 	addresses,
@@ -21,6 +22,8 @@ import {
 	span,
 	text,
 	url,
+	windows,
+	zone,
 } from "./reader.ts";
 import { suggest } from "./suggest.ts";
 import { type Entries, type Fault, readEntries } from "./toml.ts";
@@ -71,6 +74,9 @@ export interface Config {
 		readonly takeover: Millis;
 		/** Bytes a day that filling may write; 0 is no limit. */
 		readonly writeBudget: Bytes | "auto";
+		/** When filling goes on, by the clock of a zone; at any time where there are no windows. */
+		readonly zone: string;
+		readonly windows: readonly FillWindow[];
 	};
 	readonly gateway: {
 		/** Loopback address to bind. */
@@ -132,6 +138,8 @@ const KEYS = {
 	"rates.origin": may(rate, 0),
 	"fill.takeover": may(span, 10 * SECOND),
 	"fill.write_budget": may(budget, "auto"),
+	"fill.zone": may(zone, "UTC"),
+	"fill.windows": may(windows, []),
 	"gateway.host": may(loopback, "127.0.0.1"),
 	"gateway.port": may(port, 8090),
 	"gateway.token": may(flag, true),
@@ -243,6 +251,8 @@ function assemble(get: Get, folder: string): Config {
 		fill: {
 			takeover: get("fill.takeover"),
 			writeBudget: get("fill.write_budget"),
+			zone: get("fill.zone"),
+			windows: get("fill.windows"),
 		},
 		gateway: {
 			host: get("gateway.host"),

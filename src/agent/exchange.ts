@@ -10,6 +10,7 @@ import { Attests } from "./attests.ts";
 import { TARGET, VERSION } from "./built.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
+import { Hours } from "./hours.ts";
 import { TitleKeys } from "./keys.ts";
 import { Lease } from "./lease.ts";
 import { anonymous, MemoryGuard, memoryLimit } from "./memory.ts";
@@ -33,7 +34,7 @@ export async function openExchange(
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
-	const { traffic, wishes, releases, budget, aging, log } = base;
+	const { traffic, wishes, releases, budget, aging, clock, log } = base;
 	let reconciler: Reconciler | undefined;
 	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
@@ -59,6 +60,19 @@ export async function openExchange(
 	parts.add("reach", reach);
 	const power = new Power({ swarm, control, log });
 	parts.add("power", power);
+	const hours = new Hours({
+		own: config.fill,
+		policy: () => control.standing.announcement?.policy.fill,
+		power: () => power.state,
+		now: () => (clock.isKnown ? clock.now() : undefined),
+		onChange: (leave) => {
+			traffic.allow(leave);
+			swarm.pacer.rate = traffic.up;
+			reconciler?.reconsider();
+		},
+		log,
+	});
+	parts.add("fill hours", hours);
 	const isPurged = (id: TitleId) => control.standing.purged.has(id);
 	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
 	const isKept = (id: TitleId, shard: number) =>
@@ -67,8 +81,8 @@ export async function openExchange(
 	const common = { store, room, neighbours: swarm, origin, holders, log };
 	const fetcher = new Fetcher({
 		...common,
-		pace: (from, bytes, urgent, signal) =>
-			traffic.take(from, bytes, urgent, signal),
+		pace: (from, bytes, purpose, signal) =>
+			traffic.take(from, bytes, purpose, signal),
 		onWrong: () => {
 			ledger.counters.wrongBlocks++;
 		},
@@ -97,6 +111,8 @@ export async function openExchange(
 		fetcher,
 		takeover: config.fill.takeover,
 		mayFill: () => !budget.isSpent,
+		isOpen: (lane) =>
+			hours.leave[lane === "origin" ? "trunk" : "neighbours"] !== null,
 		isPlayed: (id) => library.isOpen(id),
 		mayRemove: (id) => wishes.mayRemove(id),
 		onProgress: (progress) => reporter.progressed(progress),
@@ -111,7 +127,6 @@ export async function openExchange(
 	});
 	parts.add("reconciler", reconciler);
 	parts.add("library", library);
-	const { clock } = base;
 	const lease = new Lease({
 		...{ identity, clock, control, log },
 		onRenewed: () => swarm.renewed(),
@@ -145,5 +160,5 @@ export async function openExchange(
 		},
 		control,
 	);
-	return { swarm, reach, power, reporter, library };
+	return { swarm, reach, power, hours, reporter, library };
 }

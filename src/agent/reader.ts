@@ -4,9 +4,12 @@ import {
 	type Bytes,
 	type Millis,
 	parseBytes,
+	parseRate,
 	type Rate,
 } from "../base/units.ts";
 import { isLoopback } from "../gateway/host.ts";
+import { isZone, readWindows } from "../plan/windows.ts";
+import type { FillWindow } from "../wire/hours.ts";
 
 /** Reads one value as TOML gives it. `detail` of a fault says what the key takes. */
 export type Reader<T> = (value: unknown) => Result<T>;
@@ -143,31 +146,21 @@ export const budget: Reader<Bytes | "auto"> = (value) => {
 		: good(bytes);
 };
 
-const BITS: Readonly<Record<string, number>> = {
-	"bit/s": 1,
-	"kbit/s": 1e3,
-	"Mbit/s": 1e6,
-	"Gbit/s": 1e9,
+/** Bytes a second. */
+export const rate: Reader<Rate> = (value) => {
+	const read = parseRate(value);
+	return read === undefined
+		? wrong('takes "5 Mbit/s", "600 KiB/s" or the like, or 0 for no limit')
+		: good(read);
 };
 
-/** Bytes a second. A bare number other than 0 is refused: nobody knows whether it counts bits or bytes. */
-export const rate: Reader<Rate> = (value) => {
-	if (value === 0 || value === "0") return good(0);
-	const takes = wrong(
-		'takes "5 Mbit/s", "600 KiB/s" or the like, or 0 for no limit',
-	);
-	if (typeof value !== "string") return takes;
-	const [, number, unit = ""] =
-		/^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+\/s)\s*$/.exec(value) ?? [];
-	if (number === undefined) return takes;
-	const bits = BITS[unit];
-	const bytes =
-		bits === undefined
-			? parseBytes(`${number} ${unit.slice(0, -"/s".length)}`)
-			: Math.floor((Number(number) * bits) / 8);
-	// A rate that rounds to 0 would mean the very opposite of a low limit.
-	return bytes === undefined || bytes === 0 ? takes : good(bytes);
-};
+/** An IANA time zone. */
+export const zone: Reader<string> = (value) =>
+	typeof value === "string" && isZone(value)
+		? good(value)
+		: wrong('takes a time zone such as "Europe/Berlin" or "UTC"');
+
+export const windows: Reader<readonly FillWindow[]> = readWindows;
 
 export const span: Reader<Millis> = (value) => {
 	const ms = parseSpan(String(value));

@@ -8,6 +8,7 @@ import { VERSION } from "./built.ts";
 import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
+import type { Hours } from "./hours.ts";
 import type { Identity } from "./identity.ts";
 import { checkInterface } from "./interface.ts";
 import type { Power } from "./power.ts";
@@ -21,6 +22,7 @@ export interface StatusParts {
 	readonly swarm: Swarm;
 	readonly reach: Reach;
 	readonly power: Power;
+	readonly hours: Hours;
 	readonly control: Control;
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
@@ -79,6 +81,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 			spent: parts.budget.spent,
 			...(levels.wear !== undefined && { wear: levels.wear }),
 		},
+		fill: { hours: parts.hours.from ?? "any", ...parts.hours.leave },
 		titles: levels.titles
 			.slice(0, MAX_STATUS_TITLES)
 			.map(({ id, placed, held }) => ({ id, placed, held })),

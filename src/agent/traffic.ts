@@ -1,32 +1,62 @@
+import type { Purpose } from "../act/fetch/ask.ts";
 import { Pacer } from "../act/pacer.ts";
-import type { Bytes } from "../base/units.ts";
+import type { Bytes, Rate } from "../base/units.ts";
+import type { FillLeave } from "../plan/hours.ts";
 import type { Config } from "./config.ts";
 
-/** What the household lets in: the rate of everything that comes, and of what comes over the trunk. */
+/** What the household lets in: the rate of everything that comes, of what comes over the trunk, and of what fill alone brings. */
 export class Traffic {
 	private readonly down: Pacer;
 	private readonly trunk: Pacer;
+	private own: Rate;
+	/** What the hour leaves for neighbours. */
+	private hour: Rate = 0;
+	private readonly fill = { origin: new Pacer(0), neighbour: new Pacer(0) };
 
-	constructor({ down, origin }: Config["rates"]) {
+	constructor({ up, down, origin }: Config["rates"]) {
+		this.own = up;
 		this.down = new Pacer(down);
 		this.trunk = new Pacer(origin);
 	}
 
+	/** What neighbours may be given in all: the lower of two limits. */
+	get up(): Rate {
+		const limits = [this.own, this.hour].filter((rate) => rate > 0);
+		return limits.length === 0 ? 0 : Math.min(...limits);
+	}
+
 	/** Takes effect at once, for what waits too. */
-	change({ down, origin }: Config["rates"]): void {
+	change({ up, down, origin }: Config["rates"]): void {
+		this.own = up;
 		this.down.rate = down;
 		this.trunk.rate = origin;
+	}
+
+	/** What fill may bring from now on. Where that is nothing it is not begun, and what waits goes with its request. */
+	allow({ trunk, neighbours, up }: FillLeave): void {
+		this.hour = up;
+		this.fill.origin.rate = trunk ?? 0;
+		this.fill.neighbour.rate = neighbours ?? 0;
 	}
 
 	/** Waits until so many more bytes may come in, viewers' before fill; undefined when they may at once. */
 	take(
 		from: "origin" | "neighbour",
 		bytes: Bytes,
-		urgent: boolean,
+		purpose: Purpose,
 		signal: AbortSignal,
 	): Promise<void> | undefined {
-		const down = () => this.down.take(bytes, urgent, signal);
-		if (from === "neighbour") return down();
-		return this.trunk.take(bytes, urgent, signal)?.then(down) ?? down();
+		const urgent = purpose === "viewer";
+		const pacers = [
+			...(purpose === "fill" ? [this.fill[from]] : []),
+			...(from === "origin" ? [this.trunk] : []),
+			this.down,
+		];
+		let waited: Promise<void> | undefined;
+		for (const pacer of pacers) {
+			const wait = () => pacer.take(bytes, urgent, signal);
+			waited = waited === undefined ? wait() : waited.then(wait);
+		}
+		return waited;
 	}
 }

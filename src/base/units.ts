@@ -49,3 +49,29 @@ export function parseBytes(text: string): Bytes | undefined {
 	if (match?.[1] === undefined || unit === undefined) return undefined;
 	return Math.floor(Number(match[1]) * unit);
 }
+
+const BITS: Readonly<Record<string, number>> = {
+	"bit/s": 1,
+	"kbit/s": 1e3,
+	"Mbit/s": 1e6,
+	"Gbit/s": 1e9,
+};
+
+/**
+ * Reads `5 Mbit/s`, `600 KiB/s`, and `0` for no limit; undefined when it is none of these. A bare number other than 0 is none: nobody
+ * knows whether it counts bits or bytes.
+ */
+export function parseRate(value: unknown): Rate | undefined {
+	if (value === 0 || value === "0") return 0;
+	if (typeof value !== "string") return undefined;
+	const [, number, unit = ""] =
+		/^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+\/s)\s*$/.exec(value) ?? [];
+	if (number === undefined) return undefined;
+	const bits = BITS[unit];
+	const bytes =
+		bits === undefined
+			? parseBytes(`${number} ${unit.slice(0, -"/s".length)}`)
+			: Math.floor((Number(number) * bits) / 8);
+	// A rate that rounds to 0 would mean the very opposite of a low limit.
+	return bytes === 0 ? undefined : bytes;
+}

@@ -31,6 +31,7 @@ export function render(box: Status, now: number): string[] {
 			["store", store(box)],
 			["shards", `${box.store.shards.held} of ${box.store.shards.placed} held`],
 			...writes(box),
+			...filling(box, now),
 			["rates", rates(box)],
 			["limits", limits(box)],
 			["received", received(box)],
@@ -84,6 +85,25 @@ function writes({ writes: own }: Status): [string, string][] {
 	const room = `${formatBytes(spent)} of ${formatBytes(budget)} a day`;
 	const age = wear ? `, flash is up to ${wear.used} % worn` : "";
 	return [["writes", `${budget === 0 ? "no limit" : room}${age}`]];
+}
+
+/** An older agent does not tell. */
+function filling({ fill }: Status, now: number): [string, string][] {
+	if (fill === undefined) return [];
+	const { closed, trunk, neighbours, until } = fill;
+	const limit = (rate: Rate | null) =>
+		rate === null ? "nothing" : rate === 0 ? "no limit" : speed(rate);
+	const what =
+		closed === undefined
+			? `${limit(trunk)} over the trunk, ${limit(neighbours)} from neighbours`
+			: {
+					hours: "not at this hour",
+					standby: "not in standby",
+					"time-unknown": "the time is not known yet",
+				}[closed];
+	const whose = fill.hours === "operator" ? " (the operator's hours)" : "";
+	const then = until === undefined ? "" : `, for ${formatSpan(until - now)}`;
+	return [["filling", `${what}${then}${whose}`]];
 }
 
 function rates({ rates: now }: Status): string {

@@ -117,7 +117,10 @@ export async function openLines(
 		shutOut: () => fleet.shutOut(),
 		revoked: () => fleet.revoked(),
 		purged: () => purges.list,
-		policy: { shareTransient: config.policy.share_transient },
+		policy: {
+			shareTransient: config.policy.share_transient,
+			...(config.policy.fill && { fill: config.policy.fill }),
+		},
 		tellMembers: () => node.headChanged(),
 		tellBroker: (head) => dispatch.head(region, head),
 		log,

@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { DAY } from "../base/time.ts";
 import { envelope, signed, type Time } from "./envelope.ts";
+import { fillHours } from "./hours.ts";
 import {
 	boxId,
 	count,
@@ -27,6 +28,8 @@ export const announcement = z.object({
 	policy: z.object({
 		/** Whether shards cached by watching are offered to neighbours; `later` is after a random while for each. */
 		shareTransient: z.enum(["now", "later", "never"]),
+		/** When boxes fill, whatever they are configured to; by their own hours where this is missing. */
+		fill: z.optional(fillHours),
 	}),
 });
 export type Announcement = z.output<typeof announcement>;

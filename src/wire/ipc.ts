@@ -117,6 +117,17 @@ export const status = z.object({
 	writes: z.optional(
 		z.object({ budget: count, spent: count, wear: fill.shape.wear }),
 	),
+	/** What filling may do at this hour; from a rate of null nothing comes. */
+	fill: z.optional(
+		z.object({
+			hours: z.enum(["any", "box", "operator"]),
+			closed: z.optional(z.enum(["hours", "standby", "time-unknown"])),
+			until: z.optional(instant),
+			trunk: z.nullable(rate),
+			neighbours: z.nullable(rate),
+			up: rate,
+		}),
+	),
 	/** Shards placed and held of each title. */
 	titles: z
 		.array(z.object({ id: titleId, placed: count, held: count }))

@@ -15,7 +15,7 @@ type From = "origin" | "neighbour";
 function ask(traffic: Traffic) {
 	const passed: string[] = [];
 	const take = (name: string, from: From, urgent = false, stop = signal) => {
-		const may = traffic.take(from, MiB, urgent, stop);
+		const may = traffic.take(from, MiB, urgent ? "viewer" : "ahead", stop);
 		return Promise.resolve(may).then(() => passed.push(name));
 	};
 	return { passed, take };
@@ -23,8 +23,8 @@ function ask(traffic: Traffic) {
 
 t.test("without limits nothing waits", async (t) => {
 	const traffic = new Traffic(FREE);
-	t.equal(traffic.take("origin", MiB, false, signal), undefined);
-	t.equal(traffic.take("neighbour", MiB, false, signal), undefined);
+	t.equal(traffic.take("origin", MiB, "fill", signal), undefined);
+	t.equal(traffic.take("neighbour", MiB, "fill", signal), undefined);
 });
 
 const LIMITS = {
@@ -80,7 +80,7 @@ t.test("the trunk's limit is none of the neighbours' business", async (t) => {
 	const { passed, take } = ask(traffic);
 	await take("over the trunk", "origin");
 	const waiting = take("more of it", "origin");
-	t.equal(traffic.take("neighbour", MiB, false, signal), undefined);
+	t.equal(traffic.take("neighbour", MiB, "fill", signal), undefined);
 	await turn();
 	t.same(passed, ["over the trunk"]);
 	traffic.change(FREE);

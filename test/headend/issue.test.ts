@@ -133,6 +133,8 @@ t.test("what is set for a box is what it reads", async (t) => {
 		down: "7 KiB/s",
 		originRate: "8 KiB/s",
 		takeover: "9 s",
+		zone: "Europe/Berlin",
+		windows: '[{ hours = "1-6" }]',
 		gatewayHost: "127.0.0.3",
 		gatewayPort: 10,
 		playerToken: false,
@@ -153,7 +155,11 @@ t.test("what is set for a box is what it reads", async (t) => {
 		},
 		store: { quota: { bytes: 4 * 1024 ** 3 }, streamingShare: 0.5 },
 		rates: { up: 6 * 1024, down: 7 * 1024, origin: 8 * 1024 },
-		fill: { takeover: 9000 },
+		fill: {
+			takeover: 9000,
+			zone: "Europe/Berlin",
+			windows: [{ from: 1, to: 6 }],
+		},
 		gateway: {
 			host: "127.0.0.3",
 			port: 10,

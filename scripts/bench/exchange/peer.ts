@@ -162,6 +162,7 @@ async function fill({
 		mayRemove: () => true,
 		onRemoved: () => undefined,
 		mayFill: () => true,
+		isOpen: () => true,
 		onProgress: ({ plan }) => {
 			if (plan.phase !== "applied") return;
 			say("done", { mark: mark() });

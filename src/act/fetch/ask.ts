@@ -9,6 +9,9 @@ import type { Manifest } from "../../content/manifest.ts";
 import type { BoxId, TitleId } from "../../wire/ids.ts";
 import type { Neighbours, Origin } from "../ports.ts";
 
+/** What blocks are fetched for: a viewer who waits, one who will want them soon, or nobody yet. */
+export type Purpose = "viewer" | "ahead" | "fill";
+
 /** Who can be asked: the origin, or a neighbour. */
 export type Giver = "origin" | BoxId;
 
@@ -19,7 +22,7 @@ export interface AskPorts {
 	readonly pace: (
 		from: "origin" | "neighbour",
 		bytes: Bytes,
-		urgent: boolean,
+		purpose: Purpose,
 		signal: AbortSignal,
 	) => Promise<void> | undefined;
 }
@@ -27,8 +30,7 @@ export interface AskPorts {
 /** One request, and what becomes of it. */
 export interface Asking {
 	readonly run: BlockRun;
-	/** Whether a viewer waits for it. */
-	readonly urgent: boolean;
+	readonly purpose: Purpose;
 	/** Resolves when more may be taken; until then the sender is held back. */
 	readonly hold: () => Promise<void>;
 	readonly onBlock: (block: number, bytes: Buffer) => void;
@@ -45,7 +47,7 @@ export interface ShardPlace {
 export async function askBlocks(
 	{ title, manifest, shard }: ShardPlace,
 	giver: Giver,
-	{ run, urgent, hold, onBlock }: Asking,
+	{ run, purpose, hold, onBlock }: Asking,
 	ports: AskPorts,
 	signal: AbortSignal,
 ): Promise<void> {
@@ -53,9 +55,10 @@ export async function askBlocks(
 	const bytes = runBytes(manifest, run);
 	if (giver !== "origin") {
 		// Nothing is waited for without need: the request is to count as in flight before others choose whom to ask.
-		const wait = ports.pace("neighbour", bytes, urgent, signal);
+		const wait = ports.pace("neighbour", bytes, purpose, signal);
 		if (wait !== undefined) await wait;
 		signal.throwIfAborted();
+		const urgent = purpose === "viewer";
 		const request = { title, run, bytes, blockSize, urgent };
 		await ports.neighbours.blocks(giver, request, onBlock, signal);
 		return;
@@ -64,7 +67,7 @@ export async function askBlocks(
 	const parts = ports.origin.shard(title, shard, offset, bytes, signal);
 	let block = run.first;
 	for await (const whole of inBlocks(parts, blockSize)) {
-		await ports.pace("origin", whole.length, urgent, signal);
+		await ports.pace("origin", whole.length, purpose, signal);
 		signal.throwIfAborted();
 		onBlock(block++, whole);
 		await hold();

@@ -7,6 +7,7 @@ import {
 	type AskPorts,
 	askBlocks,
 	type Giver,
+	type Purpose,
 	type ShardPlace,
 } from "./ask.ts";
 import { assign } from "./assign.ts";
@@ -187,7 +188,7 @@ export class ShardFetch {
 		const { signal } = flight.abort;
 		const asking = {
 			run: { shard: this.place.shard, first, count },
-			urgent,
+			purpose: this.purposeOf(urgent),
 			hold: () => this.brake.hold(flight.left),
 			onBlock: (block: number, bytes: Buffer) => {
 				if (!signal.aborted) this.judge.arrived(block, bytes, flight);
@@ -207,6 +208,11 @@ export class ShardFetch {
 				this.wake();
 			},
 		);
+	}
+
+	private purposeOf(urgent: boolean): Purpose {
+		if (urgent) return "viewer";
+		return this.isWatched ? "ahead" : "fill";
 	}
 
 	/** A request has ended, and a neighbour is free. */

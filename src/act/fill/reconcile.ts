@@ -39,6 +39,8 @@ export interface ReconcileOptions extends StepPorts, OutlookPorts {
 	readonly room: Room;
 	/** Whether shards may be begun: filling must not wear the disk out. */
 	readonly mayFill: () => boolean;
+	/** Whether fill may be fetched from there now; what is under way when it no longer may is stopped. */
+	readonly isOpen: (lane: "origin" | "neighbours") => boolean;
 	/** Whether somebody plays a title. */
 	readonly isPlayed: (id: TitleId) => boolean;
 	readonly onProgress: (progress: Progress) => void;
@@ -116,6 +118,16 @@ export class Reconciler {
 		return this.desire.has(id, shard);
 	}
 
+	/** What may be begun, or go on, is something else than a moment ago. */
+	reconsider(): void {
+		for (const { step, abort } of this.running.values()) {
+			if (step.kind !== "fetch-shard") continue;
+			if (!this.options.isOpen(step.origin ? "origin" : "neighbours"))
+				abort.abort(ended("not now"));
+		}
+		this.look(0);
+	}
+
 	async close(): Promise<void> {
 		this.closed = true;
 		this.endNews();
@@ -175,7 +187,9 @@ export class Reconciler {
 
 	private freeLanes(): Lanes {
 		let { manifests, origin, neighbours } = LANES;
-		if (!this.options.mayFill()) origin = neighbours = 0;
+		const { mayFill, isOpen } = this.options;
+		if (!mayFill() || !isOpen("origin")) origin = 0;
+		if (!mayFill() || !isOpen("neighbours")) neighbours = 0;
 		for (const { step } of this.running.values()) {
 			if (step.kind === "fetch-manifest") manifests--;
 			else if (step.kind === "fetch-shard" && step.origin) origin--;

@@ -27,6 +27,9 @@ export interface BoxSettings {
 	readonly takeover?: string;
 	/** As in the file: `4 GiB`; `auto`. */
 	readonly writeBudget?: string;
+	readonly zone?: string;
+	/** As in the file. */
+	readonly windows?: string;
 	readonly gatewayHost?: string;
 	readonly gatewayPort?: number;
 	/** Whether players need a token. */
@@ -111,6 +114,12 @@ ${key("takeover", settings.takeover, "10 s")}
 # How much filling may write to the disk in a day ("4 GiB"), so that flash lasts; "0" is no limit. "auto" is a quarter of an eMMC or SD card,
 # and no limit on other disks. What is watched is kept all the same.
 ${key("write_budget", settings.writeBudget, "auto")}
+# When to fill: windows of the week by the clock of a zone, each like
+# { days = "mon-fri", hours = "1-6", trunk = "20 Mbit/s", neighbours = "50 Mbit/s", up = "5 Mbit/s", standby = true }.
+# trunk and neighbours are what fill may bring from where ("none": nothing), up is what neighbours may be given in all. Of two windows that
+# cover an hour the later one holds; the operator's come before all of these. Without any, a box fills whenever it is not in standby.
+${key("zone", settings.zone, "UTC")}
+${settings.windows === undefined ? "# windows = []" : `windows = ${settings.windows}`}
 
 [gateway]
 # Where players find titles; loopback only.

@@ -6,6 +6,7 @@ import { LarderError, systemCode } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log.ts";
 import { parseSpan } from "../../base/time.ts";
 import { type BrokerSettings, faultOfBrokerUrl } from "../../control/access.ts";
+import { isZone, readWindows } from "../../plan/windows.ts";
 import { type Region, region } from "../../wire/ids.ts";
 import { explain } from "../../wire/json.ts";
 import { MAX_RANK } from "../../wire/placement.ts";
@@ -76,6 +77,29 @@ const entitlement = z
 		}),
 	);
 
+const fill = z.strictObject({
+	zone: z
+		.string()
+		.check(
+			z.refine(isZone, 'must be a time zone such as "Europe/Berlin" or "UTC"'),
+		),
+	windows: z.pipe(
+		z.array(z.unknown()).check(
+			z.minLength(1),
+			z.refine((value) => readWindows(value).ok, {
+				error: ({ input }) => {
+					const read = readWindows(input);
+					return read.ok ? undefined : read.detail;
+				},
+			}),
+		),
+		z.transform((value) => {
+			const read = readWindows(value);
+			return read.ok ? read.value : [];
+		}),
+	),
+});
+
 const schema = z.strictObject({
 	region,
 	copies: z.number().check(z.int(), z.minimum(1), z.maximum(MAX_RANK)),
@@ -95,6 +119,7 @@ const schema = z.strictObject({
 	entitlement: z.prefault(entitlement, {}),
 	policy: z.strictObject({
 		share_transient: z.enum(["now", "later", "never"]),
+		fill: z.optional(fill),
 		keep_viewing: z.prefault(span("1 day", "400 days"), "30 days"),
 	}),
 	enrol: z.optional(z.strictObject({ url: enrolUrl, headend_url: enrolUrl })),
@@ -248,6 +273,9 @@ lease = "24 h"
 # while of its own, 30 min to 6 h, which blurs when but not what; in a rush the origin carries more. "never": a neighbour learns
 # nothing from what is offered, and every rush is the origin's and the placed copies'.
 share_transient = "now"
+# When boxes fill, whatever their larder.toml says: windows of a week, by the clock of a zone; outside of them boxes do not fill, and
+# in standby only where a window says so. Rates are for each box; trunk and neighbours may be "none". Of two windows the later one holds.
+# fill = { zone = "Europe/Berlin", windows = [{ days = "mon-fri", hours = "1-6", trunk = "20 Mbit/s", standby = true }, { days = "sat,sun", hours = "0-8" }] }
 # How long it is known which box got the keys of which titles; larder forget <box> erases it sooner.
 keep_viewing = "30 days"
 
