@@ -79,20 +79,21 @@ export class Hours {
 	}
 
 	private read(): FillLeave {
-		const { policy, power, now, log } = this.options;
-		let hours = policy();
-		// Its system may know fewer zones than the headend's.
-		if (hours !== undefined && !isZone(hours.zone)) {
-			if (hours !== this.hours)
-				log.warn({ zone: hours.zone }, "a time zone is not known here");
-			hours = { ...hours, zone: "UTC" };
-		}
-		hours ??= this.own;
+		const { policy, power, now } = this.options;
+		const hours = policy() ?? this.own;
 		if (hours !== this.hours) {
 			this.hours = hours;
-			this.week = hours && new Week(hours);
+			this.week = hours && new Week(this.legible(hours));
 		}
 		return leaveAt(this.week, now(), power());
+	}
+
+	/** The headend's system may know more zones than this one. */
+	private legible(hours: FillHours): FillHours {
+		if (isZone(hours.zone)) return hours;
+		const { zone } = hours;
+		this.options.log.warn({ zone }, "a time zone is not known here");
+		return { ...hours, zone: "UTC" };
 	}
 }
 

@@ -60,7 +60,10 @@ t.test("the least a box needs, and the defaults", async (t) => {
 		origin: { url: "http://origin.example/titles" },
 		store: { quota: { kind: "share", share: 0.5 }, streamingShare: 0.1 },
 		rates: { up: 0, down: 0, origin: 0 },
-		fill: { takeover: 10_000, writeBudget: "auto" },
+		fill: {
+			...{ takeover: 10_000, writeBudget: "auto" },
+			...{ zone: "UTC", windows: [] },
+		},
 		gateway: { host: "127.0.0.1", port: 8090, token: true, origins: [] },
 		ipc: { socket: "/run/larder/agent.sock", group: undefined },
 	});

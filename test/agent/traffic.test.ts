@@ -53,6 +53,33 @@ for (const [what, limits] of Object.entries(LIMITS)) {
 	);
 }
 
+t.test("what fill may bring holds for fill alone", async (t) => {
+	const traffic = new Traffic(FREE);
+	const hour = { trunk: CRAWL, neighbours: CRAWL, up: 5 };
+	traffic.allow(hour);
+	const fill = (from: From) =>
+		Promise.resolve(traffic.take(from, MiB, "fill", signal));
+	for (const from of ["origin", "neighbour"] as const) {
+		let passed = false;
+		await fill(from);
+		const second = fill(from).then(() => {
+			passed = true;
+		});
+		for (const purpose of ["ahead", "viewer"] as const)
+			t.equal(traffic.take(from, MiB, purpose, signal), undefined);
+		await turn();
+		t.notOk(passed, "it waits");
+		traffic.allow({ trunk: 0, neighbours: 0, up: 0 });
+		await second;
+		traffic.allow(hour);
+	}
+	t.equal(traffic.up, 5);
+	traffic.change({ ...FREE, up: 3 });
+	t.equal(traffic.up, 3, "the lower of two");
+	traffic.allow({ trunk: null, neighbours: null, up: 0 });
+	t.equal(traffic.up, 3, "where one has no limit, the other");
+});
+
 t.test("a limit that is raised counts for who waits already", async (t) => {
 	const traffic = new Traffic({ ...FREE, down: CRAWL });
 	const { take } = ask(traffic);
