@@ -133,6 +133,7 @@ t.test(
 		const { received = 0 } = b.swarm.neighbours.get(a.id) ?? {};
 		const kept = b.store.usedBytes;
 		t.ok(kept > 0, "what has come stays");
+		a.swarm.pacer.rate = 0;
 		open = true;
 		b.reconciler.reconsider();
 		await until(() => b.progress()?.plan.phase === "applied");
