@@ -58,7 +58,7 @@ export class Commands {
 			this.seen.set(id, { ...seen, lasts: true });
 	}
 
-	/** The command, which is not to be had again. */
+	/** The command, which is not to be had again. `time-unknown`: not yet, it can be judged once the box knows the time. */
 	async take(bytes: Buffer): Promise<Result<Command>> {
 		const outer = parseMessage(envelope, bytes);
 		if (!outer.ok) return outer;
@@ -70,6 +70,8 @@ export class Commands {
 		if (expires <= trust.now()) return bad("expired", `command ${id}`);
 		if (isTooFarAhead({ version: expires }, trust))
 			return bad("too-far-ahead", `command ${id}`);
+		if (mustBeFresh(body) && !Number.isFinite(trust.latest()))
+			return bad("time-unknown", `command ${id}`);
 		const lasts = doesLast(body);
 		if (this.makeRoom())
 			this.seen.set(id, { expires, serial: serialOf(outer.value), lasts });
@@ -118,6 +120,11 @@ function doesLast(body: Command["body"]): boolean {
 		body.kind,
 	);
 	return !("request" in body) && !harmless;
+}
+
+/** A release that the operator has thought better of meanwhile is not to come back with an order that somebody kept. */
+function mustBeFresh({ kind }: Command["body"]): boolean {
+	return kind === "update";
 }
 
 function isHarmless({ lasts }: Seen): boolean {

@@ -48,6 +48,8 @@ export class Inbox {
 	private readonly commands: Commands;
 	private readonly events: InboxEvents;
 	private readonly takers: ReadonlyMap<string, Taker>;
+	/** The last command that cannot be judged before the time is known. */
+	private early: Buffer | undefined;
 
 	constructor(options: InboxOptions) {
 		const { folder, ran, fetchRef, events, log } = options;
@@ -72,14 +74,7 @@ export class Inbox {
 				async (payload) =>
 					this.judge("desired", await this.placements.take(payload)),
 			],
-			[
-				downTopic(box, "command"),
-				async (payload) => {
-					const taken = await this.commands.take(payload);
-					this.judge("command", taken);
-					if (taken.ok) events.command(taken.value, payload);
-				},
-			],
+			[downTopic(box, "command"), (payload) => this.takeCommand(payload)],
 		]);
 	}
 
@@ -126,6 +121,9 @@ export class Inbox {
 	reconsider(): void {
 		for (const refusal of this.heed(this.heads.reconsider()).refused)
 			this.events.refused({ kind: "head", ...refusal });
+		const { early } = this;
+		this.early = undefined;
+		if (early !== undefined) void this.takeCommand(early);
 	}
 
 	async close(): Promise<void> {
@@ -136,6 +134,14 @@ export class Inbox {
 	private heed(taken: Taken): Taken {
 		if (taken.news) this.events.head(this.heads.standing);
 		return taken;
+	}
+
+	/** Never rejects. */
+	private async takeCommand(payload: Buffer): Promise<void> {
+		const taken = await this.commands.take(payload);
+		if (!taken.ok && taken.reason === "time-unknown") this.early = payload;
+		else this.judge("command", taken);
+		if (taken.ok) this.events.command(taken.value, payload);
 	}
 
 	private takeHead(payload: Buffer): void {

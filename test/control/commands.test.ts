@@ -3,8 +3,10 @@ import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
 import { HOUR, MINUTE } from "../../src/base/time.ts";
 import { Commands } from "../../src/control/commands.ts";
+import { Inbox } from "../../src/control/inbox.ts";
 import type { CommandBody } from "../../src/wire/command.ts";
-import { newBox, Operator, REGION } from "./operator.ts";
+import { downTopic } from "../../src/wire/topics.ts";
+import { Happenings, newBox, newTitle, Operator, REGION } from "./operator.ts";
 
 const LOUD: CommandBody = { kind: "log-level", level: "debug" };
 
@@ -100,4 +102,47 @@ t.test("none is forgotten while it could be obeyed again", async (t) => {
 		for (let i = 0; i < most; i++)
 			t.equal(await said(order(LOUD, 2 * HOUR, 2), again), "taken");
 	});
+});
+
+t.test("an update waits until it is known whether it is over", async (t) => {
+	const operator = new Operator();
+	const box = newBox();
+	const time = { ahead: 0, known: false };
+	const now = () => Date.now() + time.ahead;
+	const latest = () => (time.known ? now() : Number.POSITIVE_INFINITY);
+	const happened = new Happenings<string>();
+	const inbox = new Inbox({
+		...{ box, region: REGION, trust: { ...operator.trust, now, latest } },
+		...{ folder: t.testdir(), ran: Date.now, log: silent },
+		fetchRef: () => Promise.reject(new Error("no origin")),
+		events: {
+			placement: () => undefined,
+			head: () => undefined,
+			command: ({ body }) => happened.add(body.kind),
+			refused: ({ slug }) => happened.add(slug),
+		},
+	});
+	t.teardown(() => inbox.close());
+	const statement = operator.parts(1).bans;
+	if (statement === undefined) throw new Error();
+	const update = { kind: "update", title: newTitle(), statement } as const;
+	const say = (bytes: Buffer) =>
+		inbox.receive(downTopic(box, "command"), bytes);
+	const order = operator.command(box, update);
+	await say(order);
+	await say(operator.command(box, LOUD));
+	t.same(happened.all, ["log-level"], "of nothing else is that asked");
+	time.known = true;
+	inbox.reconsider();
+	await happened.until((what) => what === "update");
+	await say(order);
+	t.same(happened.all.splice(0), ["log-level", "update", "repeated"]);
+
+	time.known = false;
+	await say(operator.command(box, update));
+	// It was held back for long, and the box was off meanwhile.
+	Object.assign(time, { ahead: HOUR, known: true });
+	inbox.reconsider();
+	await happened.until((what) => what === "expired");
+	t.same(happened.all, ["expired"]);
 });
