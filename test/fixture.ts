@@ -21,7 +21,7 @@ import type {
 } from "../src/act/ports.ts";
 import { Room } from "../src/act/room.ts";
 import { LarderError } from "../src/base/errors.ts";
-import { createLog, silent } from "../src/base/log.ts";
+import { createLog, type Log, silent } from "../src/base/log.ts";
 import {
 	applyCipher,
 	freshCipher,
@@ -71,7 +71,7 @@ import type { Certificate } from "../src/wire/membership.ts";
 
 /** Say LARDER_TEST_LOG=debug to see what the boxes of a test do. */
 const level = process.env["LARDER_TEST_LOG"];
-const log = level === "debug" ? createLog("test", "debug") : silent;
+const usual = level === "debug" ? createLog("test", "debug") : silent;
 
 export interface TestTitle {
 	readonly id: TitleId;
@@ -248,12 +248,13 @@ export interface BoxSettings {
 	readonly mayRemove?: (id: TitleId) => boolean;
 	/** Stands between the box and its disk: for disks that fail. */
 	readonly disk?: (store: ShardStore) => Store;
+	readonly log?: Log;
 }
 
 const NO_HOLDERS: HolderBook = { dial: () => undefined, before: () => [] };
 
 export async function makeBox(settings: BoxSettings): Promise<TestBox> {
-	const { folder, operator, bootstrap, origin } = settings;
+	const { folder, operator, bootstrap, origin, log = usual } = settings;
 	const key = settings.key ?? generateKeyPair();
 	const store = await ShardStore.open({
 		folder: join(folder, "shards"),

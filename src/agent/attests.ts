@@ -12,7 +12,7 @@ import {
 	MAX_ATTESTED,
 	signAttestation,
 } from "../wire/attest.ts";
-import { count, instant, short, type TitleId, titleId } from "../wire/ids.ts";
+import { count, instant, type TitleId, titleId } from "../wire/ids.ts";
 import type { Identity } from "./identity.ts";
 
 /** The disk is looked at anew this often, and what nobody acknowledged is told again so often. */
@@ -159,7 +159,7 @@ export class Attests {
 		try {
 			await (mayRemove(id) ? remove(id) : forgetKey(id));
 		} catch (error) {
-			log.error({ title: short(id) }, `not removed: ${describe(error)}`);
+			log.error({ title: id }, `not removed: ${describe(error)}`);
 		}
 		return (await this.isHere(id)) ? "hidden" : "deleted";
 	}

@@ -15,7 +15,7 @@ import { COUNTERMAND, type Purged } from "../control/purges.ts";
 import type { CatalogReader } from "../logs/reader.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { Announcement } from "../wire/head.ts";
-import { short, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
 import type { Attests } from "./attests.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
@@ -153,7 +153,7 @@ export class Wishes implements ControlHandlers {
 				.forget(id)
 				.then(() => attests.look())
 				.catch((error: unknown) => {
-					log.error({ err: error, title: short(id) }, "a key was not removed");
+					log.error({ err: error, title: id }, "a key was not removed");
 				});
 		}
 		return true;

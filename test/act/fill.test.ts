@@ -3,6 +3,7 @@ import t from "tap";
 import type { HolderBook } from "../../src/act/ports.ts";
 import { KiB } from "../../src/base/units.ts";
 import { encodeRanges } from "../../src/wire/ranges.ts";
+import { Happenings, heard } from "../control/operator.ts";
 import { hold, makeTitle, put, type TestBox, until } from "../fixture.ts";
 import { has, makeRegion, meet } from "../swarm/region.ts";
 
@@ -36,7 +37,9 @@ t.test("rank 0 fetches from the origin, the others from it", async (t) => {
 t.test("a dead rank 0: the next takes over, one after the other", async (t) => {
 	const region = await makeRegion(t, title);
 	const takeover = 300;
-	const second = await region.box("second", { takeover });
+	const lines = new Happenings<string>();
+	const log = heard(lines);
+	const second = await region.box("second", { takeover, log });
 	const third = await region.box("third", { takeover: 60_000 });
 	await meet(third, second);
 	place(third, 2);
@@ -45,6 +48,9 @@ t.test("a dead rank 0: the next takes over, one after the other", async (t) => {
 		await until(() => phaseOf(box) === "applied");
 	t.equal(region.origin.sent(), whole, "no stampede");
 	t.ok(third.traffic.from >= whole, "the third has all from the second");
+	const asked = lines.all.filter((line) => /the origin is asked/.test(line));
+	t.ok(asked.length > 0);
+	for (const line of asked) t.match(line, id, "whole, for a log that veils it");
 });
 
 t.test("a rank 0 that is there is waited for much longer", async (t) => {

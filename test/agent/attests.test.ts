@@ -3,7 +3,6 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { Attests } from "../../src/agent/attests.ts";
-import { silent } from "../../src/base/log.ts";
 import type { Standing } from "../../src/control/heads.ts";
 import {
 	type Attestation,
@@ -13,7 +12,7 @@ import {
 import type { Signed } from "../../src/wire/envelope.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
-import { newTitle } from "../control/operator.ts";
+import { Happenings, heard, newTitle } from "../control/operator.ts";
 import { NETWORK } from "../control/rig.ts";
 
 const NOW = 1000;
@@ -38,6 +37,9 @@ async function scene(t: Test) {
 	const boxId = keyPair.publicKey.toString("hex") as BoxId;
 	let sent: readonly Signed[] | undefined;
 	const over = new Set<TitleId>();
+	/** Whose key the disk does not let go. */
+	const stuck = new Set<TitleId>();
+	const lines = new Happenings<string>();
 	const control = {
 		standing: standing(1),
 		attest: (statements: readonly Signed[] | undefined) => {
@@ -52,11 +54,14 @@ async function scene(t: Test) {
 		);
 	const open = async () => {
 		const attests = await Attests.open({
-			...{ data, control, log: silent, now: () => NOW },
+			...{ data, control, log: heard(lines), now: () => NOW },
 			identity: { keyPair, boxId, network: NETWORK },
 			mayRemove: (id) => over.has(id),
 			remove: async (id) => void (await clear(id, "shards", "holders", "keys")),
-			forgetKey: async (id) => void (await clear(id, "keys")),
+			forgetKey: async (id) => {
+				if (stuck.has(id)) throw new Error("EIO");
+				await clear(id, "keys");
+			},
 		});
 		t.teardown(() => attests.close());
 		return attests;
@@ -67,7 +72,7 @@ async function scene(t: Test) {
 			if (!read.ok) throw new Error(read.reason);
 			return read.value;
 		});
-	return { data, control, over, open, said };
+	return { data, control, over, stuck, lines, open, said };
 }
 
 t.test("what is on the disk is hidden, what is not is deleted", async (t) => {
@@ -158,4 +163,15 @@ t.test("many are told one message after the other", async (t) => {
 	t.match(said(), [{ title: titles.at(-1) }]);
 	await attests.acknowledged(said()[0]?.at ?? 0);
 	t.same(said(), []);
+});
+
+t.test("what stays is said, for a log that veils titles", async (t) => {
+	const { data, control, stuck, lines, open, said } = await scene(t);
+	const title = newTitle();
+	await writeFile(join(data, "keys", title), "sealed");
+	stuck.add(title);
+	control.standing = standing(1, [title, 1]);
+	await (await open()).look();
+	t.match(said(), [{ title, state: "hidden" }]);
+	t.match(await lines.until((line) => /not removed/.test(line)), title);
 });

@@ -9,7 +9,7 @@ import {
 	planFill,
 	type WantedShard,
 } from "../../plan/fill.ts";
-import { short, type TitleId } from "../../wire/ids.ts";
+import type { TitleId } from "../../wire/ids.ts";
 import type { PlacedTitle } from "../../wire/placement.ts";
 import type { Room } from "../room.ts";
 import { Desire } from "./desire.ts";
@@ -239,7 +239,7 @@ export class Reconciler {
 		if (step.kind === "fetch-shard" && step.origin && step.rank > 0) {
 			const { title, shard, rank } = step;
 			this.options.log.info(
-				{ title: short(title), shard, rank },
+				{ title, shard, rank },
 				"nobody before this box brings a shard: the origin is asked",
 			);
 		}
