@@ -1,5 +1,6 @@
 import { uptime } from "node:os";
 import type { Log } from "../base/log.ts";
+import { Seldom } from "../base/seldom.ts";
 import { type Clock, monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
@@ -10,6 +11,8 @@ import type { State } from "../wire/reports.ts";
 const ROUND: Millis = SECOND;
 /** After so long neighbours and the broker are about to give this box up. */
 const LONG: Millis = 10 * SECOND;
+/** Lines in the log about each state in a minute: whoever may ask over the socket may ask all the time. */
+const LINES = 5;
 
 /** How much longer the machine has been on than awake. Linux's monotonic clock stands still in its sleep, its uptime does not. */
 const asleep: Clock = () => uptime() * SECOND - monotonic();
@@ -30,6 +33,7 @@ export class Power {
 	private readonly parts: PowerParts;
 	private readonly asleep: Clock;
 	private readonly timer: NodeJS.Timeout;
+	private readonly seldom = new Seldom(LINES);
 	private slept: Millis;
 	private current: State["power"] = "active";
 
@@ -53,7 +57,9 @@ export class Power {
 		this.current = state;
 		if (state === "active") swarm.stay();
 		else swarm.leave();
-		log.info({ power: state }, "power state changed");
+		const unlisted = this.seldom.pass(state);
+		if (unlisted !== undefined)
+			log.info({ power: state, unlisted }, "power state changed");
 		control.change({ power: state });
 	}
 

@@ -2,29 +2,37 @@ import { type Bytes, KiB } from "./units.ts";
 
 const MOST: Bytes = 128 * KiB;
 
-/** The last lines of a log, in bounded memory. Invariant: `length` is the sum of the lengths of `lines`, at most `most`. */
-export class Recent {
-	private readonly lines: string[] = [];
-	private readonly most: number;
-	private length = 0;
+interface Line {
+	readonly text: string;
+	readonly size: Bytes;
+}
 
-	/** @param most characters */
+/**
+ * The last lines of a log, in bounded memory: at most so many bytes as JSON, which is how they are told. What others have a part
+ * in would else make them too long for an answer. Invariant: `size` is the sum of the sizes of `lines`, at most `most`.
+ */
+export class Recent {
+	private readonly lines: Line[] = [];
+	private readonly most: Bytes;
+	private size: Bytes = 0;
+
 	constructor(most = MOST) {
 		this.most = most;
 	}
 
-	add(line: string): void {
-		if (line.length > this.most) return;
-		this.lines.push(line);
-		this.length += line.length;
-		while (this.length > this.most) {
+	add(text: string): void {
+		const size = Buffer.byteLength(JSON.stringify(text));
+		if (size > this.most) return;
+		this.lines.push({ text, size });
+		this.size += size;
+		while (this.size > this.most) {
 			const oldest = this.lines.shift();
-			this.length -= oldest?.length ?? 0;
+			this.size -= oldest?.size ?? 0;
 		}
 	}
 
 	/** Oldest first. */
 	get text(): string {
-		return this.lines.join("");
+		return this.lines.map(({ text }) => text).join("");
 	}
 }

@@ -1,11 +1,12 @@
 import t, { type Test } from "tap";
 import { Power } from "../../src/agent/power.ts";
-import { silent } from "../../src/base/log.ts";
 import { SECOND } from "../../src/base/time.ts";
+import { Happenings, heard } from "../control/operator.ts";
 
 function scene(t: Test) {
 	const done: string[] = [];
 	const machine = { asleep: 5 };
+	const lines = new Happenings<string>();
 	const power = new Power({
 		swarm: {
 			leave: () => done.push("leave"),
@@ -16,11 +17,11 @@ function scene(t: Test) {
 			change: (facts) => done.push(`say ${facts.power}`),
 			reconnect: () => done.push("reconnect"),
 		},
-		log: silent,
+		log: heard(lines),
 		asleep: () => machine.asleep,
 	});
 	t.teardown(() => power.close());
-	return { power, done, machine };
+	return { power, done, machine, lines: lines.all };
 }
 
 t.test("what is given is handed over before the box says so", async (t) => {
@@ -50,4 +51,14 @@ t.test("after a long sleep connections are made anew", async (t) => {
 	machine.asleep += 60 * SECOND;
 	power.change("active");
 	t.same(done, ["redial", "reconnect", "stay", "say active"]);
+});
+
+t.test("who says so again and again does not fill the log", async (t) => {
+	const { power, done, lines } = scene(t);
+	for (let i = 0; i < 1000; i++) {
+		power.change("standby");
+		power.change("active");
+	}
+	t.equal(done.length, 4000, "it is obeyed");
+	t.ok(lines.length > 1 && lines.length <= 20, `${lines.length} lines`);
 });
