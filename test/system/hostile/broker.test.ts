@@ -50,6 +50,7 @@ const gone = await issueBox(operator, {
 await headend.revoke(gone, "for the test");
 await headend.command(box.id, { kind: "log-level", level: "debug" });
 await headend.command(other.id, { kind: "report" });
+for (const each of [box, other]) await headend.support(each.id);
 await poll("it logs what only a loud box does", async () => {
 	await nudge();
 	return (await logOf(processOf(box))).some(isLoud);
@@ -70,6 +71,7 @@ const isBody = (kind: CommandBody["kind"]) => (command: Buffer) =>
 	statement(envelopeIn(command))["body"].kind === kind;
 const key = last(commands(box).filter(isBody("key")));
 const [loud] = commands(box).filter(isBody("log-level"));
+const support = last(commands(box).filter(isBody("support")));
 
 type Edit = (envelope: Envelope) => object;
 
@@ -241,10 +243,20 @@ const CASES: readonly Case[] = [
 			...{ ...it, id: "2".repeat(32) },
 			body: { kind: "log-level", level: "trace" },
 		}),
+		"an order for a support bundle": (it) => ({
+			...{ ...it, id: "4".repeat(32), body: { kind: "support" } },
+		}),
+		"an order to update": (it) => ({
+			...{ ...it, id: "5".repeat(32) },
+			body: { kind: "update", title: film.id, statement: envelopeIn(key) },
+		}),
 		"another sealed key": (it) => ({
 			...{ ...it, id: "3".repeat(32) },
 			body: { ...it["body"], sealed: "AAAA" },
 		}),
+	}),
+	...said(support, "command", {
+		"a new id for a support bundle": (it) => ({ ...it, id: "6".repeat(32) }),
 	}),
 	...(["announcement", "bans"] as const).map((part) => ({
 		...({ what: `a newer version on the ${part}`, on: "head" } as const),
