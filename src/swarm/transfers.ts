@@ -4,6 +4,7 @@ import { type Bytes, MiB, type Millis } from "../base/units.ts";
 import { titleIdOf } from "../content/hash.ts";
 import { MAX_MANIFEST } from "../content/manifest.ts";
 import { type Trust, unseal } from "../wire/envelope.ts";
+import type { Refusal } from "../wire/exchange.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import { holderTable } from "../wire/placement.ts";
 import type { Ask } from "./download.ts";
@@ -167,7 +168,7 @@ export class Transfers {
 				const other = this.neighbours.get(box)?.best ?? link;
 				const isLost = link.download.isClosed && other !== link;
 				if (isLost && !signal.aborted) continue;
-				if (isRefusal(error)) this.disbelieve(box, ask.request);
+				if (isDenial(error)) this.disbelieve(box, ask.request);
 				throw error;
 			}
 		}
@@ -190,8 +191,16 @@ export class Transfers {
 /** What is not in blocks is asked for whole, and a viewer may wait for it. */
 const WHOLE = { first: 0, count: 0, urgent: true };
 
-function isRefusal(error: unknown): boolean {
-	return error instanceof NeighbourFailed && error.slug === "not-held";
+/** Why a neighbour gives nothing of a shard before it has told of it anew. An honest one that is busy has it all the same. */
+const DENIALS: readonly string[] = [
+	"not-held",
+	"leaving",
+	"bad-request",
+	"disk",
+] satisfies Refusal[];
+
+function isDenial(error: unknown): boolean {
+	return error instanceof NeighbourFailed && DENIALS.includes(error.slug);
 }
 
 /** The first that is good; undefined as soon as all have failed. */

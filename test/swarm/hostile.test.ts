@@ -7,6 +7,7 @@ import {
 	MAX_SHARDS,
 } from "../../src/wire/inventory.ts";
 import type { Certificate } from "../../src/wire/membership.ts";
+import { encodeRanges } from "../../src/wire/ranges.ts";
 import { hold, makeTitle, type TestBox, until } from "../fixture.ts";
 import { fill, has, makeRegion, meet, type TestRegion } from "./region.ts";
 import { type Rogue, sneakIn } from "./stranger.ts";
@@ -297,3 +298,23 @@ t.test("what a neighbour tells decides whom to ask, no more", async (t) => {
 	await until(() => told(last) !== undefined && told(1) === undefined);
 	t.same([...told(2)!], [0, 2]);
 });
+
+for (const reason of ["leaving", "not-held", "disk", "bad-request"] as const)
+	t.test(`who says that it has all and ${reason} is gone past`, async (t) => {
+		const region = await makeRegion(t, title);
+		// Longer than who is leaving is let alone.
+		const box = await region.box("box", { takeover: 2500 });
+		const rogue = await sneakIn(region, box);
+		t.teardown(() => rogue.end());
+		rogue.onRequest = ({ id }) => rogue.refusals.send({ id, reason });
+		const all = [...manifest.shards.keys()];
+		const shards = new Bitfield(all.length);
+		for (const shard of all) shards.add(shard);
+		const ranks = [{ rank: 1, shards: encodeRanges(all) }];
+		box.reconciler.place([{ id, ranks }]);
+		await until(() => rogue.heard.wanted.includes(id));
+		rogue.answers.send({ title: id, shards: shards.bytes, partial: [] });
+		await until(() => box.progress()?.plan.phase === "applied");
+		t.ok(await has(box, title), "the origin has given it");
+		t.ok(rogue.heard.requests.length > 0);
+	});
