@@ -1,15 +1,22 @@
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
+import { writeIdentity } from "../../../src/agent/identity.ts";
 import {
 	checkImage,
 	compareImage,
+	trustOf,
 	writeImage,
 } from "../../../src/agent/update/image.ts";
+import { silent } from "../../../src/base/log.ts";
+import { DAY } from "../../../src/base/time.ts";
+import { Heads } from "../../../src/control/heads.ts";
 import { type Signer, seal } from "../../../src/wire/envelope.ts";
+import type { BoxId } from "../../../src/wire/ids.ts";
+import { generateKeyPair } from "../../../src/wire/keys.ts";
 import type { Release } from "../../../src/wire/release.ts";
-import { Operator } from "../../control/operator.ts";
+import { Operator, REGION } from "../../control/operator.ts";
 
 const operator = new Operator();
 const { trust } = operator;
@@ -86,4 +93,38 @@ t.test("what is not the operator's or not whole touches none", async (t) => {
 	await refused("UPDATE_REFUSED", /not newer/);
 	await make({ minimum: "0.1.1" });
 	await refused("UPDATE_REFUSED", /takes 0\.1\.1/);
+});
+
+t.test("what the box has heard of its operator's keys counts", async (t) => {
+	const { path, make } = await open(t);
+	await make();
+	const data = dirname(path);
+	await mkdir(join(data, "control"));
+	const identity = join(data, "identity.json");
+	const pair = generateKeyPair();
+	const box = pair.publicKey.toString("hex") as BoxId;
+	const { network } = trust;
+	const dates = { notBefore: Date.now(), notAfter: Date.now() + DAY };
+	const said = { network, region: REGION, box, role: "box", serial: "SN-1" };
+	const certificate = seal(operator.signer("issuer"), { ...said, ...dates });
+	await writeIdentity(identity, {
+		v: 1,
+		seed: pair.seed.toString("hex"),
+		rootKey: Buffer.from(trust.rootKey).toString("hex"),
+		networkSecret: "0".repeat(64),
+		...{ network, region: REGION, certificate: JSON.parse(`${certificate}`) },
+	});
+	const check = async () =>
+		checkImage(path, await trustOf({ identity, data }, silent), "0.1.0");
+	t.match(await check(), { version: "0.2.0" });
+	const heads = new Heads(
+		join(data, "control", "head.json"),
+		{ box, region: REGION, trust: { ...trust, minimum: new Map() } },
+		() => 0,
+		silent,
+	);
+	const mandate = { version: 1, minimum: { release: 2 }, purged: [] };
+	t.same(heads.take(operator.parts(1, { mandate })).refused, []);
+	await heads.close();
+	await t.rejects(check(), { code: "RELEASE_INVALID", message: /retired-key/ });
 });
