@@ -3,6 +3,7 @@ import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import t from "tap";
 import { Api } from "../../src/headend/api/api.ts";
+import type { Entry } from "../../src/headend/audit.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
 import { apiRig } from "./apirig.ts";
 import { fillOf, region, stateOf } from "./fixture.ts";
@@ -122,6 +123,20 @@ t.test("the operator's page and API", async (t) => {
 			);
 			t.equal((await post("/api/backup", { file: "/safe/b" })).status, 200);
 			t.same(it.backups, ["/safe/b"]);
+			await post("/api/rollout/start", {
+				...{ version: "0.2.0", waves: [0.005, 1], abortAt: 0.02, soak: 60_000 },
+			});
+			const audit = await ask("GET", "/api/audit");
+			const on = JSON.parse(audit.text) as Entry[];
+			const how = (action: string) =>
+				on.filter((entry) => entry.action === action).map((e) => e.request);
+			t.same(how("command"), [
+				"POST /api/command: report",
+				"POST /api/command: log-level debug",
+			]);
+			t.same(how("rollout-start"), [
+				"POST /api/rollout/start: waves 0.5 %, 100 %, abort at 2 %, soak 60 s",
+			]);
 		},
 	);
 

@@ -75,6 +75,8 @@ export class Updater {
 		this.wanted = said.version;
 		this.running?.abort(new DOMException("another is ordered", "AbortError"));
 		await this.ended;
+		// Another order may have come meanwhile.
+		if (this.wanted !== said.version) return;
 		const running = new AbortController();
 		this.running = running;
 		this.ended = this.carryOut(title, said, releases, running.signal);

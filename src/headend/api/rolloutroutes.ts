@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { DAY } from "../../base/time.ts";
+import { DAY, SECOND } from "../../base/time.ts";
 import { version } from "../../wire/release.ts";
 import { reason } from "../audit.ts";
 import type { RolloutDeeds } from "../rollout/rollouts.ts";
@@ -20,6 +20,8 @@ const wanted = z.object({
 	soak: z.number().check(z.int(), z.minimum(0), z.maximum(30 * DAY)),
 });
 const change = z.object({ why: z.optional(reason) });
+
+const percent = (share: number) => `${Math.round(share * 10_000) / 100} %`;
 
 /** How releases are brought to boxes. */
 export function rolloutRoutes(
@@ -44,7 +46,10 @@ export function rolloutRoutes(
 		"/api/rollout/start": {
 			POST: changes(
 				wanted,
-				({ version }) => ({ action: "rollout-start", subject: version }),
+				({ version, waves, abortAt, soak }) => ({
+					...{ action: "rollout-start", subject: version },
+					how: `waves ${waves.map(percent).join(", ")}, abort at ${percent(abortAt)}, soak ${soak / SECOND} s`,
+				}),
 				async (it) => {
 					await rollouts.start(it);
 					return { ok: true };

@@ -124,7 +124,13 @@ export function routesOf(
 		"/api/command": {
 			POST: changes(
 				commandRequest,
-				({ box }) => ({ action: "command", subject: box }),
+				({ box, ...body }) => ({
+					...{ action: "command", subject: box },
+					how:
+						body.kind === "log-level"
+							? `${body.kind} ${body.level}`
+							: body.kind,
+				}),
 				async ({ box, ...body }) => {
 					const { ok, code, detail } = await command(box, body);
 					return { ok, code, detail };

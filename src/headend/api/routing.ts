@@ -43,14 +43,17 @@ interface ChangeOptions<T> {
 export function changesIn(audit: Audit) {
 	return <S extends z.ZodMiniType, T>(
 		schema: S,
-		what: (body: z.output<S>) => Change,
+		/** `how` is what else of the request makes the change. */
+		what: (body: z.output<S>) => Change & { readonly how?: string },
 		work: (body: z.output<S>, visitor: Visitor) => Promise<T>,
 		{ fault, limit }: ChangeOptions<T> = {},
 	): Route => ({
 		role: "operator",
 		answer: async ({ request, response, path, visitor }) => {
 			const body = await readBody(request, schema, limit);
-			const change = { ...what(body), request: `${request.method} ${path}` };
+			const { how, ...it } = what(body);
+			const asked = `${request.method} ${path}`;
+			const change = { ...it, request: how ? `${asked}: ${how}` : asked };
 			const done = () => work(body, visitor);
 			sendJson(response, await audit.carryOut(visitor, change, done, fault));
 		},
