@@ -11,6 +11,7 @@ import { TARGET, VERSION } from "./built.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { Hours } from "./hours.ts";
+import { Intake } from "./intake.ts";
 import { TitleKeys } from "./keys.ts";
 import { Lease } from "./lease.ts";
 import { anonymous, MemoryGuard, memoryLimit } from "./memory.ts";
@@ -126,6 +127,13 @@ export async function openExchange(
 		},
 	});
 	parts.add("reconciler", reconciler);
+	const intake = await Intake.open({
+		...{ folder: join(config.data, "inbox"), store, room, isPlaced, log },
+		isListed: async (id) =>
+			!isPurged(id) && (await catalog.get(id)) !== undefined,
+		may: () => power.state === "active" && !budget.isSpent,
+	});
+	parts.add("intake", intake);
 	parts.add("library", library);
 	const lease = new Lease({
 		...{ identity, clock, control, log },
@@ -160,5 +168,5 @@ export async function openExchange(
 		},
 		control,
 	);
-	return { swarm, reach, power, hours, reporter, library };
+	return { swarm, reach, power, hours, intake, reporter, library };
 }

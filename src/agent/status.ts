@@ -10,6 +10,7 @@ import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Hours } from "./hours.ts";
 import type { Identity } from "./identity.ts";
+import type { Intake } from "./intake.ts";
 import { checkInterface } from "./interface.ts";
 import type { Power } from "./power.ts";
 import type { Reach } from "./reach.ts";
@@ -23,6 +24,7 @@ export interface StatusParts {
 	readonly reach: Reach;
 	readonly power: Power;
 	readonly hours: Hours;
+	readonly intake: Pick<Intake, "figures">;
 	readonly control: Control;
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
@@ -82,6 +84,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 			...(levels.wear !== undefined && { wear: levels.wear }),
 		},
 		fill: { hours: parts.hours.from ?? "any", ...parts.hours.leave },
+		inbox: parts.intake.figures,
 		titles: levels.titles
 			.slice(0, MAX_STATUS_TITLES)
 			.map(({ id, placed, held }) => ({ id, placed, held })),
@@ -119,6 +122,7 @@ function problemsOf({
 	swarm,
 	identity,
 	reach,
+	intake,
 	latest,
 }: StatusParts): string[] {
 	const problems: string[] = [];
@@ -132,6 +136,11 @@ function problemsOf({
 	if (found === "none") problems.push(`cannot be reached: ${check.finding}`);
 	const expiry = checkExpiry(identity.certificate, identity.trust);
 	if (expiry.level !== "ok") problems.push(`membership ${expiry.finding}`);
+	const { wrong } = intake.figures;
+	if (wrong > 0)
+		problems.push(
+			`${wrong} files in the inbox are not the shards that they should be`,
+		);
 	const { restart } = latest();
 	if (restart.length > 0) {
 		problems.push(`restart to apply ${restart.join(", ")}`);

@@ -9,6 +9,7 @@ import { parseSpan } from "../base/time.ts";
 import type { PowerState } from "../wire/ipc.ts";
 import { metricsCommand, playerTokenCommand, powerCommand } from "./ask.ts";
 import { doctorCommand } from "./doctor.ts";
+import { exportCommand } from "./export.ts";
 import { runService } from "./program.ts";
 import { resetCommand } from "./reset.ts";
 import { statusCommand } from "./status.ts";
@@ -107,6 +108,24 @@ export function addBoxCommands(program: Command, askBox?: AskBox): void {
 			const config = await loadConfig(options.config);
 			await prove(config, new Releases(releases), patience);
 		});
+	program
+		.command("export")
+		.description(
+			"write the shards that this box holds of a title into a folder, for the inbox of another box",
+		)
+		.argument("<title>", "its id, or how that begins")
+		.argument("<folder>", "where they go, in a folder of their own")
+		.option("-c, --config <file>", "configuration", CONFIG)
+		.option("--json", "print the raw result")
+		.action(
+			async (
+				title: string,
+				folder: string,
+				{ config, json }: { config: string; json?: true },
+			) => {
+				await exportCommand(title, folder, { config, json: json ?? false });
+			},
+		);
 	program
 		.command("factory-reset")
 		.description(

@@ -32,6 +32,7 @@ export function render(box: Status, now: number): string[] {
 			["shards", `${box.store.shards.held} of ${box.store.shards.placed} held`],
 			...writes(box),
 			...filling(box, now),
+			...inbox(box),
 			["rates", rates(box)],
 			["limits", limits(box)],
 			["received", received(box)],
@@ -104,6 +105,15 @@ function filling({ fill }: Status, now: number): [string, string][] {
 	const whose = fill.hours === "operator" ? " (the operator's hours)" : "";
 	const then = until === undefined ? "" : `, for ${formatSpan(until - now)}`;
 	return [["filling", `${what}${then}${whose}`]];
+}
+
+/** Nothing where nobody brought anything. */
+function inbox({ inbox: own }: Status): [string, string][] {
+	if (own === undefined || own.taken + own.wrong + own.waiting === 0) return [];
+	const { taken, wrong, waiting } = own;
+	return [
+		["inbox", `${taken} shards taken in, ${waiting} wait, ${wrong} wrong`],
+	];
 }
 
 function rates({ rates: now }: Status): string {

@@ -179,6 +179,23 @@ export class ShardStore implements Store {
 		this.onWritten(bytes.length);
 	}
 
+	/** Where a title's files are. */
+	folderOf(id: TitleId): string {
+		return join(this.folder, id);
+	}
+
+	/** Moves a verified file of this file system in as a shard, which is held then. Throws as `putLeaves`. */
+	async adopt(
+		id: TitleId,
+		shard: number,
+		path: string,
+		leaves: VerifiedLeaves,
+	): Promise<void> {
+		await this.guard("taking a shard in", () =>
+			this.title(id).adopt(shard, path, leaves),
+		);
+	}
+
 	async read(id: TitleId, run: BlockRun): Promise<Buffer | undefined> {
 		return await this.guard("reading blocks", async () =>
 			this.byId.get(id)?.read(run),

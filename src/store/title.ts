@@ -11,7 +11,7 @@ import {
 } from "../content/geometry.ts";
 import { shardHashOf } from "../content/hash.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
-import { syncFolder, unlinkIfThere } from "./files.ts";
+import { publishFile, syncFolder, unlinkIfThere } from "./files.ts";
 import {
 	finalPath,
 	partPath,
@@ -105,6 +105,25 @@ export class TitleFolder {
 	async start(shard: number, leaves: VerifiedLeaves): Promise<void> {
 		if ((await this.file(shard)) !== undefined) return;
 		await this.turns.run(shard, () => this.create(shard, leaves));
+	}
+
+	/** Gives a verified file its place as a shard, instead of what is there of it, if that is not whole. Throws STORE_FULL. */
+	async adopt(
+		shard: number,
+		path: string,
+		leaves: VerifiedLeaves,
+	): Promise<void> {
+		await this.turns.run(shard, async () => {
+			if (this.held.has(shard)) return unlinkIfThere(path);
+			await this.discard(shard);
+			const size = this.sizeOf(shard);
+			this.ports.checkRoom(size);
+			this.hashes[shard] = shardHashOf(leaves);
+			await publishFile(path, finalPath(this.place(shard)));
+			this.reserved += size;
+			this.held.add(shard);
+		});
+		this.ports.onChange(shard);
 	}
 
 	/** Writes a block; a shard's last block makes the shard held. Throws STORE_UNUSABLE when the shard is not there any more. */

@@ -128,6 +128,8 @@ export const status = z.object({
 			up: rate,
 		}),
 	),
+	/** Shards of the inbox: taken in since the start, no shards at all, and those that wait for room or for somebody to know them. */
+	inbox: z.optional(z.object({ taken: count, wrong: count, waiting: count })),
 	/** Shards placed and held of each title. */
 	titles: z
 		.array(z.object({ id: titleId, placed: count, held: count }))
