@@ -262,10 +262,19 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		streamingShare: settings.streamingShare ?? 2e8,
 		log,
 	});
+	const disk = settings.disk?.(store) ?? store;
+	let filling: Reconciler | undefined;
+	const room = new Room({
+		store: disk,
+		isPlaced: (id, shard) => filling?.isPlaced(id, shard) ?? false,
+		copies: (id, shard) => swarm.copies(id, shard),
+		log,
+	});
 	const shelf = new SharedShelf(
 		store,
 		() => true,
 		async () => undefined,
+		(id) => room.gave(id),
 	);
 	const given: Shelf = {
 		holders: (id) => shelf.holders(id),
@@ -281,7 +290,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 	};
 	const traffic = { from: 0, to: 0, wrong: 0 };
 	const certificate = settings.certificate ?? operator.certify(key);
-	const swarm = await Swarm.open({
+	const swarm: Swarm = await Swarm.open({
 		keyPair: key,
 		networkSecret: operator.networkSecret,
 		membership: {
@@ -312,10 +321,6 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		log,
 	});
 	store.onChange(({ title, shard }) => swarm.announce(title, shard));
-	const disk = settings.disk?.(store) ?? store;
-	const isPlaced = (id: TitleId, shard: number): boolean =>
-		reconciler.isPlaced(id, shard);
-	const room = new Room(disk, isPlaced, log);
 	const { holders = NO_HOLDERS, patience = VIEWER_PATIENCE } = settings;
 	const shared = { room, neighbours: swarm, origin, holders, log };
 	const common = { store: disk, ...shared };
@@ -343,7 +348,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		startLimit: patience.giveUp,
 	});
 	let progress: Progress | undefined;
-	const reconciler: Reconciler = new Reconciler({
+	const reconciler = new Reconciler({
 		...common,
 		fetcher,
 		takeover: settings.takeover ?? 60_000,
@@ -356,6 +361,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		mayRemove: settings.mayRemove ?? (() => true),
 		onRemoved: () => undefined,
 	});
+	filling = reconciler;
 	return {
 		id: key.publicKey.toString("hex") as BoxId,
 		store,

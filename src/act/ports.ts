@@ -96,6 +96,8 @@ export interface Neighbours {
 	/** Tells neighbours that news of this title is wanted; the function given back ends it. */
 	watch(id: TitleId): () => void;
 	candidates(id: TitleId, shard: number): readonly Candidate[];
+	/** How many neighbours say that they hold all of a shard. Undefined while they are not asked about the title. */
+	copies(id: TitleId, shard: number): number | undefined;
 	/** Whether this box is connected (or being connected) to a neighbour. */
 	isConnected(box: BoxId): boolean;
 	/** Dials boxes of a holder table that are not connected. Never throws; news comes through `onNews`. */

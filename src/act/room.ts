@@ -1,41 +1,40 @@
 import type { Log } from "../base/log.ts";
+import { monotonic } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
 import { shardFileBytes } from "../content/geometry.ts";
-import { planEviction, type TransientShard } from "../plan/evict.ts";
+import type { TransientShard } from "../plan/evict.ts";
+import { Transients } from "../plan/transients.ts";
 import type { TitleId } from "../wire/ids.ts";
-import type { Store } from "./ports.ts";
+import type { Neighbours, Store } from "./ports.ts";
 
-type Entry = Omit<TransientShard, "inUse">;
+export interface RoomPorts {
+	readonly store: Store;
+	/** Whether a shard stays whatever is watched. */
+	readonly isPlaced: (id: TitleId, shard: number) => boolean;
+	readonly copies: Neighbours["copies"];
+	readonly log: Log;
+}
 
 /**
  * The streaming share: which shards are on disk only because somebody watched. Placed shards are never touched here.
- * Single owner of eviction. Invariants: `shards` has the transient shards that are on disk or about to be, least recently
- * read first, each with the bytes of its whole file; `bytes` is their sum. Looking the disk through is for changes of
- * the placement only; making room costs as much as it evicts.
+ * Single owner of eviction. Invariant: once it was counted, `transients` has the transient shards that are on disk or about
+ * to be, each with the bytes of its whole file. Looking the disk through is for changes of the placement only; what making
+ * room costs follows from how much has to go, not from how much there is.
  */
 export class Room {
-	private readonly store: Store;
-	private readonly log: Log;
-	private readonly isPlaced: (id: TitleId, shard: number) => boolean;
-	private shards: Map<string, Entry> | undefined;
-	private sum: Bytes = 0;
+	private readonly ports: RoomPorts;
+	private readonly transients = new Transients();
+	private counted = false;
 	private readonly users = new Map<string, number>();
 	private removing: Promise<void> = Promise.resolve();
 
-	constructor(
-		store: Store,
-		isPlaced: (id: TitleId, shard: number) => boolean,
-		log: Log,
-	) {
-		this.store = store;
-		this.isPlaced = isPlaced;
-		this.log = log;
+	constructor(ports: RoomPorts) {
+		this.ports = ports;
 	}
 
 	/** Bytes of transient shards, partial ones counted whole. */
 	get bytes(): Bytes {
-		this.book();
-		return this.sum;
+		return this.book().bytes;
 	}
 
 	/** Resolves when everything that was evicted is off the disk. */
@@ -57,28 +56,31 @@ export class Room {
 				return;
 			}
 			this.users.delete(key);
-			if (!this.isOnDisk(id, shard)) this.strike(key);
+			if (!this.isOnDisk(id, shard)) this.book().delete(id, shard);
 		};
 	}
 
 	/** A viewer reads of it. */
 	touch(id: TitleId, shard: number): void {
-		const key = keyOf(id, shard);
-		const entry = this.book().get(key);
-		if (entry === undefined) return;
-		this.book().delete(key);
-		this.book().set(key, entry);
+		this.book().read(id, shard, monotonic());
+		this.hear(id, shard);
+	}
+
+	/** A neighbour was given some of a title: where it is wanted once, it is wanted again. */
+	gave(id: TitleId): void {
+		this.book().gave(id, monotonic());
 	}
 
 	/** Makes room for a shard that is watched, of `bytes` in all. False when the streaming share cannot take it. */
 	make(id: TitleId, shard: number, bytes: Bytes): boolean {
-		const key = keyOf(id, shard);
-		if (this.isPlaced(id, shard) || this.book().has(key)) return true;
-		const eviction = this.plan(bytes);
-		if (!eviction.enough) return false;
-		this.evict(eviction.going);
-		this.book().set(key, { title: id, shard, bytes });
-		this.sum += bytes;
+		if (this.ports.isPlaced(id, shard) || this.book().has(id, shard)) {
+			return true;
+		}
+		const { going, enough } = this.plan(bytes);
+		if (!enough) return false;
+		this.evict(going);
+		this.book().add(id, shard, bytes);
+		this.hear(id, shard);
 		return true;
 	}
 
@@ -87,82 +89,81 @@ export class Room {
 		this.evict(this.plan(0).going);
 	}
 
-	/** The placement changed, or titles were removed: looks the disk through when it is next needed. */
+	/** The placement changed, or titles were removed: looks the disk through. */
 	recount(): void {
-		const before = this.shards;
-		this.shards = undefined;
-		this.takeStock(before ?? new Map());
+		this.counted = true;
+		const { isPlaced } = this.ports;
+		const found = this.onDisk();
+		for (const { title, shard } of [...this.transients]) {
+			const key = keyOf(title, shard);
+			const stays = this.users.has(key)
+				? !isPlaced(title, shard)
+				: found.has(key);
+			if (!stays) this.transients.delete(title, shard);
+		}
+		for (const { title, shard, bytes } of found.values()) {
+			this.transients.add(title, shard, bytes);
+		}
+	}
+
+	/** What neighbours say of it, while they are asked. */
+	private hear(id: TitleId, shard: number): void {
+		const copies = this.ports.copies(id, shard);
+		if (copies !== undefined) this.book().told(id, shard, copies);
 	}
 
 	private plan(bytes: Bytes) {
-		const shards = this.book().entries();
-		const { users } = this;
-		function* oldestFirst(): Generator<TransientShard> {
-			for (const [key, entry] of shards) {
-				yield { ...entry, inUse: users.has(key) };
-			}
-		}
-		const limit = this.store.streamingShare;
-		return planEviction(oldestFirst(), this.sum, bytes, limit);
+		const excess = this.book().bytes + bytes - this.ports.store.streamingShare;
+		return this.book().plan(excess, monotonic(), ({ title, shard }) =>
+			this.users.has(keyOf(title, shard)),
+		);
 	}
 
 	private evict(going: readonly TransientShard[]): void {
-		for (const { title, shard } of going) this.strike(keyOf(title, shard));
 		if (going.length === 0) return;
+		for (const { title, shard } of going) this.book().delete(title, shard);
 		this.removing = this.removing.then(async () => {
 			for (const { title, shard } of going) await this.remove(title, shard);
 		});
 	}
 
 	private async remove(title: TitleId, shard: number): Promise<void> {
+		const { store, log } = this.ports;
 		try {
-			await this.store.removeShard(title, shard);
-			this.log.debug({ shard }, "evicted");
+			await store.removeShard(title, shard);
+			log.debug({ shard }, "evicted");
 		} catch (error) {
-			this.log.error({ err: error, shard }, "a shard was not evicted");
+			log.error({ err: error, shard }, "a shard was not evicted");
 		}
 	}
 
-	private strike(key: string): void {
-		const entry = this.book().get(key);
-		if (entry === undefined) return;
-		this.sum -= entry.bytes;
-		this.book().delete(key);
-	}
-
 	private isOnDisk(id: TitleId, shard: number): boolean {
-		const inventory = this.store.inventory(id);
+		const inventory = this.ports.store.inventory(id);
 		if (inventory === undefined) return false;
 		const { held, partial } = inventory;
 		return held.has(shard) || partial.some((part) => part.shard === shard);
 	}
 
-	private book(): Map<string, Entry> {
-		return this.shards ?? this.takeStock(new Map());
+	private book(): Transients {
+		if (!this.counted) this.recount();
+		return this.transients;
 	}
 
-	/** Reads the disk. Shards that were known keep their place; others are as good as never read. */
-	private takeStock(before: ReadonlyMap<string, Entry>): Map<string, Entry> {
-		const found = new Map<string, Entry>();
-		for (const title of this.store.titles()) {
-			const inventory = this.store.inventory(title);
+	/** In order, so that what lies before a shard is known first. */
+	private onDisk() {
+		const { store, isPlaced } = this.ports;
+		const found = new Map<string, Omit<TransientShard, "depth">>();
+		for (const title of store.titles()) {
+			const inventory = store.inventory(title);
 			if (inventory === undefined) continue;
 			const { geometry, held, partial } = inventory;
-			for (const shard of [...held, ...partial.map((part) => part.shard)]) {
-				if (this.isPlaced(title, shard)) continue;
+			const shards = [...held, ...partial.map((part) => part.shard)];
+			for (const shard of shards.sort((a, b) => a - b)) {
+				if (isPlaced(title, shard)) continue;
 				const bytes = shardFileBytes(geometry, shard);
 				found.set(keyOf(title, shard), { title, shard, bytes });
 			}
 		}
-		const known = [...before].filter(([key, { title, shard }]) =>
-			this.users.has(key) ? !this.isPlaced(title, shard) : found.has(key),
-		);
-		for (const [key, entry] of known) {
-			found.delete(key);
-			found.set(key, entry);
-		}
-		this.shards = found;
-		this.sum = [...found.values()].reduce((sum, { bytes }) => sum + bytes, 0);
 		return found;
 	}
 }

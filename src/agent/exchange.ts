@@ -39,6 +39,13 @@ export async function openExchange(
 	let reconciler: Reconciler | undefined;
 	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
+	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
+	const isKept = (id: TitleId, shard: number) =>
+		wishes.isSpared(id) || isPlaced(id, shard);
+	const room = new Room({
+		...{ store, isPlaced: isKept, log },
+		copies: (id, shard) => swarm.copies(id, shard),
+	});
 	const { region, trust } = identity;
 	const folder = join(config.data, "holders");
 	const holders = new Holders({
@@ -47,6 +54,7 @@ export async function openExchange(
 	});
 	const swarm = await joinRegion({
 		...{ config, identity, store, control, holders, flow, isPlaced, log },
+		onGiven: (id) => room.gave(id),
 		onMember: (stream) => catalog.replicate(stream),
 	});
 	parts.add("swarm", swarm);
@@ -75,10 +83,6 @@ export async function openExchange(
 	});
 	parts.add("fill hours", hours);
 	const isPurged = (id: TitleId) => control.standing.purged.has(id);
-	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
-	const isKept = (id: TitleId, shard: number) =>
-		wishes.isSpared(id) || isPlaced(id, shard);
-	const room = new Room(store, isKept, log);
 	const common = { store, room, neighbours: swarm, origin, holders, log };
 	const fetcher = new Fetcher({
 		...common,

@@ -6,6 +6,7 @@ import { SharedHoldings } from "../store/holdings.ts";
 import { type IsShared, SharedShelf } from "../store/shelf.ts";
 import type { ShardStore } from "../store/store.ts";
 import { Swarm } from "../swarm/swarm.ts";
+import type { TitleId } from "../wire/ids.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Holders } from "./holders.ts";
@@ -26,6 +27,8 @@ export interface NeighbourhoodParts {
 	readonly isPlaced: IsShared;
 	/** When a shard is offered that policy wants offered later; for tests. */
 	readonly later?: ConstructorParameters<typeof Later>[1];
+	/** A neighbour is given blocks of a title. */
+	readonly onGiven: (id: TitleId) => void;
 	/** A member's stream, for the catalog to replicate on. */
 	readonly onMember: (stream: NoiseStream) => void;
 	readonly log: Log;
@@ -70,7 +73,12 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 			? { host: settings.host, port: settings.tcpPort }
 			: undefined,
 		up: rates.up,
-		shelf: new SharedShelf(store, isShared, (id) => parts.holders.bytes(id)),
+		shelf: new SharedShelf(
+			store,
+			isShared,
+			(id) => parts.holders.bytes(id),
+			parts.onGiven,
+		),
 		holdings: new SharedHoldings(store, isShared),
 		onMember: parts.onMember,
 		onTraffic: (direction, bytes) =>

@@ -9,16 +9,22 @@ export class SharedShelf {
 	private readonly store: ShardStore;
 	private readonly isShared: IsShared;
 	private readonly tables: (id: TitleId) => Promise<Buffer | undefined>;
+	private readonly onGiven: (id: TitleId) => void;
 
-	/** @param tables signed holder tables, which are kept elsewhere */
+	/**
+	 * @param tables signed holder tables, which are kept elsewhere
+	 * @param onGiven blocks of a title are given
+	 */
 	constructor(
 		store: ShardStore,
 		isShared: IsShared,
 		tables: (id: TitleId) => Promise<Buffer | undefined>,
+		onGiven: (id: TitleId) => void,
 	) {
 		this.store = store;
 		this.isShared = isShared;
 		this.tables = tables;
+		this.onGiven = onGiven;
 	}
 
 	// A household's viewing shows in its manifests and tables, too.
@@ -47,6 +53,8 @@ export class SharedShelf {
 		const geometry = this.store.geometry(id);
 		if (geometry === undefined || !this.isShared(id, shard)) return undefined;
 		const bytes = await this.store.read(id, { shard, first, count });
-		return bytes && { bytes, blockSize: geometry.blockSize };
+		if (bytes === undefined) return undefined;
+		this.onGiven(id);
+		return { bytes, blockSize: geometry.blockSize };
 	}
 }

@@ -19,6 +19,16 @@ export class Interest {
 		return this.watched.keys();
 	}
 
+	/** How many neighbours say that they hold all of a shard. Undefined while they are not asked about the title. */
+	copies(id: TitleId, shard: number): number | undefined {
+		if (!this.watched.has(id)) return undefined;
+		let copies = 0;
+		for (const { inventory } of this.neighbours.values()) {
+			if (inventory?.blocks(id, shard)?.full) copies++;
+		}
+		return copies;
+	}
+
 	/** The function given back ends it. */
 	watch(id: TitleId): () => void {
 		const users = this.watched.get(id) ?? 0;

@@ -242,6 +242,10 @@ export class Swarm implements Neighbours {
 		return candidates;
 	}
 
+	copies(id: TitleId, shard: number): number | undefined {
+		return this.roster.interest.copies(id, shard);
+	}
+
 	isConnected(box: BoxId): boolean {
 		return this.neighbours.has(box) || this.dialler.has(box);
 	}

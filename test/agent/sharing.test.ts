@@ -92,6 +92,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 				return () => undefined;
 			},
 		},
+		onGiven() {},
 		onMember() {},
 		log: silent,
 	});

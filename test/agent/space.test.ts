@@ -39,7 +39,10 @@ t.test("a disk that others fill takes the quota's place", async (t) => {
 		budget: { isSpent: false },
 		aging: { wear: undefined },
 		store,
-		room: new Room(store, () => true, silent),
+		room: new Room({
+			...{ store, isPlaced: () => true, log: silent },
+			copies: () => undefined,
+		}),
 		neighbours: () => 0,
 		control: { report() {}, fill() {} },
 		ledger: new Ledger(),

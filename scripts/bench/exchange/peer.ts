@@ -92,6 +92,7 @@ const swarm = await Swarm.open({
 		store,
 		() => true,
 		async () => undefined,
+		() => undefined,
 	),
 	holdings: new SharedHoldings(store, () => true),
 	onMember: () => undefined,
@@ -105,7 +106,10 @@ store.onChange(({ title, shard }) => swarm.announce(title, shard));
 const origin = new OriginClient({ base: "http://127.0.0.1:9", region });
 const ports = {
 	store,
-	room: new Room(store, () => true, log),
+	room: new Room({
+		...{ store, isPlaced: () => true, log },
+		copies: (id, shard) => swarm.copies(id, shard),
+	}),
 	neighbours: swarm,
 	origin,
 	holders: { dial: () => undefined, before: () => [] },

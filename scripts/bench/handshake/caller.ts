@@ -83,6 +83,7 @@ export class Caller {
 				store,
 				() => true,
 				async () => undefined,
+				() => undefined,
 			),
 			holdings: new SharedHoldings(store, () => true),
 			pacer: new Pacer(0),

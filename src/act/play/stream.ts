@@ -109,6 +109,7 @@ export class Stream implements OpenTitle {
 					unpin();
 					shard = place.shard;
 					unpin = this.ports.room.use(this.id, shard);
+					this.ports.room.touch(this.id, shard);
 				}
 				const start = block * blockSize;
 				const from = Math.max(offset, start);
@@ -194,11 +195,10 @@ export class Stream implements OpenTitle {
 		let count = 1;
 		while (count < limit && this.isOnDisk(block + count)) count++;
 		const run = { shard: place.shard, first: index, count };
-		const { store, room, log } = this.ports;
+		const { store, log } = this.ports;
 		try {
 			const bytes = await store.read(this.id, run);
 			if (bytes === undefined) return [];
-			room.touch(this.id, place.shard);
 			return Array.from({ length: count }, (_, i) => ({
 				block: block + i,
 				bytes: bytes.subarray(i * blockSize, (i + 1) * blockSize),
