@@ -2,6 +2,8 @@ export type Bytes = number;
 export type Millis = number;
 /** Bytes a second. 0 means no limit wherever it is a setting. */
 export type Rate = number;
+/** What may pass at most: 0 is no limit, "none" is nothing at all. */
+export type Limit = Rate | "none";
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;

@@ -17,6 +17,8 @@ const URGENT_LIMIT: Millis = 4 * SECOND;
 /** Who was silent, or is about to sleep, is not asked for so long; twice as long after each further silence, up to the longest. */
 const FIRST_REST: Millis = 2 * SECOND;
 const LONGEST_REST: Millis = 8 * SECOND;
+/** Of who is busy: households are for hours, and each answer that it does not give takes some of the uplink that it needs. */
+const LONGEST_BUSY: Millis = 30 * SECOND;
 /** Who is silent so often, with no blocks in between, is cut off. */
 const TOO_OFTEN = 3;
 /** All chunks but the last of an answer carry at least so much: crumbs would cost more memory than they bring. */
@@ -66,6 +68,8 @@ export class Download {
 	/** Bytes since the neighbour's silence was last counted anew. */
 	private heard: Bytes = 0;
 	private silences = 0;
+	/** How often in a row it was busy. */
+	private busies = 0;
 	private restUntil: Millis = 0;
 	inFlight: Bytes = 0;
 
@@ -87,14 +91,14 @@ export class Download {
 		return this.measure.roundTrip;
 	}
 
-	/** Whether it was silent or left a moment ago, and is better not asked for anything yet. */
+	/** Whether it was silent or busy or left a moment ago, and is better not asked for anything yet. */
 	get isResting(): boolean {
 		return monotonic() < this.restUntil;
 	}
 
 	get window(): Bytes {
 		// One request at a time shows whether it is back.
-		if (this.measure.isSilent) return 0;
+		if (this.measure.isSilent || this.busies > 0) return 0;
 		if (this.throughput === 0) return FIRST_WINDOW;
 		const worth = this.throughput * WINDOW_SECONDS;
 		return Math.max(LEAST_WINDOW, Math.min(LARGEST_WINDOW, worth));
@@ -165,7 +169,7 @@ export class Download {
 		ask.onBytes(Buffer.from(bytes.buffer, bytes.byteOffset, length));
 		if (!isWhole) return;
 		// Small answers prove little: it may still be mute about what it is there for.
-		if (ask.request.wanted === "blocks") this.silences = 0;
+		if (ask.request.wanted === "blocks") this.silences = this.busies = 0;
 		this.end(id);
 	}
 
@@ -174,6 +178,10 @@ export class Download {
 		this.listen();
 		// It says of no shard that it has it, too, but that may come later.
 		if (reason === "leaving") this.rest(FIRST_REST);
+		// What else was asked for before is refused with it.
+		if (reason === "busy" && !this.isResting) {
+			this.rest(Math.min(LONGEST_BUSY, FIRST_REST * 2 ** this.busies++));
+		}
 		this.end(id, new NeighbourFailed(reason));
 	}
 

@@ -1,20 +1,21 @@
 import type { ExchangeRequest } from "../wire/exchange.ts";
 
-/** Serves one request, as long as it is wanted; `next` is the one after it. */
+/** Serves one request until `signal` says that it is not wanted any more; `next` is the one after it. */
 export type Serve = (
 	request: ExchangeRequest,
-	isWanted: () => boolean,
+	signal: AbortSignal,
 	next: ExchangeRequest | undefined,
 ) => Promise<void>;
 
 /**
  * Requests of one neighbour that are served one after the other.
- * Invariant: the first of `requests` is the one being served; one that is taken out is not wanted any more.
+ * Invariant: the first of `requests` is the one being served, or the one after it when that was taken out and has not ended yet.
  */
 export class Lane {
 	private readonly requests = new Map<number, ExchangeRequest>();
 	private readonly serve: Serve;
 	private working: Promise<void> | undefined;
+	private serving = new AbortController();
 
 	constructor(serve: Serve) {
 		this.serve = serve;
@@ -47,11 +48,14 @@ export class Lane {
 	}
 
 	delete(id: number): void {
+		const [first] = this.requests.keys();
 		this.requests.delete(id);
+		if (first === id) this.serving.abort();
 	}
 
 	clear(): void {
 		this.requests.clear();
+		this.serving.abort();
 	}
 
 	private async work(): Promise<void> {
@@ -59,12 +63,14 @@ export class Lane {
 			for (;;) {
 				const [request, next] = this.requests.values();
 				if (request === undefined) return;
-				const { id } = request;
-				const isWanted = () => this.requests.get(id) === request;
+				this.serving = new AbortController();
+				const { signal } = this.serving;
 				try {
-					await this.serve(request, isWanted, next);
+					await this.serve(request, signal, next);
+				} catch (error) {
+					if (!signal.aborted) throw error;
 				} finally {
-					if (isWanted()) this.requests.delete(id);
+					if (!signal.aborted) this.requests.delete(request.id);
 				}
 			}
 		} finally {

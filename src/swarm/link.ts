@@ -5,15 +5,17 @@ import type { Bytes } from "../base/units.ts";
 import { cancel, chunk, EXCHANGE, refuse, request } from "../wire/exchange.ts";
 import { Download } from "./download.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
-import { type Shelf, Upload } from "./upload.ts";
+import { type Shelf, Upload, type Withheld } from "./upload.ts";
 
 export interface LinkPorts {
 	readonly shelf: Shelf;
 	readonly pacer: Pacer;
 	/** Whether the neighbour is one that holds titles, and so may ask for them. */
 	readonly holds: boolean;
-	/** Whether this box is about to sleep, and gives nothing. */
-	readonly isLeaving: () => boolean;
+	/** Why this box gives nothing now; undefined while it does. */
+	readonly refusal: () => Withheld | undefined;
+	/** The neighbour wants something. */
+	readonly onWanted: () => void;
 	readonly onReceived: (bytes: Bytes) => void;
 	readonly onSent: (bytes: Bytes) => void;
 	/** The neighbour does what no honest one does. */
@@ -65,8 +67,8 @@ export class Link {
 		channel.open();
 	}
 
-	/** This box is about to sleep: what the neighbour waits for is refused. */
-	leave(): void {
-		this.upload.leave();
+	/** This box gives nothing from now on: what the neighbour waits for is refused. */
+	refuse(reason: Withheld): void {
+		this.upload.refuse(reason);
 	}
 }

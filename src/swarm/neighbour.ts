@@ -5,6 +5,7 @@ import type { BoxId, TitleId } from "../wire/ids.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Link } from "./link.ts";
 import type { Member } from "./membership.ts";
+import type { Withheld } from "./upload.ts";
 
 /** An admitted Hyperswarm connection: membership, inventory, and exchange unless TCP is there for it. */
 export interface Wire {
@@ -70,10 +71,10 @@ export class Neighbour {
 		return { box: this.box, blocks, inFlight, window, throughput, roundTrip };
 	}
 
-	/** This box is about to sleep: refuses what it waits for. */
-	leave(): void {
-		this.bulk?.leave();
-		for (const { link } of this.wires) link.leave();
+	/** This box gives nothing from now on: what it waits for is refused. */
+	refuse(reason: Withheld): void {
+		this.bulk?.refuse(reason);
+		for (const { link } of this.wires) link.refuse(reason);
 	}
 
 	/** Ends all its connections. */

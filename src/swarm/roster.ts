@@ -12,7 +12,7 @@ import { type Holdings, holdingsUnless, Inventory } from "./inventory.ts";
 import { Link } from "./link.ts";
 import type { Member } from "./membership.ts";
 import { Neighbour, type Wire } from "./neighbour.ts";
-import type { Shelf } from "./upload.ts";
+import type { Shelf, Withheld } from "./upload.ts";
 
 /** Of those that came, left and were cut off, each, a minute. */
 const LINES = 100;
@@ -27,6 +27,8 @@ export interface RosterPorts {
 	readonly onMember: (stream: GuardedStream, member: Member) => void;
 	readonly onCame: (neighbour: Neighbour) => void;
 	readonly onLeft: (neighbour: Neighbour) => void;
+	/** A neighbour wants something of this box. */
+	readonly onWanted: () => void;
 	/** A neighbour does what no honest one does. */
 	readonly onOffence: (box: BoxId, slug: string) => void;
 	readonly log: Log;
@@ -44,6 +46,8 @@ export class Roster {
 	private readonly seldom = new Seldom(LINES);
 	/** Whether this box is about to sleep: it gives and tells of nothing. */
 	private leaving = false;
+	/** Whether its household needs the uplink: it gives nothing. */
+	private busy = false;
 
 	constructor(ports: RosterPorts) {
 		this.ports = ports;
@@ -53,7 +57,7 @@ export class Roster {
 	/** This box is about to sleep: neighbours hear at once that others have to give what they wait for. */
 	leave(): void {
 		this.leaving = true;
-		for (const neighbour of this.neighbours.values()) neighbour.leave();
+		this.refuse("leaving");
 		this.retell();
 	}
 
@@ -61,6 +65,16 @@ export class Roster {
 	stay(): void {
 		this.leaving = false;
 		this.retell();
+	}
+
+	/**
+	 * Whether its household needs the uplink. Those who wait hear at once to ask others. It goes on telling what it holds: to take that
+	 * back and tell it anew at each change of the channel would itself keep the uplink busy.
+	 */
+	withhold(busy: boolean): void {
+		const isNew = busy && !this.busy;
+		this.busy = busy;
+		if (isNew) this.refuse("busy");
 	}
 
 	/** Neighbours that asked hear all anew of what this box holds. */
@@ -116,6 +130,10 @@ export class Roster {
 	renewed(): void {
 		for (const { wires } of this.neighbours.values())
 			for (const { member } of wires) member.greet();
+	}
+
+	private refuse(reason: Withheld): void {
+		for (const neighbour of this.neighbours.values()) neighbour.refuse(reason);
 	}
 
 	private addWire(stream: GuardedStream, member: Member): void {
@@ -188,10 +206,12 @@ export class Roster {
 		neighbour: Neighbour,
 		member: Member,
 	): Link {
-		const { shelf, pacer, log, onTraffic, onOffence } = this.ports;
+		const { shelf, pacer, log, onTraffic, onWanted, onOffence } = this.ports;
 		return new Link(transport, stream, {
 			...{ shelf, pacer, log, holds: holds(member) },
-			isLeaving: () => this.leaving,
+			refusal: () =>
+				this.leaving ? "leaving" : this.busy ? "busy" : undefined,
+			onWanted,
 			onReceived: (bytes) => {
 				neighbour.received += bytes;
 				neighbour.lastUsed = monotonic();

@@ -2,7 +2,7 @@ import { Pacer } from "../act/pacer.ts";
 import type { Candidate, Neighbours } from "../act/ports.ts";
 import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND } from "../base/time.ts";
-import type { Bytes, Millis, Rate } from "../base/units.ts";
+import type { Bytes, Limit, Millis, Rate } from "../base/units.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import type { KeyPair } from "../wire/keys.ts";
 import { Admission } from "./admission.ts";
@@ -53,6 +53,7 @@ export class Swarm implements Neighbours {
 	private readonly dialler: Dialler;
 	private readonly transfers: Transfers;
 	private met = false;
+	private wanted: () => void = () => undefined;
 	private readonly sweeper: NodeJS.Timeout;
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
@@ -80,6 +81,7 @@ export class Swarm implements Neighbours {
 				this.bulk.forget(box);
 				this.finder.left();
 			},
+			onWanted: () => this.wanted(),
 			onOffence: (box, slug) => this.expel(box, slug),
 			log,
 		});
@@ -214,6 +216,17 @@ export class Swarm implements Neighbours {
 	/** It gives again. */
 	stay(): void {
 		this.roster.stay();
+	}
+
+	/** What neighbours are given from now on, in all. With "none" those who wait for something are told at once to ask others. */
+	give(limit: Limit): void {
+		this.roster.withhold(limit === "none");
+		if (limit !== "none") this.pacer.rate = limit;
+	}
+
+	/** Calls `listener` whenever a neighbour wants something of this box, before anything is given. */
+	onWanted(listener: () => void): void {
+		this.wanted = listener;
 	}
 
 	/** This box slept for so long that its connections are gone, whether it knows or not: it looks for its neighbours anew. */

@@ -1,7 +1,7 @@
 import type { Message } from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
-import { type Bytes, KiB } from "../base/units.ts";
+import { type Bytes, KiB, type Rate } from "../base/units.ts";
 import {
 	type ExchangeChunk,
 	type ExchangeRefusal,
@@ -40,15 +40,24 @@ export interface UploadPorts {
 	readonly pacer: Pacer;
 	/** Whether the neighbour is one that holds titles, and so may ask for them. */
 	readonly holds: boolean;
-	/** Whether this box is about to sleep, and gives nothing. */
-	readonly isLeaving: () => boolean;
+	/** Why this box gives nothing now; undefined while it does. */
+	readonly refusal: () => Withheld | undefined;
+	/** The neighbour wants something. */
+	readonly onWanted: () => void;
 	readonly onSent: (bytes: Bytes) => void;
 	readonly onOffence: (slug: string) => void;
 	readonly log: Log;
 }
 
+/** Under a limit a chunk is what passes in this time: as long as an urgent one may have to wait, and the rest of what leaves after a stop. */
+const CHUNK_SECONDS = 0.05;
+/** Smaller ones would cost more than they bring. */
+const LEAST_CHUNK: Bytes = 4 * KiB;
 /** Requests that one neighbour may have waiting: twice what the largest window holds in the smallest blocks. */
 const MAX_WAITING = 2048;
+
+/** Why a box gives nothing: it is about to sleep, or its household needs the uplink. */
+export type Withheld = Extract<Refusal, "leaving" | "busy">;
 
 type Answer =
 	| { readonly bytes: Buffer; readonly blockSize: Bytes }
@@ -89,6 +98,7 @@ export class Upload {
 		} else if (this.urgent.has(id) || this.fill.has(id)) {
 			this.ports.onOffence("reused-id");
 		} else {
+			this.ports.onWanted();
 			const lane = request.urgent ? this.urgent : this.fill;
 			lane.add(request)?.catch((error: unknown) => {
 				this.ports.log.error({ err: error }, "serving a neighbour failed");
@@ -102,10 +112,10 @@ export class Upload {
 		this.fill.delete(id);
 	}
 
-	/** This box is about to sleep: whoever waits hears at once to ask somebody else. */
-	leave(): void {
+	/** This box gives nothing from now on: whoever waits hears at once to ask somebody else. */
+	refuse(reason: Withheld): void {
 		for (const lane of [this.urgent, this.fill]) {
-			for (const id of lane.ids) this.refusals.send({ id, reason: "leaving" });
+			for (const id of lane.ids) this.refusals.send({ id, reason });
 			lane.clear();
 		}
 	}
@@ -125,14 +135,14 @@ export class Upload {
 
 	private async serve(
 		request: ExchangeRequest,
-		isWanted: () => boolean,
+		signal: AbortSignal,
 		next: ExchangeRequest | undefined,
 	): Promise<void> {
 		const { id, urgent } = request;
 		const answer = await (this.ahead.get(request) ?? this.prepare(request));
 		if (next?.wanted === "blocks") this.ahead.set(next, this.prepare(next));
 		if ("refusal" in answer) {
-			if (isWanted()) {
+			if (!signal.aborted) {
 				await this.flow(this.refusals.send({ id, reason: answer.refusal }));
 			}
 			return;
@@ -140,12 +150,11 @@ export class Upload {
 		const { bytes, blockSize } = answer;
 		const { pacer } = this.ports;
 		for (let at = 0; at < bytes.length; ) {
-			// Under a limit one block at a time, so that an urgent one waits for one block at most.
-			const step = Math.min(MAX_CHUNK, pacer.rate > 0 ? blockSize : MAX_CHUNK);
+			const step = chunkAt(pacer.rate, blockSize);
 			const part = bytes.subarray(at, at + step);
 			if (!urgent) await this.urgent.idle;
-			await pacer.take(part.length, urgent);
-			if (!isWanted()) return;
+			await pacer.take(part.length, urgent, signal);
+			if (signal.aborted) return;
 			const chunk = { id, offset: at, total: bytes.length, bytes: part };
 			const flowing = this.chunks.send(chunk);
 			this.ports.onSent(part.length);
@@ -157,8 +166,9 @@ export class Upload {
 	/** Never rejects: what fails is refused. */
 	private async prepare(request: ExchangeRequest): Promise<Answer> {
 		const { wanted, title, shard, first, count } = request;
-		const { shelf, isLeaving, log } = this.ports;
-		if (isLeaving()) return { refusal: "leaving" };
+		const { shelf, log } = this.ports;
+		const refusal = this.ports.refusal();
+		if (refusal !== undefined) return { refusal };
 		try {
 			if (wanted === "blocks") {
 				if (count < 1 || count > MAX_RUN) return { refusal: "bad-request" };
@@ -184,4 +194,10 @@ export class Upload {
 		this.draining ??= Promise.withResolvers();
 		await this.draining.promise;
 	}
+}
+
+function chunkAt(rate: Rate, blockSize: Bytes): Bytes {
+	if (rate === 0) return MAX_CHUNK;
+	const paced = Math.floor(rate * CHUNK_SECONDS);
+	return Math.min(MAX_CHUNK, blockSize, Math.max(LEAST_CHUNK, paced));
 }
