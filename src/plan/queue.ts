@@ -1,0 +1,55 @@
+import { MINUTE, SECOND } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
+
+/** The shortest round trip counts for so many minutes with probes: routes change. RFC 6817 calls it BASE_HISTORY. */
+const HISTORY = 10;
+/** So many probes in a row have to be late before the queue is long: one can be lost, or its answer lie in a busy process. */
+const LATEST = 3;
+/** One that is not answered counts once it is so much later than the shortest. */
+const LATE: Millis = 50;
+/** Without an answer for so long there is no telling. */
+const SILENT: Millis = 15 * SECOND;
+
+/** One question to a node beyond the access link; without `trip` while the answer is not there. */
+export interface Probe {
+	readonly asked: Millis;
+	readonly trip: Millis | undefined;
+}
+
+/** The shortest round trips of the last minutes, newest last. */
+export type Base = readonly {
+	readonly minute: number;
+	readonly trip: Millis;
+}[];
+
+/** Takes an answer into account. Source: RFC 6817, section 3.4.2, update_base_delay. */
+export function learn(base: Base, trip: Millis, now: Millis): Base {
+	const minute = Math.floor(now / MINUTE);
+	const last = base.at(-1);
+	const least = last?.minute === minute ? Math.min(last.trip, trip) : trip;
+	const others = base.filter((each) => each.minute !== minute);
+	return [...others.slice(1 - HISTORY), { minute, trip: least }];
+}
+
+/**
+ * How long a packet waits at the uplink: the least of the latest round trips to a node beyond it, less the shortest one known.
+ * (RFC 6817 measures one way; the node tells no time, so that a full downlink counts, too.) Undefined when nothing is known.
+ * @param probes oldest first
+ * @param heardAt when an answer came last
+ */
+export function delayOf(
+	base: Base,
+	probes: readonly Probe[],
+	heardAt: Millis,
+	now: Millis,
+): Millis | undefined {
+	if (base.length === 0 || now - heardAt > SILENT) return undefined;
+	const least = Math.min(...base.map(({ trip }) => trip));
+	const trips: Millis[] = [];
+	for (const { asked, trip } of probes) {
+		const taken = trip ?? now - asked;
+		if (trip !== undefined || taken > least + LATE) trips.push(taken);
+	}
+	if (trips.length === 0) return undefined;
+	return Math.max(0, Math.min(...trips.slice(-LATEST)) - least);
+}
