@@ -20,6 +20,7 @@ import { Doctor } from "./doctor.ts";
 import { identityOf } from "./enrol.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { type Base, openFoundation } from "./foundation.ts";
+import { householdHandlers } from "./household/handlers.ts";
 import type { Identity } from "./identity.ts";
 import { boundTo, InterfaceWatch } from "./interface.ts";
 import { createRegistry } from "./metrics.ts";
@@ -183,6 +184,7 @@ async function openDoors(
 			"power-active": turn("active"),
 			"power-standby": turn("standby"),
 			"power-off": turn("off"),
+			...householdHandlers(box.household),
 			"factory-reset": () => beginReset(config, run),
 		},
 		registry,
@@ -213,13 +215,14 @@ async function beginReset(config: Config, { isOnTrial, restart }: Run) {
 function apply(
 	change: ConfigChange,
 	{ traffic, log }: Base,
-	{ swarm, hours }: Exchange,
+	{ household, hours }: Exchange,
 ) {
 	const { config, live, restart } = change;
 	// A level that was set by command stays until the file says something else.
 	if (live.includes("log_level")) log.level = config.logLevel;
 	traffic.change(config.rates);
-	swarm.pacer.rate = traffic.up;
+	const { upActive } = config.rates;
+	household.change({ upActive, ...config.household, up: traffic.up });
 	hours.change(config.fill);
 	log.info({ live, restart }, "configuration changed");
 }

@@ -2,7 +2,7 @@ import { dirname, resolve } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { SECOND } from "../base/time.ts";
-import type { Bytes, Millis, Rate } from "../base/units.ts";
+import type { Bytes, Limit, Millis, Rate } from "../base/units.ts";
 import type { FillWindow } from "../wire/hours.ts";
 import {
 	type Address,
@@ -12,6 +12,7 @@ import {
 	figure,
 	flag,
 	integer,
+	limit,
 	loopback,
 	oneOf,
 	type Quota,
@@ -66,8 +67,14 @@ export interface Config {
 	};
 	readonly rates: {
 		readonly up: Rate;
+		/** While the household is active. */
+		readonly upActive: Limit;
 		readonly down: Rate;
 		readonly origin: Rate;
+	};
+	readonly household: {
+		/** Percent of the time in which work waits for the machine before filling does; 0 is never. */
+		readonly pressure: number;
 	};
 	/** How long a box waits per rank before it takes over from the origin. */
 	readonly fill: {
@@ -134,8 +141,10 @@ const KEYS = {
 	"store.quota": may(quota, { kind: "share", share: 0.5 }),
 	"store.streaming_share": may(figure(0, 1), 0.1),
 	"rates.up": may(rate, 0),
+	"rates.up_active": may(limit, "none"),
 	"rates.down": may(rate, 0),
 	"rates.origin": may(rate, 0),
+	"household.pressure": may(integer(0, 100), 80),
 	"fill.takeover": may(span, 10 * SECOND),
 	"fill.write_budget": may(budget, "auto"),
 	"fill.zone": may(zone, "UTC"),
@@ -245,9 +254,11 @@ function assemble(get: Get, folder: string): Config {
 		},
 		rates: {
 			up: get("rates.up"),
+			upActive: get("rates.up_active"),
 			down: get("rates.down"),
 			origin: get("rates.origin"),
 		},
+		household: { pressure: get("household.pressure") },
 		fill: {
 			takeover: get("fill.takeover"),
 			writeBudget: get("fill.write_budget"),

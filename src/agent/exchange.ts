@@ -11,6 +11,9 @@ import { TARGET, VERSION } from "./built.ts";
 import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { Hours } from "./hours.ts";
+import { Household } from "./household/household.ts";
+import { pressure } from "./household/pressure.ts";
+import { Probes } from "./household/probes.ts";
 import { Intake } from "./intake.ts";
 import { TitleKeys } from "./keys.ts";
 import { Lease } from "./lease.ts";
@@ -35,7 +38,7 @@ export async function openExchange(
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
-	const { traffic, wishes, releases, budget, aging, clock, log } = base;
+	const { traffic, wishes, will, releases, budget, aging, clock, log } = base;
 	let reconciler: Reconciler | undefined;
 	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
@@ -61,14 +64,22 @@ export async function openExchange(
 	const memory = { limit: memoryLimit(), used: anonymous };
 	parts.add("memory", new MemoryGuard({ ...memory, swarm, log }));
 	const { reach: configured, bootstrap } = config.swarm;
+	const nodes = bootstrap.map(({ host, port }) => `${host}:${port}`);
 	const reach = new Reach({
-		...{ configured, swarm, log },
-		bootstrap: bootstrap.map(({ host, port }) => `${host}:${port}`),
+		...{ configured, swarm, log, bootstrap: nodes },
 		onChange: (reach) => control.change({ reach }),
 	});
 	parts.add("reach", reach);
 	const power = new Power({ swarm, control, log });
 	parts.add("power", power);
+	const household = new Household({
+		...{ swarm, will, pressure, log, counters: ledger.counters },
+		probes: new Probes({ nodes, swarm }),
+		limits: { ...config.rates, ...config.household },
+		onFill: (waits) => reconciler?.hold(waits),
+		onPart: (part) => control.change({ part }),
+	});
+	parts.add("household", household);
 	const hours = new Hours({
 		own: config.fill,
 		policy: () => control.standing.announcement?.policy.fill,
@@ -76,7 +87,7 @@ export async function openExchange(
 		now: () => (clock.isKnown ? clock.now() : undefined),
 		onChange: (leave) => {
 			traffic.allow(leave);
-			swarm.pacer.rate = traffic.up;
+			household.change({ up: traffic.up });
 			reconciler?.reconsider();
 		},
 		log,
@@ -130,6 +141,7 @@ export async function openExchange(
 				});
 		},
 	});
+	reconciler.hold(household.waits);
 	parts.add("reconciler", reconciler);
 	const intake = await Intake.open({
 		...{ folder: join(config.data, "inbox"), store, room, isPlaced, log },
@@ -172,5 +184,5 @@ export async function openExchange(
 		},
 		control,
 	);
-	return { swarm, reach, power, hours, intake, reporter, library };
+	return { swarm, reach, power, household, hours, intake, reporter, library };
 }

@@ -16,6 +16,7 @@ import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { flashOf } from "./flash.ts";
 import { Flow } from "./flow.ts";
+import { Will } from "./household/will.ts";
 import type { Identity } from "./identity.ts";
 import { finishReset } from "./reset.ts";
 import { freeOn, resolveQuota, Space, sizeOf } from "./space.ts";
@@ -94,6 +95,11 @@ export async function openFoundation(
 	// Set by systemd/launch, without which nothing would start another release.
 	const { LARDER_RELEASES } = process.env;
 	const releases = LARDER_RELEASES ? new Releases(LARDER_RELEASES) : undefined;
+	const will = await Will.open({
+		path: join(config.data, "control", "household.json"),
+		ran: clock.ran,
+		log,
+	});
 	const control = await Control.start({
 		...(await brokerAccess(config.broker, ownTls(identity, clock))),
 		box: boxId,
@@ -103,6 +109,7 @@ export async function openFoundation(
 		target: TARGET,
 		update: releases && (await standing(releases, VERSION)),
 		power: "active",
+		part: will.part,
 		reach: config.swarm.reach,
 		folder: join(config.data, "control"),
 		ran: clock.ran,
@@ -124,6 +131,6 @@ export async function openFoundation(
 			catalog,
 			control,
 		},
-		...{ wishes, traffic, releases, budget, aging, log },
+		...{ wishes, will, traffic, releases, budget, aging, log },
 	};
 }

@@ -14,7 +14,9 @@ import type { Identity } from "./identity.ts";
 import { Later } from "./later.ts";
 
 export interface NeighbourhoodParts {
-	readonly config: Pick<Config, "data" | "swarm" | "rates">;
+	readonly config: Pick<Config, "data" | "swarm"> & {
+		readonly rates: Pick<Config["rates"], "up">;
+	};
 	readonly identity: Pick<
 		Identity,
 		"keyPair" | "networkSecret" | "region" | "trust" | "envelope"

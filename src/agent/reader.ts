@@ -2,6 +2,7 @@ import { bad, good, type Result } from "../base/result.ts";
 import { parseSpan } from "../base/time.ts";
 import {
 	type Bytes,
+	type Limit,
 	type Millis,
 	parseBytes,
 	parseRate,
@@ -161,6 +162,13 @@ export const zone: Reader<string> = (value) =>
 		: wrong('takes a time zone such as "Europe/Berlin" or "UTC"');
 
 export const windows: Reader<readonly FillWindow[]> = readWindows;
+
+/** A rate, or nothing at all. */
+export const limit: Reader<Limit> = (value) => {
+	if (value === "none") return good(value);
+	const read = rate(value);
+	return read.ok ? read : wrong(`${read.detail}; or "none"`);
+};
 
 export const span: Reader<Millis> = (value) => {
 	const ms = parseSpan(String(value));

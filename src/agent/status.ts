@@ -9,6 +9,7 @@ import { checkExpiry } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Hours } from "./hours.ts";
+import type { Household } from "./household/household.ts";
 import type { Identity } from "./identity.ts";
 import type { Intake } from "./intake.ts";
 import { checkInterface } from "./interface.ts";
@@ -25,6 +26,7 @@ export interface StatusParts {
 	readonly power: Power;
 	readonly hours: Hours;
 	readonly intake: Pick<Intake, "figures">;
+	readonly household: Household;
 	readonly control: Control;
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
@@ -52,6 +54,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		session: control.session,
 		uptime: Date.now() - parts.started,
 		power: parts.power.state,
+		household: parts.household.status,
 		membership: {
 			role: identity.certificate.role,
 			serial: identity.certificate.serial,

@@ -4,6 +4,8 @@ import type { Bytes, Rate } from "../base/units.ts";
 import type { FillLeave } from "../plan/hours.ts";
 import type { Config } from "./config.ts";
 
+type Rates = Pick<Config["rates"], "up" | "down" | "origin">;
+
 /** What the household lets in: the rate of everything that comes, of what comes over the trunk, and of what fill alone brings. */
 export class Traffic {
 	private readonly down: Pacer;
@@ -13,7 +15,7 @@ export class Traffic {
 	private hour: Rate = 0;
 	private readonly fill = { origin: new Pacer(0), neighbour: new Pacer(0) };
 
-	constructor({ up, down, origin }: Config["rates"]) {
+	constructor({ up, down, origin }: Rates) {
 		this.own = up;
 		this.down = new Pacer(down);
 		this.trunk = new Pacer(origin);
@@ -26,7 +28,7 @@ export class Traffic {
 	}
 
 	/** Takes effect at once, for what waits too. */
-	change({ up, down, origin }: Config["rates"]): void {
+	change({ up, down, origin }: Rates): void {
 		this.own = up;
 		this.down.rate = down;
 		this.trunk.rate = origin;

@@ -1,6 +1,7 @@
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { type IpcServer, startIpc } from "../ipc/server.ts";
+import { always } from "../ipc/session.ts";
 import type { Config } from "./config.ts";
 import { failure } from "./finding.ts";
 import type { Notifier } from "./notify.ts";
@@ -42,22 +43,14 @@ export class WaitingRoom {
 
 	/** Never rejects: what keeps the socket from opening ends the agent. */
 	private async open(): Promise<IpcServer | undefined> {
-		const tell = async (): Promise<never> => {
-			throw this.reason();
-		};
 		try {
 			await this.notifier.ready();
 			return await startIpc({
 				...this.config.ipc,
 				handlers: {
-					status: tell,
-					metrics: tell,
-					"player-token": tell,
-					log: tell,
-					"power-active": tell,
-					"power-standby": tell,
-					"power-off": tell,
-					"factory-reset": tell,
+					...always(async () => {
+						throw this.reason();
+					}),
 					doctor: async () => ({
 						checks: [failure("membership", this.reason())],
 					}),

@@ -10,7 +10,7 @@ const QUIET = 100;
 
 export interface ConfigChange {
 	readonly config: Config;
-	/** Keys changed since the last one that take effect while running: log_level, rates, and when to fill. Dotted, as in the file. */
+	/** Keys changed since the last one that take effect while running: log_level, rates, household, and when to fill. Dotted, as in the file. */
 	readonly live: readonly string[];
 	/** All keys that are other than what the process runs on and take effect at the next start. */
 	readonly restart: readonly string[];
@@ -122,10 +122,5 @@ function settings(config: Config): [string, string][] {
 }
 
 function isLive(key: string): boolean {
-	return (
-		key === "log_level" ||
-		key.startsWith("rates.") ||
-		key === "fill.zone" ||
-		key === "fill.windows"
-	);
+	return /^(log_level|rates\..*|household\..*|fill\.(zone|windows))$/.test(key);
 }

@@ -1,6 +1,7 @@
 import type * as z from "zod/mini";
 import { LarderError } from "../base/errors.ts";
 import { SECOND } from "../base/time.ts";
+import type { Millis } from "../base/units.ts";
 import { callIpc } from "../ipc/client.ts";
 import {
 	type IpcMethod,
@@ -20,14 +21,20 @@ export interface Answer<T> {
 	readonly value: T;
 }
 
+interface AskSettings {
+	readonly patience?: Millis;
+	/** What the method takes. */
+	readonly params?: unknown;
+}
+
 /** Asks the running agent. Throws IPC_UNREACHABLE when none answers, COMMAND_FAILED when it is of another mind about the answer. */
 export async function ask<T extends z.ZodMiniType>(
 	socket: string,
 	method: IpcMethod,
 	schema: T,
-	patience = PATIENCE,
+	{ patience = PATIENCE, params }: AskSettings = {},
 ): Promise<Answer<z.output<T>>> {
-	const raw = await callIpc(socket, method, patience);
+	const raw = await callIpc(socket, method, patience, params);
 	const read = parseValue(schema, raw);
 	if (read.ok) return { raw, value: read.value };
 	throw new LarderError(

@@ -8,14 +8,15 @@ import { Recent } from "../base/recent.ts";
 import { parseSpan } from "../base/time.ts";
 import type { PowerState } from "../wire/ipc.ts";
 import { metricsCommand, playerTokenCommand, powerCommand } from "./ask.ts";
+import { type AskOptions, askCommand, CONFIG, socketOf } from "./asking.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
+import { addHouseholdCommands } from "./householdcommands.ts";
 import { runService } from "./program.ts";
 import { resetCommand } from "./reset.ts";
 import { statusCommand } from "./status.ts";
 import { type AskBox, addSupportCommand } from "./support.ts";
 
-export const CONFIG = "/etc/larder/larder.toml";
 /** What an agent ends with that is to be started again at once: larder-agent.service knows it. */
 const RESTART = 75;
 
@@ -83,6 +84,7 @@ export function addBoxCommands(program: Command, askBox?: AskBox): void {
 			const socket = await socketOf(options);
 			await powerCommand({ socket, state, json: options.json ?? false });
 		});
+	addHouseholdCommands(program);
 	program
 		.command("doctor")
 		.description("what is wrong with this box, and what to do about it")
@@ -156,30 +158,4 @@ export function addBoxCommands(program: Command, askBox?: AskBox): void {
 				return { close: () => node.destroy({ force: true }) };
 			});
 		});
-}
-
-interface AskOptions {
-	readonly config: string;
-	readonly socket?: string;
-	readonly json?: true;
-}
-
-/** A command that asks the running agent. */
-function askCommand(
-	program: Command,
-	name: string,
-	description: string,
-): Command {
-	return program
-		.command(name)
-		.description(description)
-		.option("-c, --config <file>", "configuration", CONFIG)
-		.option(
-			"--socket <path>",
-			"the agent's socket instead of the configured one",
-		);
-}
-
-async function socketOf({ config, socket }: AskOptions): Promise<string> {
-	return socket ?? (await loadConfig(config)).ipc.socket;
 }

@@ -35,12 +35,9 @@ export async function examine(path: string): Promise<Check[]> {
 	}
 	const valid = finding("configuration", "ok", `${path} is valid`);
 	try {
-		const { value } = await ask(
-			config.ipc.socket,
-			"doctor",
-			diagnosis,
-			PATIENCE,
-		);
+		const { value } = await ask(config.ipc.socket, "doctor", diagnosis, {
+			patience: PATIENCE,
+		});
 		return [valid, ...value.checks];
 	} catch (error) {
 		const remedy = error instanceof LarderError ? error.remedy : undefined;

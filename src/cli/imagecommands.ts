@@ -8,7 +8,7 @@ import {
 	writeImage,
 } from "../agent/update/image.ts";
 import { createLog } from "../base/log.ts";
-import { CONFIG } from "./boxcommands.ts";
+import { CONFIG } from "./asking.ts";
 import { print } from "./output.ts";
 
 /** The commands by which larder-slot, on a box that runs our image, brings another one. */

@@ -2,6 +2,7 @@ import { type Bytes, formatBytes, type Rate } from "../base/units.ts";
 import { short } from "../wire/ids.ts";
 import { type Status, status } from "../wire/ipc.ts";
 import { ask } from "./ask.ts";
+import { householdRows } from "./household.ts";
 import { formatSpan, print, printJson, table, tint } from "./output.ts";
 
 /**
@@ -35,6 +36,7 @@ export function render(box: Status, now: number): string[] {
 			...inbox(box),
 			["rates", rates(box)],
 			["limits", limits(box)],
+			...(box.household ? householdRows(box.household) : []),
 			["received", received(box)],
 			["sent", sent(box)],
 			["network", network(box)],

@@ -7,7 +7,7 @@ import type { Command, CommandBody } from "../wire/command.ts";
 import type { Envelope, Signed } from "../wire/envelope.ts";
 import type { Head } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
-import type { Response, State } from "../wire/reports.ts";
+import type { Part, Response, State } from "../wire/reports.ts";
 import type { FetchRef } from "./body.ts";
 import { MqttSession, type Timing } from "./client.ts";
 import type { BrokerAccess } from "./connection.ts";
@@ -42,6 +42,8 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	readonly version: string;
 	readonly power: State["power"];
 	readonly reach: State["reach"];
+	/** Whether the household takes part. */
+	readonly part?: Part;
 	/** Which releases are for it: `linux-arm64`. */
 	readonly target?: string;
 	readonly update?: State["update"];
@@ -79,6 +81,7 @@ export class Control {
 
 	private constructor(options: ControlOptions) {
 		const { box, region, version, power, reach, target, update } = options;
+		const { part = "in" } = options;
 		const { handlers, timing } = options;
 		const session = options.session ?? newSession();
 		this.session = session;
@@ -105,7 +108,7 @@ export class Control {
 		this.outbox = new Outbox(
 			this.mail,
 			{
-				...{ box, region, session, version, power, reach },
+				...{ box, region, session, version, power, reach, part },
 				...(target !== undefined && { target }),
 				update,
 			},

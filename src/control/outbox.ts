@@ -6,6 +6,7 @@ import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import { encodeMessage } from "../wire/json.ts";
 import type {
 	Fill,
+	Part,
 	Reported,
 	Request,
 	Response,
@@ -28,12 +29,15 @@ export interface Presence {
 	readonly version: string;
 	readonly power: State["power"];
 	readonly reach: State["reach"];
+	readonly part: Part;
 	readonly target?: string;
 	readonly update?: State["update"];
 }
 
 /** What of it changes while the agent runs. */
-export type Facts = Partial<Pick<Presence, "power" | "reach" | "update">>;
+export type Facts = Partial<
+	Pick<Presence, "power" | "reach" | "part" | "update">
+>;
 
 /** What became of a placement. */
 export type Report = Omit<Reported, "session" | "at">;

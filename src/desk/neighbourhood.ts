@@ -171,8 +171,8 @@ export class Neighbourhood {
 			swarmHost: host,
 			swarmPort: 0,
 			reach: "direct",
-			quota,
-			takeover,
+			// Many boxes share this machine, which is always short of something.
+			...{ quota, takeover, pressure: 0 },
 			gatewayPort: 0,
 			// People open the player page of a box on the desk, and no foreign program runs beside it.
 			playerToken: false,

@@ -16,8 +16,9 @@ export async function callIpc(
 	socket: string,
 	method: IpcMethod,
 	timeout: Millis,
+	params?: unknown,
 ): Promise<unknown> {
-	const reply = await exchange(socket, method, timeout);
+	const reply = await exchange(socket, method, timeout, params);
 	if (reply.ok) return reply.result;
 	throw new LarderError(
 		isErrorCode(reply.code) ? reply.code : "COMMAND_FAILED",
@@ -29,6 +30,7 @@ async function exchange(
 	socket: string,
 	method: IpcMethod,
 	timeout: Millis,
+	params: unknown,
 ): Promise<IpcReply> {
 	const hub = createHub();
 	const frames = new Frames();
@@ -51,7 +53,7 @@ async function exchange(
 			hub.connectTo(AGENT, socket);
 			const agent = hub.of[AGENT];
 			agent?.on("connect", () =>
-				agent.emit(`${JSON.stringify({ id: REQUEST_ID, method })}\n`),
+				agent.emit(`${JSON.stringify({ id: REQUEST_ID, method, params })}\n`),
 			);
 			agent?.on("error", (cause) =>
 				fail(`no agent answers at ${socket}`, cause),

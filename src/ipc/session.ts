@@ -6,17 +6,28 @@ import { monotonic, SECOND, sleep, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import {
 	IPC_METHODS,
+	IPC_PARAMS,
 	type IpcMethod,
+	type IpcParams,
 	type IpcReply,
 	ipcRequest,
 	isIpcMethod,
 	MAX_IPC_FRAME,
 } from "../wire/ipc.ts";
-import { parseMessage } from "../wire/json.ts";
+import { parseMessage, parseValue } from "../wire/json.ts";
 import { Frames } from "./frames.ts";
 import type { Meter } from "./meter.ts";
 
-export type IpcHandlers = Readonly<Record<IpcMethod, () => Promise<unknown>>>;
+export type IpcHandlers = {
+	readonly [M in IpcMethod]: (params: IpcParams<M>) => Promise<unknown>;
+};
+
+/** Handlers that all answer the same. */
+export function always(answer: () => Promise<unknown>): IpcHandlers {
+	const methods = IPC_METHODS.map((method) => [method, answer]);
+	// One for each method, and it takes nothing.
+	return Object.fromEntries(methods) as IpcHandlers;
+}
 
 /** What one client may take. */
 export interface Limits {
@@ -104,14 +115,14 @@ export class Session {
 			this.refuse(request.reason, request.detail);
 			return false;
 		}
-		const { id, method } = request.value;
+		const { id, method, params } = request.value;
 		if (!isIpcMethod(method)) {
 			this.refuse("unknown-method", `it is none of ${IPC_METHODS.join(", ")}`);
 			return false;
 		}
 		await this.turn();
 		this.parts.meter.requests.inc({ method });
-		await this.reply(await this.answer(id, method));
+		await this.reply(await this.answer(id, method, params));
 		this.expect();
 		return true;
 	}
@@ -135,10 +146,18 @@ export class Session {
 		if (wait > 0) await sleep(wait, this.gone.signal);
 	}
 
-	private async answer(id: number, method: IpcMethod): Promise<IpcReply> {
+	private async answer<M extends IpcMethod>(
+		id: number,
+		method: M,
+		params: unknown,
+	): Promise<IpcReply> {
 		const { handlers, limits, log } = this.parts;
+		const read = parseValue(IPC_PARAMS[method], params);
+		if (!read.ok) return failed(id, "REQUEST_INVALID", read.detail);
+		// The schema of a method says what its handler takes.
+		const work = handlers[method](read.value as IpcParams<M>);
 		try {
-			const result = await within(limits.patience, handlers[method](), LATE);
+			const result = await within(limits.patience, work, LATE);
 			if (result !== LATE) return { id, ok: true, result };
 			return failed(id, "COMMAND_FAILED", `${method} took too long`);
 		} catch (error) {

@@ -1,5 +1,7 @@
 import { HOUR, MINUTE, SECOND } from "../base/time.ts";
 import { KiB, type Limit, type Millis, type Rate } from "../base/units.ts";
+import type { Activity } from "../wire/ipc.ts";
+import type { Part } from "../wire/reports.ts";
 
 /**
  * What the receiver's user interface tells lasts for so long unless it is told again: one that crashed does not keep the box from
@@ -15,13 +17,6 @@ const FIRST: Rate = 64 * KiB;
 const DOUBLING: Millis = 2 * SECOND;
 /** An own stream from the origin; less is a block now and then that no neighbour had. */
 const STREAM: Rate = 64 * KiB;
-
-export const ACTIVITIES = ["live", "recording", "idle"] as const;
-export type Activity = (typeof ACTIVITIES)[number];
-
-/** Whether the household takes part: while it drains, it gives what it has and takes nothing more. */
-export const PARTS = ["in", "draining", "out"] as const;
-export type Part = (typeof PARTS)[number];
 
 export interface HouseholdView {
 	readonly now: Millis;
@@ -39,7 +34,7 @@ export interface HouseholdView {
 	/** Whether the machine has more to do than it can. */
 	readonly isPressed: boolean;
 	/** What may be given in all, and while the household is active. */
-	readonly up: Rate;
+	readonly up: Limit;
 	readonly upActive: Limit;
 }
 

@@ -8,7 +8,7 @@ import type { PrivateDht } from "./dht.ts";
 import type { GuardedStream } from "./guard.ts";
 import { KnownNodes } from "./known.ts";
 import { regionTopic, Seeking } from "./seeking.ts";
-import { type Answer, survey } from "./survey.ts";
+import { type Answer, roundTrip, survey } from "./survey.ts";
 
 /** Unannouncing asks DHT nodes that may be gone. */
 const FAREWELL: Millis = 1.5 * SECOND;
@@ -82,6 +82,11 @@ export class Finder {
 	/** Asks DHT nodes, `host:port`, whether they are there; see there. */
 	survey(nodes: readonly string[]): Promise<Answer[]> {
 		return survey(this.dht, nodes);
+	}
+
+	/** How long a DHT node takes to answer; see there. */
+	ping(node: string): Promise<Millis | undefined> {
+		return roundTrip(this.dht, node);
 	}
 
 	/** A neighbour came: this box knows more of the network than before. */

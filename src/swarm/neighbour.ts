@@ -38,6 +38,11 @@ export class Neighbour {
 		return this.wires[0]?.member;
 	}
 
+	/** The headend's node serves the catalog only: whether it is there says nothing of the boxes. */
+	get isBox(): boolean {
+		return this.member?.certificate.role === "box";
+	}
+
 	get inventory(): Inventory | undefined {
 		return this.wires[0]?.inventory;
 	}

@@ -1,11 +1,12 @@
 import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
+import type { Candidate } from "../act/ports.ts";
 import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
 import { monotonic } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
 import type { Head } from "../wire/head.ts";
-import { type BoxId, short } from "../wire/ids.ts";
+import { type BoxId, short, type TitleId } from "../wire/ids.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
 import { Interest } from "./interest.ts";
 import { type Holdings, holdingsUnless, Inventory } from "./inventory.ts";
@@ -80,6 +81,16 @@ export class Roster {
 	/** Neighbours that asked hear all anew of what this box holds. */
 	retell(): void {
 		for (const neighbour of this.neighbours.values()) neighbour.retell();
+	}
+
+	/** Those that have some of a shard and can be asked for it. */
+	candidates(id: TitleId, shard: number): Candidate[] {
+		const candidates: Candidate[] = [];
+		for (const neighbour of this.neighbours.values()) {
+			const candidate = neighbour.candidate(id, shard);
+			if (candidate !== undefined) candidates.push(candidate);
+		}
+		return candidates;
 	}
 
 	/** Takes an admitted connection. */

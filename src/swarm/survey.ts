@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import type HyperDHT from "hyperdht";
 import { describe } from "../base/errors.ts";
 import { bad, good, type Result } from "../base/result.ts";
-import { SECOND, within } from "../base/time.ts";
+import { monotonic, SECOND, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 
 /** A node is asked four times within four seconds; the rest is for its name. */
@@ -34,6 +34,22 @@ export function survey(
 			seen: await within(PATIENCE, ask(dht, node), bad("silent", "no answer")),
 		})),
 	);
+}
+
+/** How long a DHT node, an IPv4 address and port, takes to answer; undefined when it does not. Never rejects. */
+export async function roundTrip(
+	dht: Pick<HyperDHT, "ping">,
+	node: string,
+): Promise<Millis | undefined> {
+	const [host = "", port] = node.split(":");
+	const asked = monotonic();
+	try {
+		await dht.ping({ host, port: Number(port) });
+		return monotonic() - asked;
+	} catch {
+		// It is said of no node why it is silent.
+		return undefined;
+	}
 }
 
 async function ask(

@@ -73,7 +73,7 @@ export class Swarm implements Neighbours {
 			onTraffic: options.onTraffic,
 			onMember: options.onMember,
 			onCame: (neighbour) => {
-				this.met ||= isBox(neighbour);
+				this.met ||= neighbour.isBox;
 				this.finder.came();
 				this.bulk.open(neighbour);
 			},
@@ -169,13 +169,18 @@ export class Swarm implements Neighbours {
 
 	/** How this box stands in the region: its UDP port, how many boxes are connected, and whether one ever was. */
 	get standing(): { port: number; neighbours: number; met: boolean } {
-		const neighbours = [...this.neighbours.values()].filter(isBox).length;
-		return { port: this.dhtPort, neighbours, met: this.met };
+		const boxes = [...this.neighbours.values()].filter(({ isBox }) => isBox);
+		return { port: this.dhtPort, neighbours: boxes.length, met: this.met };
 	}
 
 	/** Asks DHT nodes, `host:port`, whether they are there; see there. */
 	survey(nodes: readonly string[]): Promise<Answer[]> {
 		return this.finder.survey(nodes);
+	}
+
+	/** How long a DHT node, an IPv4 address and port, takes to answer; undefined when it does not. */
+	ping(node: string): Promise<Millis | undefined> {
+		return this.finder.ping(node);
 	}
 
 	/** Whether this box knows DHT nodes besides itself. */
@@ -247,12 +252,7 @@ export class Swarm implements Neighbours {
 	}
 
 	candidates(id: TitleId, shard: number): readonly Candidate[] {
-		const candidates: Candidate[] = [];
-		for (const neighbour of this.neighbours.values()) {
-			const candidate = neighbour.candidate(id, shard);
-			if (candidate !== undefined) candidates.push(candidate);
-		}
-		return candidates;
+		return this.roster.candidates(id, shard);
 	}
 
 	copies(id: TitleId, shard: number): number | undefined {
@@ -299,9 +299,4 @@ export class Swarm implements Neighbours {
 		await this.bulk.close();
 		await this.finder.close();
 	}
-}
-
-/** The headend's node serves the catalog only: whether it is there says nothing of the boxes. */
-function isBox({ member }: Neighbour): boolean {
-	return member?.certificate.role === "box";
 }

@@ -1,36 +1,69 @@
 import * as z from "zod/mini";
 import { boxId, count, instant, region, titleId } from "./ids.ts";
 import { ROLES } from "./membership.ts";
-import { counters, fill, reported, state } from "./reports.ts";
+import { counters, fill, PARTS, reported, state } from "./reports.ts";
 
 /** One frame is one line of JSON. Longer ones end the connection. */
 export const MAX_IPC_FRAME = 256 * 1024;
 
+const rate = z.number().check(z.nonnegative());
+const millis = z.number().check(z.nonnegative());
+const port = count.check(z.maximum(65_535));
+
+/** Bytes a second: 0 is no limit, "none" is nothing at all. */
+export const limit = z.union([z.literal("none"), rate]);
+
+/** What the household does, as the receiver's user interface knows it. */
+export const ACTIVITIES = ["live", "recording", "idle"] as const;
+export type Activity = (typeof ACTIVITIES)[number];
+
+/** A pause of a week is one until further notice. */
+const minutes = z.number().check(z.positive(), z.maximum(7 * 24 * 60));
+const nothing = z.unknown();
+
 /**
- * All that an agent can be asked, and told: how the receiver's power stands, and to do the reset that who may write its folder has
- * ordered there.
+ * All that an agent can be asked, and told, and with what: how the receiver's power stands, what the household does and wishes, and
+ * to do the reset that who may write its folder has ordered there.
  */
-export const IPC_METHODS = [
-	"status",
-	"doctor",
-	"metrics",
-	"player-token",
-	"log",
-	"power-active",
-	"power-standby",
-	"power-off",
-	"factory-reset",
-] as const;
-export type IpcMethod = (typeof IPC_METHODS)[number];
+export const IPC_PARAMS = {
+	status: nothing,
+	doctor: nothing,
+	metrics: nothing,
+	"player-token": nothing,
+	log: nothing,
+	"power-active": nothing,
+	"power-standby": nothing,
+	"power-off": nothing,
+	"activity-live": nothing,
+	"activity-recording": nothing,
+	"activity-idle": nothing,
+	/** A player had nothing to play. */
+	underrun: nothing,
+	/** Without minutes until it is resumed. */
+	pause: z.optional(z.object({ minutes: z.optional(minutes) })),
+	resume: nothing,
+	/** What is left out stays as it is. */
+	limits: z.optional(
+		z.object({ up: z.optional(limit), upActive: z.optional(limit) }),
+	),
+	"opt-in": nothing,
+	"opt-out": nothing,
+	drain: nothing,
+	"factory-reset": nothing,
+} as const;
+export type IpcMethod = keyof typeof IPC_PARAMS;
+export const IPC_METHODS = Object.keys(IPC_PARAMS) as IpcMethod[];
+export type IpcParams<M extends IpcMethod> = z.output<(typeof IPC_PARAMS)[M]>;
 
 export function isIpcMethod(method: string): method is IpcMethod {
-	return IPC_METHODS.some((each) => each === method);
+	return Object.hasOwn(IPC_PARAMS, method);
 }
 
 /** `method` is any text, so that a method that is not known is told apart from what is no request. */
 export const ipcRequest = z.object({
 	id: z.number().check(z.int(), z.nonnegative()),
 	method: z.string(),
+	params: z.optional(z.unknown()),
 });
 export type IpcRequest = z.output<typeof ipcRequest>;
 
@@ -48,9 +81,23 @@ export type IpcReply = z.output<typeof ipcReply>;
 /** The most titles that `status` lists: they must fit into one frame. */
 export const MAX_STATUS_TITLES = 1000;
 
-const rate = z.number().check(z.nonnegative());
-const millis = z.number().check(z.nonnegative());
-const port = count.check(z.maximum(65_535));
+/** What the household has said and does, and what that leaves for neighbours and for filling. */
+export const household = z.object({
+	part: z.enum(PARTS),
+	activity: z.enum(ACTIVITIES),
+	/** Milliseconds that a pause still lasts; null until it is resumed. */
+	paused: z.optional(z.nullable(millis)),
+	/** What neighbours are given at most, in all. */
+	give: limit,
+	/** Why that is less than the limit, and why nothing is filled: slugs of src/plan/household.ts. */
+	why: z.optional(z.string()),
+	waits: z.optional(z.string()),
+	/** The operator's limits, or the household's where those are stricter. */
+	limits: z.object({ up: limit, upActive: limit }),
+	/** How long packets wait at the uplink, while that is known. */
+	delay: z.optional(millis),
+});
+export type HouseholdStatus = z.output<typeof household>;
 
 const neighbour = z.object({
 	box: boxId,
@@ -75,6 +122,8 @@ export const status = z.object({
 	/** Milliseconds since the agent started. */
 	uptime: millis,
 	power: state.shape.power,
+	/** An older agent does not tell. */
+	household: z.optional(household),
 	membership: z.object({
 		role: z.enum(ROLES),
 		serial: z.string(),

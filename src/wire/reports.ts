@@ -20,6 +20,10 @@ const update = z.object({
 });
 export type Update = z.output<typeof update>;
 
+/** Whether the household takes part: while it drains, it gives what it has and takes nothing more. */
+export const PARTS = ["in", "draining", "out"] as const;
+export type Part = (typeof PARTS)[number];
+
 /** `up/state`, retained: birth, and as will with `online: false`. A will of an older session must not end a newer one. */
 export const state = z.object({
 	session,
@@ -30,6 +34,8 @@ export const state = z.object({
 	version: text,
 	power: z.enum(["active", "standby", "off"]),
 	reach: z.enum(["direct", "nat", "none"]),
+	/** An older box takes part. */
+	part: z.optional(z.enum(PARTS)),
 	/** Which releases are for it. */
 	target: z.optional(text),
 	update: z.optional(update),

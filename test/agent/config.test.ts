@@ -59,7 +59,8 @@ t.test("the least a box needs, and the defaults", async (t) => {
 		},
 		origin: { url: "http://origin.example/titles" },
 		store: { quota: { kind: "share", share: 0.5 }, streamingShare: 0.1 },
-		rates: { up: 0, down: 0, origin: 0 },
+		rates: { up: 0, upActive: "none", down: 0, origin: 0 },
+		household: { pressure: 80 },
 		fill: {
 			...{ takeover: 10_000, writeBudget: "auto" },
 			...{ zone: "UTC", windows: [] },
@@ -81,7 +82,8 @@ t.test(
 		});
 		const config = await loadConfig(join(at, "larder.toml"));
 		t.equal(config.logLevel, "debug");
-		t.same(config.rates, { up: 125_000, down: 600 * KiB, origin: 0 });
+		const rest = { upActive: "none", origin: 0 };
+		t.same(config.rates, { up: 125_000, down: 600 * KiB, ...rest });
 		t.equal(config.broker.url, "mqtts://broker.example");
 		t.equal(config.broker.username, "b");
 	},

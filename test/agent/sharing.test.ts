@@ -61,7 +61,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 				tcp: false,
 				tcpPort: 0,
 			},
-			rates: { up: 0, down: 0, origin: 0 },
+			rates: { up: 0 },
 		},
 		identity: {
 			keyPair,

@@ -126,6 +126,21 @@ t.test("refuses a folder where others could replace the socket", async (t) => {
 	await server.close();
 });
 
+t.test("a method takes what its schema says, and nothing else", async (t) => {
+	const taken: unknown[] = [];
+	const pause = async (params: unknown) => {
+		taken.push(params);
+		return "paused";
+	};
+	const { socket } = await agent(t, { pause });
+	const ask = (params?: unknown) => callIpc(socket, "pause", 5000, params);
+	t.equal(await ask(), "paused");
+	t.equal(await ask({ minutes: 5, later: "added" }), "paused");
+	for (const wrong of [{ minutes: 0 }, { minutes: "5" }, 5, { minutes: 1e9 }])
+		await t.rejects(ask(wrong), { code: "REQUEST_INVALID" });
+	t.same(taken, [undefined, { minutes: 5 }]);
+});
+
 t.test("takes over a stale socket, never a live one", async (t) => {
 	const { socket, server } = await agent(t);
 	await t.rejects(startIpc({ socket, handlers, log: silent }), {

@@ -76,6 +76,7 @@ export class Reconciler {
 	private timer: NodeJS.Timeout | undefined;
 	private due: Millis = Number.POSITIVE_INFINITY;
 	private turn = 0;
+	private held = false;
 	private closed = false;
 
 	constructor(options: ReconcileOptions) {
@@ -111,6 +112,14 @@ export class Reconciler {
 		this.purged = new Set(titles);
 		this.rearrange();
 		this.tidy.sweep(this.purged);
+	}
+
+	/** Whether filling is to wait: what is under way ends, and goes on later where it was. */
+	hold(isHeld: boolean): void {
+		this.held = isHeld;
+		for (const { step, abort } of this.running.values())
+			if (isHeld && step.kind === "fetch-shard") abort.abort(ended("held"));
+		this.look(0);
 	}
 
 	/** Whether a shard is placed on this box, or anything of the title. */
@@ -187,9 +196,10 @@ export class Reconciler {
 
 	private freeLanes(): Lanes {
 		let { manifests, origin, neighbours } = LANES;
-		const { mayFill, isOpen } = this.options;
-		if (!mayFill() || !isOpen("origin")) origin = 0;
-		if (!mayFill() || !isOpen("neighbours")) neighbours = 0;
+		const { isOpen } = this.options;
+		const may = !this.held && this.options.mayFill();
+		if (!may || !isOpen("origin")) origin = 0;
+		if (!may || !isOpen("neighbours")) neighbours = 0;
 		for (const { step } of this.running.values()) {
 			if (step.kind === "fetch-manifest") manifests--;
 			else if (step.kind === "fetch-shard" && step.origin) origin--;

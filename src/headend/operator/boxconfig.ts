@@ -21,8 +21,12 @@ export interface BoxSettings {
 	readonly streamingShare?: number;
 	/** As in the file: `2 MiB/s`; `0` is no limit. */
 	readonly up?: string;
+	/** As in the file, or `none`. */
+	readonly upActive?: string;
 	readonly down?: string;
 	readonly originRate?: string;
+	/** Percent; 0 is never. */
+	readonly pressure?: number;
 	/** As in the file: `10 s`. */
 	readonly takeover?: string;
 	/** As in the file: `4 GiB`; `auto`. */
@@ -103,10 +107,18 @@ ${key("quota", settings.quota, "50%")}
 ${key("streaming_share", settings.streamingShare, 0.1)}
 
 [rates]
-# As "2 MiB/s" or "5 Mbit/s"; "0" is no limit. up serves neighbours, origin fills from the datacenter.
+# As "2 MiB/s" or "5 Mbit/s"; "0" is no limit. up serves neighbours, origin fills from the datacenter. Without a limit, too, the box
+# finds out how much the uplink carries, and leaves it alone while the household fills it.
 ${key("up", settings.up, "0")}
+# While the household watches live TV or records, as the receiver's user interface tells; "none" gives nothing then.
+${key("up_active", settings.upActive, "none")}
 ${key("down", settings.down, "0")}
 ${key("origin", settings.originRate, "0")}
+
+[household]
+# Filling waits when work waits for processor, disk or memory in this part of the time, in percent, as the kernel says
+# (/proc/pressure); 0 is never.
+${key("pressure", settings.pressure, 80)}
 
 [fill]
 # How long each rank waits for those before it until it fetches from the origin what they have not.

@@ -1,0 +1,96 @@
+import { monotonic, SECOND } from "../../base/time.ts";
+import type { Millis } from "../../base/units.ts";
+import { type Base, delayOf, learn, type Probe } from "../../plan/queue.ts";
+import type { Swarm } from "../../swarm/swarm.ts";
+
+/** Questions that wait for their answers at a time: two seconds' worth. */
+const OPEN = 8;
+/** What was answered longer ago says nothing of the queue now. */
+const RECENT: Millis = 5 * SECOND;
+/** A node that has not answered for so long is taken for gone, and the next one is asked. */
+const GONE: Millis = 10 * SECOND;
+
+export interface ProbePorts {
+	/** The operator's DHT nodes, `host:port`: they lie beyond the access link, where the home gateway does not. */
+	readonly nodes: readonly string[];
+	readonly swarm: Pick<Swarm, "ping" | "survey">;
+	readonly now?: () => Millis;
+	readonly random?: () => number;
+}
+
+interface Question {
+	readonly asked: Millis;
+	trip: Millis | undefined;
+}
+
+/** Asks one of the operator's nodes how long the way to it and back takes. Invariant: all of `probes` and `base` is of `node`. */
+export class Probes {
+	private readonly ports: ProbePorts;
+	private readonly now: () => Millis;
+	private turn: number;
+	/** By its IPv4 address: looking a name up takes time of its own. Undefined while it is looked for. */
+	private node: string | undefined;
+	private probes: Question[] = [];
+	private base: Base = [];
+	private heardAt: Millis = Number.NEGATIVE_INFINITY;
+	private choosing = false;
+
+	constructor(ports: ProbePorts) {
+		this.ports = ports;
+		this.now = ports.now ?? monotonic;
+		// The boxes of a region spread over all nodes.
+		const { random = Math.random } = ports;
+		this.turn = Math.floor(random() * ports.nodes.length);
+		void this.choose();
+	}
+
+	/** Asks once more, unless too many answers are owed. */
+	ask(): void {
+		const { node } = this;
+		const now = this.now();
+		this.probes = this.probes.filter(
+			({ asked, trip }) => trip === undefined || now - asked < RECENT,
+		);
+		const open = this.probes.filter(({ trip }) => trip === undefined);
+		const [oldest] = open;
+		const isGone = oldest !== undefined && now - oldest.asked > GONE;
+		if (node === undefined || (isGone && now - this.heardAt > GONE)) {
+			void this.choose();
+			return;
+		}
+		if (open.length >= OPEN) return;
+		const question: Question = { asked: now, trip: undefined };
+		this.probes.push(question);
+		void this.answer(node, question);
+	}
+
+	/** How long a packet waits at the uplink; undefined while nothing is known. */
+	get delay(): Millis | undefined {
+		const probes: readonly Probe[] = this.probes;
+		return delayOf(this.base, probes, this.heardAt, this.now());
+	}
+
+	private async answer(node: string, question: Question): Promise<void> {
+		const trip = await this.ports.swarm.ping(node);
+		if (node !== this.node) return;
+		// Without an answer it stays what it is, and is late, until the next node is asked.
+		if (trip === undefined) return;
+		question.trip = trip;
+		this.heardAt = this.now();
+		this.base = learn(this.base, trip, this.heardAt);
+	}
+
+	/** The next node that answers. Never rejects. */
+	private async choose(): Promise<void> {
+		const { nodes, swarm } = this.ports;
+		const next = nodes[this.turn++ % nodes.length];
+		if (this.choosing || next === undefined) return;
+		this.choosing = true;
+		this.node = undefined;
+		this.probes = [];
+		this.base = [];
+		const [answer] = await swarm.survey([next]);
+		if (answer?.seen.ok === true) this.node = answer.seen.value.by;
+		this.choosing = false;
+	}
+}

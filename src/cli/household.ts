@@ -1,0 +1,68 @@
+import { formatBytes, type Limit } from "../base/units.ts";
+import {
+	type HouseholdStatus,
+	household,
+	type IpcMethod,
+} from "../wire/ipc.ts";
+import { ask } from "./ask.ts";
+import { formatSpan, print, printJson, table } from "./output.ts";
+
+/** What the slugs of src/plan/household.ts mean to a person. */
+const REASONS: Readonly<Record<string, string>> = {
+	"opted-out": "this household does not take part",
+	draining: "what it has is being handed on",
+	paused: "it is paused",
+	live: "the household watches TV",
+	recording: "the household records",
+	underrun: "a player stuttered a moment ago",
+	uplink: "the uplink carries no more",
+	stream: "the household watches from the origin",
+	pressure: "the receiver has other work",
+	returning: "it comes back gradually",
+};
+
+export interface HouseholdOptions {
+	readonly socket: string;
+	readonly json: boolean;
+}
+
+/** Tells the agent something of the household, and prints how it stands then. */
+export async function tellHousehold(
+	{ socket, json }: HouseholdOptions,
+	method: IpcMethod,
+	params?: unknown,
+): Promise<HouseholdStatus> {
+	const { raw, value } = await ask(socket, method, household, { params });
+	if (json) printJson(raw);
+	else print(table(householdRows(value)).join("\n"));
+	return value;
+}
+
+/** How the household stands, for a person. */
+export function householdRows(now: HouseholdStatus): [string, string][] {
+	return [
+		["gives", because(limitOf(now.give), now.why)],
+		["fills", now.waits === undefined ? "yes" : because("not now", now.waits)],
+		[
+			"household",
+			`${limitOf(now.limits.up)} up, ${limitOf(now.limits.upActive)} while it is active`,
+		],
+		...paused(now),
+	];
+}
+
+function paused({ paused: left }: HouseholdStatus): [string, string][] {
+	if (left === undefined) return [];
+	const span =
+		left === null ? "until it is resumed" : `for ${formatSpan(left)}`;
+	return [["paused", span]];
+}
+
+function because(what: string, why: string | undefined): string {
+	return why === undefined ? what : `${what}: ${REASONS[why] ?? why}`;
+}
+
+function limitOf(limit: Limit): string {
+	if (limit === "none") return "nothing";
+	return limit === 0 ? "no limit" : `${formatBytes(limit)}/s`;
+}

@@ -1,0 +1,170 @@
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { Household } from "../../../src/agent/household/household.ts";
+import { pressure } from "../../../src/agent/household/pressure.ts";
+import { Will } from "../../../src/agent/household/will.ts";
+import { silent } from "../../../src/base/log.ts";
+import { MINUTE, SECOND } from "../../../src/base/time.ts";
+import { KiB, type Limit, MiB } from "../../../src/base/units.ts";
+
+async function scene(
+	t: Test,
+	{
+		limits = { up: MiB as number, upActive: "none" as Limit, pressure: 80 },
+		path = join(t.testdir(), "household.json"),
+	} = {},
+) {
+	const time = { now: 1000, ran: 5000 };
+	const done: unknown[] = [];
+	const machine = { pressure: 0, delay: undefined as number | undefined };
+	const counters = { toNeighbours: 0, playedFromOrigin: 0 };
+	let wanted = () => {};
+	const household = new Household({
+		swarm: {
+			give: (limit) => done.push(limit),
+			onWanted: (listener) => {
+				wanted = listener;
+			},
+		},
+		probes: {
+			ask: () => done.push("probe"),
+			get delay() {
+				return machine.delay;
+			},
+		},
+		will: await Will.open({ path, ran: () => time.ran, log: silent }),
+		counters,
+		limits,
+		pressure: () => machine.pressure,
+		onFill: (waits) => done.push(waits ? "fill waits" : "fill goes on"),
+		onPart: (part) => done.push(part),
+		log: silent,
+		now: () => time.now,
+	});
+	t.teardown(() => household.close());
+	return { household, time, done, machine, counters, path, limits, wanted };
+}
+
+t.test("live TV ends all giving before it is answered", async (t) => {
+	const { household, done, time, limits } = await scene(t);
+	t.same(done.splice(0), [], "what the swarm was opened with");
+	household.tell("live");
+	t.same(done.splice(0), ["none", "fill waits"]);
+	t.match(household.status, { activity: "live", give: "none", why: "live" });
+	household.tell("live");
+	household.tell("recording");
+	t.same(done.splice(0), [], "it was so already");
+	household.tell("idle");
+	t.same(done.splice(0), [], "not at once");
+	time.now += 10 * SECOND;
+	household.change(limits);
+	t.same(done.splice(0), [64 * KiB, "fill goes on"]);
+	time.now += MINUTE;
+	household.change(limits);
+	t.same(done.splice(0), [MiB]);
+	household.underrun();
+	t.same(done.splice(0), ["none", "fill waits"]);
+	household.change({ ...limits, up: 0 });
+	t.same(done.splice(0), [], "whatever is configured");
+});
+
+t.test(
+	"a node is asked when a neighbour wants something, and not before",
+	async (t) => {
+		const { household, done, wanted, time, limits } = await scene(t);
+		household.change(limits);
+		t.same(done.splice(0), []);
+		wanted();
+		t.same(done.splice(0), ["probe"], "before anything is given");
+		wanted();
+		t.same(done.splice(0), [], "the next ones come by themselves");
+		time.now += 6 * SECOND;
+		household.change(limits);
+		t.same(done.splice(0), [], "nobody wants anything any more");
+		household.tell("live");
+		done.splice(0);
+		wanted();
+		t.same(done, [], "nor is it asked while nothing is given");
+	},
+);
+
+t.test("an uplink that fills is left to the household", async (t) => {
+	const { household, done, wanted, time, limits, machine, counters } =
+		await scene(t);
+	machine.delay = 500;
+	for (let i = 0; i < 40 && household.status.give !== "none"; i++) {
+		wanted();
+		time.now += 250;
+		counters.toNeighbours += 10_000;
+		household.change(limits);
+	}
+	t.match(household.status, { give: "none", why: "uplink", waits: "uplink" });
+	t.ok(time.now < 10 * SECOND);
+	done.splice(0);
+	household.change(limits);
+	t.same(done.splice(0), ["probe"], "it is looked whether it still is");
+	machine.delay = 0;
+	for (let i = 0; i < 8; i++) {
+		time.now += SECOND;
+		household.change(limits);
+	}
+	t.match(household.status, { give: 32 * KiB });
+});
+
+t.test("filling waits for a machine that is short of something", async (t) => {
+	const { household, done, time, machine, limits } = await scene(t);
+	machine.pressure = 85;
+	time.now += 5 * SECOND;
+	household.change(limits);
+	t.same(done.splice(0), ["fill waits"]);
+	household.change({ ...limits, pressure: 0 });
+	t.same(done.splice(0), ["fill goes on"]);
+});
+
+t.test("what was said lasts over a restart", async (t) => {
+	const first = await scene(t);
+	await first.household.pause(30 * MINUTE);
+	await first.household.limit({ up: 64 * KiB });
+	await first.household.limit({ upActive: 2 * MiB });
+	await first.household.takePart("draining");
+	t.same(first.done, ["none", "fill waits", "draining"]);
+	first.household.close();
+	const { path } = first;
+	const again = await scene(t, { path });
+	t.match(again.household.status, {
+		...{ part: "draining", give: "none", why: "paused" },
+		paused: 30 * MINUTE,
+		limits: { up: 64 * KiB, upActive: "none" },
+	});
+	await again.household.pause(0);
+	t.notOk(again.household.status.paused);
+	await again.household.takePart("out");
+	await again.household.pause(Number.POSITIVE_INFINITY);
+	again.household.close();
+	const { household } = await scene(t, { path });
+	t.match(household.status, { part: "out", why: "opted-out", paused: null });
+});
+
+t.test("a household takes no more than the operator lets it", async (t) => {
+	const { household } = await scene(t);
+	await household.limit({ up: 0, upActive: MiB });
+	t.same(household.status.limits, { up: MiB, upActive: "none" });
+	await household.limit({ up: "none" });
+	t.match(household.status, { give: "none" });
+});
+
+t.test("pressure as the kernel tells it", async (t) => {
+	const files: Record<string, string> = {
+		cpu: "some avg10=12.50 avg60=1.00 avg300=0.00 total=1\n",
+		io: "some avg10=70.33 avg60=1.00 avg300=0.00 total=1\nfull avg10=99.00",
+	};
+	t.equal(
+		pressure((kind) => {
+			if (files[kind] === undefined) throw new Error("ENOENT");
+			return files[kind];
+		}),
+		70.33,
+	);
+	const here = pressure();
+	t.ok(here >= 0 && here <= 100);
+});
