@@ -77,6 +77,7 @@ export async function openExchange(
 		probes: new Probes({ nodes, swarm }),
 		limits: { ...config.rates, ...config.household },
 		onFill: (waits) => reconciler?.hold(waits),
+		placed: () => control.placement?.titles.length ?? 0,
 		onPart: (part) => control.change({ part }),
 	});
 	parts.add("household", household);
@@ -180,7 +181,7 @@ export async function openExchange(
 	wishes.begin(
 		{
 			...{ catalog, swarm, reporter, reconciler, library, keys, lease },
-			...{ attests, updater, log },
+			...{ attests, updater, household, log },
 		},
 		control,
 	);

@@ -17,6 +17,7 @@ import type { Swarm } from "../swarm/swarm.ts";
 import type { Announcement } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
 import type { Attests } from "./attests.ts";
+import type { Household } from "./household/household.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
@@ -36,6 +37,7 @@ export interface WishParts {
 	readonly lease: Pick<Lease, "look" | "renew">;
 	readonly attests: Pick<Attests, "look" | "acknowledged">;
 	readonly updater: Pick<Updater, "order">;
+	readonly household: Pick<Household, "replaced">;
 	readonly log: Log;
 }
 
@@ -110,9 +112,10 @@ export class Wishes implements ControlHandlers {
 	}
 
 	private place(parts: WishParts, desired: Desired): void {
-		const { reporter, reconciler, swarm } = parts;
+		const { reporter, reconciler, swarm, household } = parts;
 		reporter.accepted(desired);
 		reconciler.place(desired.titles);
+		household.replaced();
 		// Where all is shared anyway, a placement makes no difference to neighbours.
 		if (this.sharing !== "now") swarm.retell();
 	}

@@ -152,6 +152,8 @@ function stateOf(box: BoxView, now: number): string {
 	if (box.revoked) return tint("bad", "revoked");
 	if (!box.online)
 		return tint("warn", `away ${formatSpan(now - box.turnedAt)}`);
+	if (box.part === "out") return tint("warn", "opted out");
+	if (box.part === "draining") return tint("warn", "draining");
 	if (box.reach === "none") return tint("warn", "cannot be reached");
 	return tint("good", box.power === "standby" ? "standby" : "online");
 }

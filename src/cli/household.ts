@@ -1,11 +1,18 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { SECOND } from "../base/time.ts";
 import { formatBytes, type Limit } from "../base/units.ts";
 import {
 	type HouseholdStatus,
 	household,
 	type IpcMethod,
+	status,
 } from "../wire/ipc.ts";
 import { ask } from "./ask.ts";
 import { formatSpan, print, printJson, table } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
+
+/** How often it is looked how far the draining is. */
+const ROUND = SECOND;
 
 /** What the slugs of src/plan/household.ts mean to a person. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -36,6 +43,25 @@ export async function tellHousehold(
 	if (json) printJson(raw);
 	else print(table(householdRows(value)).join("\n"));
 	return value;
+}
+
+/** Begins to drain the box and shows how far it is, until it takes no part any more. */
+export async function drainHousehold(options: HouseholdOptions): Promise<void> {
+	const { socket } = options;
+	let { value } = await ask(socket, "drain", household);
+	const bar = new ProgressBar();
+	let most = 0;
+	while (value.part === "draining") {
+		const now = await ask(socket, "status", status);
+		const { placed } = now.value.store.shards;
+		most = Math.max(most, placed);
+		bar.count("handed on", most - placed, most);
+		value = now.value.household ?? value;
+		if (value.part === "draining") await wait(ROUND);
+	}
+	bar.clear();
+	if (options.json) printJson(value);
+	else print(table(householdRows(value)).join("\n"));
 }
 
 /** How the household stands, for a person. */

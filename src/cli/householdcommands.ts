@@ -4,7 +4,7 @@ import type { Limit } from "../base/units.ts";
 import type { Activity } from "../wire/ipc.ts";
 import { whole } from "./argument.ts";
 import { type AskOptions, askCommand, socketOf } from "./asking.ts";
-import { tellHousehold } from "./household.ts";
+import { drainHousehold, tellHousehold } from "./household.ts";
 
 interface LimitOptions extends AskOptions {
 	readonly up?: Limit;
@@ -66,6 +66,12 @@ export function addHouseholdCommands(program: Command): void {
 		"take no part: give and fill nothing; the operator sees it and places nothing on this box",
 	).action(async (options: AskOptions) => {
 		await tellHousehold(await optionsOf(options), "opt-out");
+	});
+	add(
+		"drain",
+		"hand on what is on this box to others, then take no part; goes on when this command is ended",
+	).action(async (options: AskOptions) => {
+		await drainHousehold(await optionsOf(options));
 	});
 	add("opt-in", "take part again").action(async (options: AskOptions) => {
 		await tellHousehold(await optionsOf(options), "opt-in");

@@ -39,10 +39,12 @@ export class Crew {
 		name: string,
 		program: keyof typeof PROGRAMS,
 		args: readonly string[],
+		within?: readonly string[],
 	): Promise<DeskProcess> {
 		this.signal.throwIfAborted();
 		const log = join(this.logs, `${name}.log`);
-		const process = new DeskProcess(name, [...PROGRAMS[program], ...args], log);
+		const whole = [...PROGRAMS[program], ...args];
+		const process = new DeskProcess(name, whole, log, within);
 		this.processes.add(process);
 		void process.exited.then((exit) => {
 			if (!process.isStopped) this.failure.abort(process.failure(exit));

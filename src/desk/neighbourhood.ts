@@ -49,6 +49,8 @@ export interface DeskBox {
 	readonly id: BoxId;
 	readonly name: string;
 	readonly dir: string;
+	/** The command in whose world it runs: see DeskProcess. */
+	readonly within?: readonly string[] | undefined;
 	process: DeskProcess | undefined;
 }
 
@@ -149,16 +151,14 @@ export class Neighbourhood {
 
 	async startHeadend(): Promise<void> {
 		const args = ["headend", "-d", this.operator.dir, "--no-origin"];
-		const soon = ["--plan-after", "500"];
-		this.headend = await this.crew.start("headend", "larder", [
-			...args,
-			...soon,
-		]);
+		args.push("--plan-after", "500");
+		this.headend = await this.crew.start("headend", "larder", args);
 	}
 
 	/** Issues a box and starts it. Its serial number is its name. */
 	async addBox(
 		settings: Partial<Parameters<typeof issueBox>[1]> = {},
+		within?: readonly string[],
 	): Promise<DeskBox> {
 		const name = settings.serial ?? `box-${++this.named}`;
 		const dir = join(this.dir, name);
@@ -181,7 +181,7 @@ export class Neighbourhood {
 			...(tcp !== undefined && { tcp }),
 			...settings,
 		});
-		const box: DeskBox = { id, name, dir, process: undefined };
+		const box: DeskBox = { id, name, dir, within, process: undefined };
 		this.boxes.push(box);
 		this.observer.follow(id);
 		await this.startBox(box);
@@ -190,7 +190,7 @@ export class Neighbourhood {
 
 	async startBox(box: DeskBox): Promise<void> {
 		const args = ["agent", "-c", join(box.dir, "larder.toml")];
-		box.process = await this.crew.start(box.name, "box", args);
+		box.process = await this.crew.start(box.name, "box", args, box.within);
 	}
 
 	/** Where the box's player page and titles are. */

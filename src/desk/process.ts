@@ -35,11 +35,21 @@ export class DeskProcess {
 	private line: ReadyLine = {};
 	private stopping = false;
 
-	/** Starts a Node program. */
-	constructor(name: string, args: readonly string[], logFile: string) {
+	/**
+	 * Starts a Node program.
+	 * @param within a command that runs what follows it, in a network of its own for example, and becomes it
+	 */
+	constructor(
+		name: string,
+		args: readonly string[],
+		logFile: string,
+		within: readonly string[] = [],
+	) {
 		this.name = name;
 		this.logFile = logFile;
-		const child = spawn(process.execPath, ["--import", TETHER, ...args], {
+		const node = [process.execPath, "--import", TETHER, ...args];
+		const [command = "", ...rest] = [...within, ...node];
+		const child = spawn(command, rest, {
 			stdio: ["pipe", "ignore", "pipe"],
 			// Ctrl-C is for the desk alone: it ends its processes in order.
 			detached: true,

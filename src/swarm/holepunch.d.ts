@@ -58,6 +58,11 @@ declare module "hyperdht" {
 		toArray(): Address[];
 		/** Asks four times, a second apart. `to` is this node's address as the other sees it. */
 		ping(address: Address): Promise<{ readonly to: Address }>;
+		/** Answered after so many milliseconds; asks four times, each a second longer than that after the last. */
+		delayedPing(
+			address: Address,
+			delayMs: number,
+		): Promise<{ readonly to: Address }>;
 		connect(key: Uint8Array, options?: ConnectOptions<Stream>): Stream;
 		/** The UDX stream that a handshake prepares, on this side or the other's wish; it has a socket once it is connected. */
 		createRawStream(options: object): RawStream;

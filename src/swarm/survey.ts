@@ -38,13 +38,14 @@ export function survey(
 
 /** How long a DHT node, an IPv4 address and port, takes to answer; undefined when it does not. Never rejects. */
 export async function roundTrip(
-	dht: Pick<HyperDHT, "ping">,
+	dht: Pick<HyperDHT, "delayedPing">,
 	node: string,
 ): Promise<Millis | undefined> {
 	const [host = "", port] = node.split(":");
 	const asked = monotonic();
 	try {
-		await dht.ping({ host, port: Number(port) });
+		// Of an ordinary ping nothing is heard any more when it takes much longer than the last ones.
+		await dht.delayedPing({ host, port: Number(port) }, 0);
 		return monotonic() - asked;
 	} catch {
 		// It is said of no node why it is silent.

@@ -20,6 +20,7 @@ const idle: WishParts = {
 	swarm: { headChanged: () => undefined, retell: () => undefined },
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },
+	household: { replaced: () => undefined },
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
 	lease: { renew: async () => undefined, look: () => undefined },

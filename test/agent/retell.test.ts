@@ -37,6 +37,7 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			swarm: { headChanged: note("head"), retell: note("retell") },
 			reporter: { accepted() {} },
 			reconciler: { place: note("place"), purge: note("purge") },
+			household: { replaced: () => undefined },
 			library: { shut() {} },
 			keys: { forget: async () => undefined },
 			lease: { look() {}, async renew() {} },

@@ -122,6 +122,7 @@ async function scene(t: Test) {
 		...{ catalog, swarm, reporter, reconciler, library, keys, log },
 		lease: { look() {}, async renew() {} },
 		updater: { order: async () => {} },
+		household: { replaced: () => undefined },
 		attests: { look: async () => {}, acknowledged: async () => {} },
 	};
 	const keyFile = join(keyFolder, film.id);

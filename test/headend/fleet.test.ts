@@ -124,6 +124,7 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 					capacity: 900_000,
 					presence: 1,
 					reachable: true,
+					leaving: false,
 					draining: false,
 				},
 			],
@@ -161,6 +162,25 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 		t.equal(await reachable(), false);
 		fleet.recordState(b, stateOf(b));
 		t.equal(await reachable(), true);
+	});
+
+	await t.test("a household takes no part, or not for long", async (t) => {
+		const planned = async () =>
+			(await fleet.planned(region, DAY)).find(({ id }) => id === b);
+		fleet.recordState(b, stateOf(b, { part: "draining" }));
+		t.match(await planned(), {
+			reachable: true,
+			leaving: true,
+			draining: true,
+		});
+		fleet.recordState(b, stateOf(b, { part: "out" }));
+		t.match(await planned(), { reachable: false, leaving: false });
+		fleet.recordState(b, stateOf(b, { online: false, part: "in" }));
+		t.match(await planned(), { reachable: false }, "a will knows nothing new");
+		fleet.recordState(b, stateOf(b, { part: "in" }));
+		t.match(await planned(), { reachable: true, draining: false });
+		fleet.recordState(b, stateOf(b));
+		t.match(await planned(), { reachable: true }, "older boxes do");
 	});
 
 	await t.test("regions add up, titles count what is held", async (t) => {

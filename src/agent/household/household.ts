@@ -31,6 +31,8 @@ export interface HouseholdParts {
 	readonly limits: HouseholdLimits;
 	/** Percent of the time in which work waits. */
 	readonly pressure: () => number;
+	/** How many titles are placed on this box. */
+	readonly placed: () => number;
 	/** Whether filling has to wait has changed. */
 	readonly onFill: (waits: boolean) => void;
 	/** The household takes part in another way than before. */
@@ -129,9 +131,10 @@ export class Household {
 		await kept;
 	}
 
-	/** Takes part, or not, or not for much longer. Rejects as Will does. */
-	async takePart(part: Part): Promise<void> {
-		const { will, onPart } = this.parts;
+	/** Takes part, or not, or not for much longer: only until nothing is placed here any more. Rejects as Will does. */
+	async takePart(wish: Part): Promise<void> {
+		const { will, placed, onPart } = this.parts;
+		const part = wish === "draining" && placed() === 0 ? "out" : wish;
 		if (part === will.part) return;
 		const kept = will.takePart(part);
 		this.look();
@@ -139,9 +142,17 @@ export class Household {
 		await kept;
 	}
 
+	/** Another placement is in force. */
+	replaced(): void {
+		if (this.parts.will.part !== "draining") return;
+		this.takePart("draining").catch((error: unknown) => {
+			this.parts.log.error({ err: error }, "that it is drained is not kept");
+		});
+	}
+
 	/** Other limits are configured, or are due at this hour. */
-	change(limits: Partial<HouseholdLimits>): void {
-		this.limits = { ...this.limits, ...limits };
+	change(limits: HouseholdLimits): void {
+		this.limits = limits;
 		this.look();
 	}
 

@@ -5,10 +5,10 @@ import type { Swarm } from "../../swarm/swarm.ts";
 
 /** Questions that wait for their answers at a time: two seconds' worth. */
 const OPEN = 8;
-/** What was answered longer ago says nothing of the queue now. */
-const RECENT: Millis = 5 * SECOND;
-/** A node that has not answered for so long is taken for gone, and the next one is asked. */
-const GONE: Millis = 10 * SECOND;
+/** What was asked longer ago says nothing of the queue now. */
+const RECENT: Millis = 8 * SECOND;
+/** After a pause of so long asking begins anew. */
+const PAUSE: Millis = 10 * SECOND;
 
 export interface ProbePorts {
 	/** The operator's DHT nodes, `host:port`: they lie beyond the access link, where the home gateway does not. */
@@ -21,6 +21,8 @@ export interface ProbePorts {
 interface Question {
 	readonly asked: Millis;
 	trip: Millis | undefined;
+	/** Whether an answer can still come. */
+	isOpen: boolean;
 }
 
 /** Asks one of the operator's nodes how long the way to it and back takes. Invariant: all of `probes` and `base` is of `node`. */
@@ -33,6 +35,7 @@ export class Probes {
 	private probes: Question[] = [];
 	private base: Base = [];
 	private heardAt: Millis = Number.NEGATIVE_INFINITY;
+	private askedAt: Millis = Number.NEGATIVE_INFINITY;
 	private choosing = false;
 
 	constructor(ports: ProbePorts) {
@@ -44,24 +47,24 @@ export class Probes {
 		void this.choose();
 	}
 
-	/** Asks once more, unless too many answers are owed. */
+	/**
+	 * Asks once more, unless too many answers are owed. A node that is silent is left only after a pause: a full queue silences all of them,
+	 * and what is known of one is the only measure for it.
+	 */
 	ask(): void {
-		const { node } = this;
 		const now = this.now();
+		const isSilent = this.heardAt < this.askedAt;
+		const isAnew = now - this.askedAt > PAUSE;
+		this.askedAt = now;
+		if (this.node === undefined || (isAnew && isSilent)) void this.choose();
+		if (this.node === undefined) return;
 		this.probes = this.probes.filter(
-			({ asked, trip }) => trip === undefined || now - asked < RECENT,
+			({ asked, isOpen }) => isOpen || now - asked < RECENT,
 		);
-		const open = this.probes.filter(({ trip }) => trip === undefined);
-		const [oldest] = open;
-		const isGone = oldest !== undefined && now - oldest.asked > GONE;
-		if (node === undefined || (isGone && now - this.heardAt > GONE)) {
-			void this.choose();
-			return;
-		}
-		if (open.length >= OPEN) return;
-		const question: Question = { asked: now, trip: undefined };
+		if (this.probes.filter(({ isOpen }) => isOpen).length >= OPEN) return;
+		const question = { asked: now, trip: undefined, isOpen: true };
 		this.probes.push(question);
-		void this.answer(node, question);
+		void this.answer(this.node, question);
 	}
 
 	/** How long a packet waits at the uplink; undefined while nothing is known. */
@@ -72,9 +75,8 @@ export class Probes {
 
 	private async answer(node: string, question: Question): Promise<void> {
 		const trip = await this.ports.swarm.ping(node);
-		if (node !== this.node) return;
-		// Without an answer it stays what it is, and is late, until the next node is asked.
-		if (trip === undefined) return;
+		question.isOpen = false;
+		if (trip === undefined || node !== this.node) return;
 		question.trip = trip;
 		this.heardAt = this.now();
 		this.base = learn(this.base, trip, this.heardAt);

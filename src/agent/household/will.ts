@@ -36,6 +36,8 @@ export interface WillOptions {
 export class Will {
 	private readonly options: WillOptions;
 	private record: Record = { part: "in" };
+	/** One is written at a time; the last one has all that was said before. */
+	private saving: Promise<void> = Promise.resolve();
 
 	private constructor(options: WillOptions) {
 		this.options = options;
@@ -100,6 +102,8 @@ export class Will {
 		},
 	): Promise<void> {
 		this.record = { ...this.record, ...said } as Record;
-		await saveRecord(this.options.path, this.record);
+		const save = () => saveRecord(this.options.path, this.record);
+		this.saving = this.saving.then(save, save);
+		await this.saving;
 	}
 }

@@ -1,14 +1,15 @@
 import { describe } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import { type Clock, HOUR } from "../../base/time.ts";
-import type { Bytes, Millis } from "../../base/units.ts";
-import type { PlannedBox } from "../../plan/placement.ts";
+import type { Millis } from "../../base/units.ts";
+import type { Held } from "../../plan/handon.ts";
 import type { Bans } from "../../wire/head.ts";
 import type { BoxId, Region } from "../../wire/ids.ts";
 import type { Fill, Reported, State } from "../../wire/reports.ts";
 import type { Issued } from "../operator/issue.ts";
 import { MOST_REVOKED, revokedIn, shutOutIn } from "./bans.ts";
 import type { Database } from "./database.ts";
+import { type FleetBox, held, planned } from "./planned.ts";
 import {
 	addBoxes,
 	writeFills,
@@ -99,33 +100,16 @@ export class Fleet {
 		return write;
 	}
 
-	/** Boxes that can be planned with: those that reported their room and are not revoked. */
-	async planned(region: Region, goneAfter: Millis): Promise<PlannedBox[]> {
+	/** Boxes that can be planned with; see there. */
+	async planned(region: Region, goneAfter: Millis): Promise<FleetBox[]> {
 		await this.flush();
-		const { rows } = await this.database.query<{
-			id: BoxId;
-			capacity: Bytes;
-			reach: string | null;
-			online: boolean;
-			turned_at: Millis;
-			looked: number;
-			seen: number;
-		}>(
-			`SELECT id, capacity - streaming_share AS capacity, reach, online, turned_at,
-				coalesce(sum(looked), 0)::integer AS looked, coalesce(sum(seen), 0)::integer AS seen
-			FROM boxes JOIN fills ON fills.box = id LEFT JOIN presence ON presence.box = id
-			WHERE region = $1 AND revoked_at IS NULL GROUP BY id, fills.box`,
-			[region],
-		);
-		const now = this.now();
-		return rows.map((row) => ({
-			id: row.id,
-			capacity: Math.max(0, row.capacity),
-			// One look of good faith, so that a new box counts as there.
-			presence: (row.seen + 1) / (row.looked + 1),
-			reachable: row.reach !== "none",
-			draining: !row.online && now - row.turned_at > goneAfter,
-		}));
+		return await planned(this.database, region, this.now(), goneAfter);
+	}
+
+	/** How many shards of each title each box says that it holds. */
+	async held(region: Region): Promise<Held> {
+		await this.flush();
+		return await held(this.database, region);
 	}
 
 	/** The rev of the placement that each box says it follows. */

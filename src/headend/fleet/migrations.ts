@@ -244,4 +244,8 @@ CREATE TABLE rollout_boxes (
 -- What a box's flash says of its age.
 ALTER TABLE fills ADD COLUMN wear jsonb;
 `,
+	`
+-- Whether its household takes part: in, draining or out. Older boxes do not tell, and do.
+ALTER TABLE boxes ADD COLUMN part text;
+`,
 ];

@@ -2,8 +2,9 @@ import { describe } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import { type Clock, DAY, MINUTE, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
+import { handOn } from "../../plan/handon.ts";
 import {
-	type PlannedBox,
+	type Assignment,
 	type PlannedTitle,
 	planPlacement,
 } from "../../plan/placement.ts";
@@ -12,6 +13,7 @@ import type { Operator } from "../operator/operator.ts";
 import { Depot } from "./depot.ts";
 import type { Fleet } from "./fleet.ts";
 import { signPlacements, signTables } from "./papers.ts";
+import type { FleetBox } from "./planned.ts";
 import { assignmentOf, type Wishes } from "./wishes.ts";
 
 /** A plan waits for this long a silence, but not for ever. */
@@ -136,12 +138,26 @@ export class Planner {
 
 	private async follow(): Promise<void> {
 		if (this.closed) return;
-		if (outline(await this.boxes()) !== this.planned) await this.plan();
+		const boxes = await this.boxes();
+		// What a leaving box can be relieved of changes with what the others hold.
+		const isLeaving = boxes.some(({ leaving }) => leaving);
+		if (isLeaving || outline(boxes) !== this.planned) await this.plan();
 	}
 
-	private boxes(): Promise<PlannedBox[]> {
+	private boxes(): Promise<FleetBox[]> {
 		const { fleet, operator, goneAfter = DAY } = this.options;
 		return fleet.planned(operator.region, goneAfter);
+	}
+
+	private async relieved(
+		boxes: readonly FleetBox[],
+		current: Assignment,
+	): Promise<Assignment> {
+		const leaving = boxes.filter((box) => box.leaving).map(({ id }) => id);
+		if (leaving.length === 0) return current;
+		const { fleet, operator } = this.options;
+		const held = await fleet.held(operator.region);
+		return handOn(current, new Set(leaving), held);
 	}
 
 	private async make(): Promise<PlanOutcome> {
@@ -165,7 +181,7 @@ export class Planner {
 			titles,
 			boxes,
 			copies: operator.config.copies,
-			current: assignmentOf(tables),
+			current: await this.relieved(boxes, assignmentOf(tables)),
 		});
 		const newTables = signTables(operator, holders, tables, this.now);
 		const told = signPlacements(
@@ -204,7 +220,7 @@ export class Planner {
 }
 
 /** All of the boxes that a plan follows at once. Presence drifts; it counts when there is another reason to plan. */
-function outline(boxes: readonly PlannedBox[]): string {
+function outline(boxes: readonly FleetBox[]): string {
 	return boxes
 		.map(
 			({ id, capacity, reachable, draining }) =>

@@ -29,8 +29,7 @@ export async function addBoxes(
 
 /**
  * A will counts only for the session that is on record: a late one must not end a newer session. It was written when the box
- * connected, so its reach and what it says of an update are older than what the box
- * may have found since.
+ * connected, so its reach, its household's part and what it says of an update are older than what the box may have found since.
  */
 export async function writeStates(
 	statements: Statements,
@@ -41,13 +40,14 @@ export async function writeStates(
 	await statements.query(
 		`UPDATE boxes SET session = r.session, online = r.online, since = r.since, power = r.power, version = r.version,
 			reach = CASE WHEN r.online OR boxes.reach IS NULL THEN r.reach ELSE boxes.reach END,
+			part = CASE WHEN r.online OR boxes.part IS NULL THEN r.part ELSE boxes.part END,
 			target = r.target,
 			update_version = CASE WHEN r.online THEN r.update->>'version' ELSE boxes.update_version END,
 			update_phase = CASE WHEN r.online THEN r.update->>'phase' ELSE boxes.update_phase END,
 			update_code = CASE WHEN r.online THEN r.update->>'code' ELSE boxes.update_code END,
 			turned_at = CASE WHEN boxes.online = r.online THEN boxes.turned_at ELSE $2 END
 		FROM jsonb_to_recordset($1::jsonb) AS r(box text, session text, online boolean, since bigint, power text, reach text, version text,
-			target text, update jsonb)
+			part text, target text, update jsonb)
 		WHERE boxes.id = r.box AND (r.online OR NOT boxes.online OR boxes.session = r.session)`,
 		[JSON.stringify(states.map(([box, state]) => ({ ...state, box }))), now],
 	);

@@ -1,6 +1,12 @@
 import type { Bytes, Millis } from "../../base/units.ts";
 import type { BoxId, Region, TitleId } from "../../wire/ids.ts";
-import type { Counters, Reported, State, Wear } from "../../wire/reports.ts";
+import type {
+	Counters,
+	Part,
+	Reported,
+	State,
+	Wear,
+} from "../../wire/reports.ts";
 import type { Statements } from "./database.ts";
 
 /** Where the bytes came from and went, over all sessions. */
@@ -39,6 +45,8 @@ export interface BoxView {
 	readonly turnedAt: Millis;
 	readonly power: State["power"] | null;
 	readonly reach: State["reach"] | null;
+	/** Whether its household takes part; null of a box that does not tell. */
+	readonly part: Part | null;
 	readonly version: string | null;
 	/** Undefined parts until the box has reported its fill level. */
 	readonly capacity: Bytes | null;
@@ -99,7 +107,7 @@ export async function regions(db: Statements): Promise<RegionView[]> {
 export async function boxes(db: Statements): Promise<BoxView[]> {
 	const { rows } = await db.query<BoxView>(
 		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, revoked_at AS "revokedAt", revoked_why AS "revokedWhy",
-			turned_at AS "turnedAt", power, reach, version,
+			turned_at AS "turnedAt", power, reach, part, version,
 			capacity, used, placed, held, neighbours, wear, fills.received_at AS "toldAt",
 			${total("fromNeighbours")} AS "fromNeighbours", ${total("fromOrigin")} AS "fromOrigin", ${total("toNeighbours")} AS "toNeighbours",
 			placements.rev, reports.rev AS "saidRev", phase, code

@@ -76,6 +76,8 @@ function standing(box) {
 	if (box.revoked) return ["out", `shut out, ${ago(box.revokedAt)}`];
 	if (!box.online) return ["away", `away, ${ago(box.turnedAt)}`];
 	if (box.capacity === null) return ["away", "has not reported its room"];
+	if (box.part === "out") return ["short", "household opted out"];
+	if (box.part === "draining") return ["short", "hands on what it has"];
 	if (box.reach === "none") return ["short", "cannot be reached"];
 	if (box.phase === "short")
 		return ["short", `short: ${box.code ?? "no room"}`];

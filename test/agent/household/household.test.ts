@@ -7,16 +7,23 @@ import { silent } from "../../../src/base/log.ts";
 import { MINUTE, SECOND } from "../../../src/base/time.ts";
 import { KiB, type Limit, MiB } from "../../../src/base/units.ts";
 
+/** Less than what is tried first of an uplink that nothing is known of. */
+const UP: number = 512 * KiB;
+
 async function scene(
 	t: Test,
 	{
-		limits = { up: MiB as number, upActive: "none" as Limit, pressure: 80 },
+		limits = { up: UP, upActive: "none" as Limit, pressure: 80 },
 		path = join(t.testdir(), "household.json"),
 	} = {},
 ) {
 	const time = { now: 1000, ran: 5000 };
 	const done: unknown[] = [];
-	const machine = { pressure: 0, delay: undefined as number | undefined };
+	const machine = {
+		placed: 1,
+		pressure: 0,
+		delay: undefined as number | undefined,
+	};
 	const counters = { toNeighbours: 0, playedFromOrigin: 0 };
 	let wanted = () => {};
 	const household = new Household({
@@ -34,6 +41,7 @@ async function scene(
 		},
 		will: await Will.open({ path, ran: () => time.ran, log: silent }),
 		counters,
+		placed: () => machine.placed,
 		limits,
 		pressure: () => machine.pressure,
 		onFill: (waits) => done.push(waits ? "fill waits" : "fill goes on"),
@@ -61,7 +69,7 @@ t.test("live TV ends all giving before it is answered", async (t) => {
 	t.same(done.splice(0), [64 * KiB, "fill goes on"]);
 	time.now += MINUTE;
 	household.change(limits);
-	t.same(done.splice(0), [MiB]);
+	t.same(done.splice(0), [UP]);
 	household.underrun();
 	t.same(done.splice(0), ["none", "fill waits"]);
 	household.change({ ...limits, up: 0 });
@@ -148,7 +156,7 @@ t.test("what was said lasts over a restart", async (t) => {
 t.test("a household takes no more than the operator lets it", async (t) => {
 	const { household } = await scene(t);
 	await household.limit({ up: 0, upActive: MiB });
-	t.same(household.status.limits, { up: MiB, upActive: "none" });
+	t.same(household.status.limits, { up: UP, upActive: "none" });
 	await household.limit({ up: "none" });
 	t.match(household.status, { give: "none" });
 });
@@ -167,4 +175,21 @@ t.test("pressure as the kernel tells it", async (t) => {
 	);
 	const here = pressure();
 	t.ok(here >= 0 && here <= 100);
+});
+
+t.test("it takes no part once nothing is placed on it any more", async (t) => {
+	const { household, done, machine } = await scene(t);
+	await household.takePart("draining");
+	t.same(done.splice(0), ["fill waits", "draining"], "it goes on giving");
+	household.replaced();
+	t.same(done.splice(0), []);
+	machine.placed = 0;
+	household.replaced();
+	t.same(done.splice(0), ["none", "out"]);
+	await household.takePart("in");
+	t.same(done.splice(0), ["in"]);
+	await household.takePart("draining");
+	t.same(done.splice(0), ["out"], "there is nothing to hand on");
+	household.replaced();
+	t.same(done.splice(0), []);
 });

@@ -57,14 +57,18 @@ t.test("no more is asked than a few answers can be owed", async (t) => {
 	t.equal(asked.length, 8);
 });
 
-t.test("when a node is gone the next one is asked", async (t) => {
+t.test("a node that is silent is left after a pause", async (t) => {
 	const { probes, time, asked, surveyed, turn } = scene(t, 0.99);
 	await turn();
 	probes.ask();
 	asked[0]?.answer(10);
 	await turn();
 	t.equal(probes.delay, 0);
+	time.now += SECOND;
 	probes.ask();
+	time.now += 9 * SECOND;
+	probes.ask();
+	t.equal(probes.delay, 9 * SECOND - 10, "the queue may be that long");
 	time.now += 11 * SECOND;
 	probes.ask();
 	t.equal(probes.delay, undefined, "what was known was of the other");
@@ -72,9 +76,26 @@ t.test("when a node is gone the next one is asked", async (t) => {
 	t.same(surveyed, ["three:3", "one:1"]);
 	probes.ask();
 	t.equal(asked.at(-1)?.node, "one:1");
-	asked[1]?.answer(11 * SECOND);
+	asked[1]?.answer(20 * SECOND);
 	await turn();
 	t.equal(probes.delay, undefined, "an answer of the other, too");
+});
+
+t.test("what is not answered in the end is late for a while", async (t) => {
+	const { probes, time, asked, turn } = scene(t);
+	await turn();
+	probes.ask();
+	asked[0]?.answer(10);
+	await turn();
+	time.now += 9 * SECOND;
+	for (let i = 0; i < 3; i++) probes.ask();
+	time.now += 4 * SECOND;
+	for (const { answer } of asked.slice(1)) answer(undefined);
+	await turn();
+	t.equal(probes.delay, 4 * SECOND - 10);
+	time.now += 5 * SECOND;
+	probes.ask();
+	t.equal(probes.delay, undefined, "but not for ever");
 });
 
 t.test("a real node answers", async (t) => {
