@@ -16,7 +16,7 @@ const DOUBLING: Millis = 2 * SECOND;
 const NEAR = 0.85;
 const CREEPING: Millis = 30 * SECOND;
 /** A rate is used, and may be too low, when so much of it was given of late. */
-const USED = 0.7;
+const USED = 0.85;
 /** As long as nothing is known of the uplink it doubles faster. */
 const FIRST_DOUBLING: Millis = SECOND;
 /** What is tried first: 5 Mbit/s, which most uplinks carry. */

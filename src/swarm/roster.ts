@@ -28,8 +28,6 @@ export interface RosterPorts {
 	readonly onMember: (stream: GuardedStream, member: Member) => void;
 	readonly onCame: (neighbour: Neighbour) => void;
 	readonly onLeft: (neighbour: Neighbour) => void;
-	/** A neighbour wants something of this box. */
-	readonly onWanted: () => void;
 	/** A neighbour does what no honest one does. */
 	readonly onOffence: (box: BoxId, slug: string) => void;
 	readonly log: Log;
@@ -42,6 +40,8 @@ export interface RosterPorts {
 export class Roster {
 	readonly neighbours = new Map<BoxId, Neighbour>();
 	readonly interest = new Interest(this.neighbours);
+	/** Called when a neighbour wants something of this box. */
+	onWanted: () => void = () => undefined;
 	private readonly ports: RosterPorts;
 	private readonly holdings: Holdings;
 	private readonly seldom = new Seldom(LINES);
@@ -217,12 +217,12 @@ export class Roster {
 		neighbour: Neighbour,
 		member: Member,
 	): Link {
-		const { shelf, pacer, log, onTraffic, onWanted, onOffence } = this.ports;
+		const { shelf, pacer, log, onTraffic, onOffence } = this.ports;
 		return new Link(transport, stream, {
 			...{ shelf, pacer, log, holds: holds(member) },
 			refusal: () =>
 				this.leaving ? "leaving" : this.busy ? "busy" : undefined,
-			onWanted,
+			onWanted: () => this.onWanted(),
 			onReceived: (bytes) => {
 				neighbour.received += bytes;
 				neighbour.lastUsed = monotonic();

@@ -53,7 +53,6 @@ export class Swarm implements Neighbours {
 	private readonly dialler: Dialler;
 	private readonly transfers: Transfers;
 	private met = false;
-	private wanted: () => void = () => undefined;
 	private readonly sweeper: NodeJS.Timeout;
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
@@ -81,7 +80,6 @@ export class Swarm implements Neighbours {
 				this.bulk.forget(box);
 				this.finder.left();
 			},
-			onWanted: () => this.wanted(),
 			onOffence: (box, slug) => this.expel(box, slug),
 			log,
 		});
@@ -231,7 +229,7 @@ export class Swarm implements Neighbours {
 
 	/** Calls `listener` whenever a neighbour wants something of this box, before anything is given. */
 	onWanted(listener: () => void): void {
-		this.wanted = listener;
+		this.roster.onWanted = listener;
 	}
 
 	/** This box slept for so long that its connections are gone, whether it knows or not: it looks for its neighbours anew. */

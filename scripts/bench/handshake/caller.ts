@@ -92,7 +92,6 @@ export class Caller {
 			onMember: () => undefined,
 			onCame: () => undefined,
 			onLeft: () => undefined,
-			onWanted: () => undefined,
 			onOffence: (box, slug) => log.error({ box, slug }, "an offence"),
 			log,
 		});

@@ -151,8 +151,8 @@ export class Household {
 	}
 
 	/** Other limits are configured, or are due at this hour. */
-	change(limits: HouseholdLimits): void {
-		this.limits = limits;
+	change(limits: Partial<HouseholdLimits>): void {
+		this.limits = { ...this.limits, ...limits };
 		this.look();
 	}
 
