@@ -1,4 +1,5 @@
 import type { Log } from "../../base/log.ts";
+import { Seldom } from "../../base/seldom.ts";
 import { MINUTE, monotonic, SECOND } from "../../base/time.ts";
 import type { Limit, Millis, Rate } from "../../base/units.ts";
 import { judge, type Verdict } from "../../plan/household.ts";
@@ -20,6 +21,8 @@ const YIELDING: Millis = MINUTE;
 /** Over which bytes are counted. */
 const LATELY: Millis = SECOND;
 const STREAM: Millis = 5 * SECOND;
+/** In the log, of each kind in a minute. */
+const LINES = 5;
 /** The kernel's averages are over ten seconds. */
 const PRESSURE: Millis = 5 * SECOND;
 
@@ -66,6 +69,7 @@ export class Household {
 	private pressed = { at: Number.NEGATIVE_INFINITY, percent: 0 };
 	private uplink: Uplink;
 	private verdict: Verdict;
+	private readonly seldom = new Seldom(LINES);
 	private timer: NodeJS.Timeout | undefined;
 	private closed = false;
 
@@ -199,14 +203,21 @@ export class Household {
 	}
 
 	private carryOut(before: Verdict): void {
-		const { swarm, onFill, log } = this.parts;
+		const { swarm, onFill } = this.parts;
 		const { give, why, waits } = this.verdict;
 		if (give !== before.give) swarm.give(give);
 		if ((give === "none") !== (before.give === "none"))
-			log.info({ why }, give === "none" ? "nothing is given" : "it gives");
+			this.say({ why }, give === "none" ? "nothing is given" : "it gives");
 		if ((waits === undefined) === (before.waits === undefined)) return;
-		log.info({ why: waits }, waits ? "filling waits" : "filling goes on");
+		this.say({ why: waits }, waits ? "filling waits" : "filling goes on");
 		onFill(waits !== undefined);
+	}
+
+	/** Whoever tells it things all the time fills no log. */
+	private say(fields: object, message: string): void {
+		const others = this.seldom.pass(message);
+		if (others === undefined) return;
+		this.parts.log.info({ ...fields, ...(others && { others }) }, message);
 	}
 
 	private isSteering(now: Millis): boolean {

@@ -1,12 +1,15 @@
 import * as z from "zod/mini";
 import type { Log } from "../../base/log.ts";
-import type { Clock } from "../../base/time.ts";
+import { type Clock, SECOND, sleep } from "../../base/time.ts";
 import type { Limit, Millis, Rate } from "../../base/units.ts";
 import { loadRecord, saveRecord } from "../../control/record.ts";
 import { stricter } from "../../plan/household.ts";
 import { count } from "../../wire/ids.ts";
 import { limit } from "../../wire/ipc.ts";
 import { PARTS, type Part } from "../../wire/reports.ts";
+
+/** Between two writes. */
+const PAUSE: Millis = SECOND;
 
 const record = z.object({
 	part: z.enum(PARTS),
@@ -36,8 +39,9 @@ export interface WillOptions {
 export class Will {
 	private readonly options: WillOptions;
 	private record: Record = { part: "in" };
-	/** One is written at a time; the last one has all that was said before. */
-	private saving: Promise<void> = Promise.resolve();
+	/** The last one written or being written, and the one after it, which will have all that was said by then. */
+	private saved: Promise<unknown> = Promise.resolve();
+	private next: Promise<void> | undefined;
 
 	private constructor(options: WillOptions) {
 		this.options = options;
@@ -102,8 +106,13 @@ export class Will {
 		},
 	): Promise<void> {
 		this.record = { ...this.record, ...said } as Record;
-		const save = () => saveRecord(this.options.path, this.record);
-		this.saving = this.saving.then(save, save);
-		await this.saving;
+		this.next ??= this.saved.then(() => {
+			this.next = undefined;
+			const writing = saveRecord(this.options.path, this.record);
+			// Who changes his mind all the time wears no flash out.
+			this.saved = Promise.allSettled([writing, sleep(PAUSE)]);
+			return writing;
+		});
+		await this.next;
 	}
 }

@@ -1,3 +1,4 @@
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { Household } from "../../../src/agent/household/household.ts";
@@ -6,6 +7,10 @@ import { Will } from "../../../src/agent/household/will.ts";
 import { silent } from "../../../src/base/log.ts";
 import { MINUTE, SECOND } from "../../../src/base/time.ts";
 import { KiB, type Limit, MiB } from "../../../src/base/units.ts";
+
+// Nothing that waits in an agent keeps a process alive.
+const alive = setInterval(() => undefined, MINUTE);
+t.teardown(() => clearInterval(alive));
 
 /** Less than what is tried first of an uplink that nothing is known of. */
 const UP: number = 512 * KiB;
@@ -24,6 +29,7 @@ async function scene(
 		pressure: 0,
 		delay: undefined as number | undefined,
 	};
+	const lines: unknown[] = [];
 	const counters = { toNeighbours: 0, playedFromOrigin: 0 };
 	let wanted = () => {};
 	const household = new Household({
@@ -46,11 +52,17 @@ async function scene(
 		pressure: () => machine.pressure,
 		onFill: (waits) => done.push(waits ? "fill waits" : "fill goes on"),
 		onPart: (part) => done.push(part),
-		log: silent,
+		log: {
+			...silent,
+			info: (_: object, line?: string) => void lines.push(line),
+		},
 		now: () => time.now,
 	});
 	t.teardown(() => household.close());
-	return { household, time, done, machine, counters, path, limits, wanted };
+	return {
+		...{ household, time, done, machine, counters, path, limits, wanted },
+		lines,
+	};
 }
 
 t.test("live TV ends all giving before it is answered", async (t) => {
@@ -193,3 +205,24 @@ t.test("it takes no part once nothing is placed on it any more", async (t) => {
 	household.replaced();
 	t.same(done.splice(0), []);
 });
+
+t.test(
+	"who says so again and again fills no log and wears no disk",
+	async (t) => {
+		const limits = { up: UP, upActive: UP as Limit, pressure: 0 };
+		const { household, done, lines, path } = await scene(t, { limits });
+		const kept: Promise<void>[] = [];
+		for (let i = 0; i < 500; i++) {
+			kept.push(household.pause(MINUTE), household.pause(0));
+		}
+		t.ok(done.length > 1000, "it is obeyed");
+		t.ok(lines.length > 1 && lines.length <= 20, `${lines.length} lines`);
+		await kept[0];
+		const { ino } = await stat(path);
+		await household.limit({ up: 1 });
+		t.not((await stat(path)).ino, ino, "the next write has all of it");
+		t.match(JSON.parse(await readFile(path, "utf8")), { up: 1 });
+		await Promise.all(kept);
+		t.equal(new Set(kept).size, 1000);
+	},
+);
