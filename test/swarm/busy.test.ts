@@ -85,3 +85,28 @@ t.test("a viewer goes on with who else has it", async (t) => {
 	t.equal(a.traffic.to, to);
 	t.ok(c.traffic.to > to);
 });
+
+t.test(
+	"what is under way at a stop is small, however large the blocks",
+	async (t) => {
+		const region = await makeRegion(t);
+		const a = await region.box("a", { up: BLOCK });
+		const b = await region.box("b");
+		await hold(a, title);
+		await meet(b, a, "tcp");
+		const asked = b.swarm.blocks(
+			a.id,
+			{
+				...{ title: id, run: { shard: 0, first: 0, count: 4 } },
+				...{ bytes: 4 * BLOCK, blockSize: BLOCK, urgent: true },
+			},
+			() => undefined,
+			signal,
+		);
+		const ended = t.rejects(asked, { message: /busy/ });
+		await until(() => a.traffic.to > 0);
+		a.swarm.give("none");
+		await ended;
+		t.ok(a.traffic.to < BLOCK / 2, `${a.traffic.to} B`);
+	},
+);
