@@ -51,10 +51,19 @@ export interface Store {
 	removeShard(id: TitleId, shard: number): Promise<void>;
 	removeTitle(id: TitleId): Promise<void>;
 	readonly usedBytes: Bytes;
+	/** `usedBytes`, and what is begun will take yet. */
+	readonly reservedBytes: Bytes;
+	/** What has to go for `reservedBytes` to be within the capacity; below 0 there is room. */
+	readonly excess: Bytes;
+	/** Whether anything is to be written: not to a disk in trouble. */
+	readonly takesWrites: boolean;
 	/** What quota and disk allow just now. */
 	readonly capacity: Bytes;
 	/** The part of the capacity kept for what is watched without being placed. */
 	readonly streamingShare: Bytes;
+	/** What is left of the streaming share beside manifests, which come out of it, and of the capacity for placed shards. */
+	readonly streamingRoom: Bytes;
+	readonly placedRoom: Bytes;
 }
 
 /** A neighbour as a source for one shard, with what has been measured of it. */

@@ -89,6 +89,11 @@ export class Room {
 		this.evict(this.plan(0).going);
 	}
 
+	/** Evicts so much now, or all that nobody fetches or plays; off the disk once it is `settled`. */
+	giveBack(bytes: Bytes): void {
+		this.evict(this.pick(bytes).going);
+	}
+
 	/** The placement changed, or titles were removed: looks the disk through. */
 	recount(): void {
 		this.counted = true;
@@ -112,8 +117,14 @@ export class Room {
 		if (copies !== undefined) this.book().told(id, shard, copies);
 	}
 
+	/** The share is less while placed shards take of it because others took of the disk. */
 	private plan(bytes: Bytes) {
-		const excess = this.book().bytes + bytes - this.ports.store.streamingShare;
+		const { streamingRoom, excess } = this.ports.store;
+		const above = this.book().bytes + bytes - streamingRoom;
+		return this.pick(Math.max(above, excess + bytes));
+	}
+
+	private pick(excess: Bytes) {
 		return this.book().plan(excess, monotonic(), ({ title, shard }) =>
 			this.users.has(keyOf(title, shard)),
 		);

@@ -5,6 +5,7 @@ import { type Clock, DAY, HOUR } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
 import { loadRecord, saveRecord } from "../control/record.ts";
 import { count } from "../wire/ids.ts";
+import type { Written } from "../wire/reports.ts";
 import type { Config } from "./config.ts";
 import type { Flash } from "./flash.ts";
 
@@ -15,7 +16,11 @@ const PAUSE = 1 / 24;
 /** Of flash that nobody gave a budget: cells last some 3,000 writes, each written byte costs two or three, and a receiver lives seven years. */
 const SHARE = 1 / 4;
 
-const record = z.object({ spent: count, ran: count });
+const record = z.object({
+	...{ spent: count, ran: count },
+	/** Bytes written in all, and of them since the boot named. */
+	written: z.optional(z.object({ all: count, since: count, boot: z.string() })),
+});
 
 /** Bytes a day that filling may write; 0 is no limit. */
 export function budgetOf(
@@ -31,13 +36,15 @@ export interface BudgetOptions {
 	readonly budget: Bytes;
 	/** How long this box has run: src/agent/clock.ts. While it is off nothing comes back. */
 	readonly ran: Clock;
+	/** Of this boot of the receiver. */
+	readonly boot: string;
 	readonly path: string;
 	readonly log: Log;
 }
 
 /**
  * What titles may wear the disk in a day. It is a bucket that empties as the box runs, a budget in a day, so that no hour comes in
- * which a whole region begins to fill. All that is kept counts; only filling waits.
+ * which a whole region begins to fill. All that is kept counts; only filling waits. Also counts what was written in all.
  */
 export class WriteBudget {
 	private readonly options: BudgetOptions;
@@ -46,7 +53,8 @@ export class WriteBudget {
 	/** When that was, by how long the box had run. */
 	private at: Millis;
 	private waits = false;
-	private saved: Bytes = 0;
+	private tally = { boot: 0, all: 0 };
+	private saved = { spent: 0, all: 0 };
 
 	private constructor(options: BudgetOptions) {
 		this.options = options;
@@ -89,7 +97,13 @@ export class WriteBudget {
 		return this.waits;
 	}
 
+	get written(): Written {
+		return this.tally;
+	}
+
 	wrote(bytes: Bytes): void {
+		const { boot, all } = this.tally;
+		this.tally = { boot: boot + bytes, all: all + bytes };
 		if (this.options.budget > 0) this.level = this.spent + bytes;
 	}
 
@@ -98,21 +112,25 @@ export class WriteBudget {
 		await this.save();
 	}
 
-	private takeUp({ spent, ran }: z.output<typeof record>): void {
+	private takeUp({ spent, ran, written }: z.output<typeof record>): void {
+		const { all = 0, since = 0, boot } = written ?? {};
+		this.tally = { boot: boot === this.options.boot ? since : 0, all };
 		this.level = spent;
 		// What the clock lost in a power cut is not given twice.
 		this.at = Math.min(ran, this.options.ran());
-		this.saved = spent;
+		this.saved = { spent, all };
 	}
 
 	/** Never rejects. */
 	private async save(): Promise<void> {
-		const { path, log, ran } = this.options;
+		const { path, log, ran, boot } = this.options;
 		const { spent, saved } = this;
-		if (spent === saved) return;
+		const { all, boot: since } = this.tally;
+		if (spent === saved.spent && all === saved.all) return;
 		try {
-			await saveRecord(path, { spent, ran: ran() });
-			this.saved = spent;
+			const written = { all, since, boot };
+			await saveRecord(path, { spent, ran: ran(), written });
+			this.saved = { spent, all };
 		} catch (error) {
 			log.error({}, describe(error));
 		}

@@ -7,12 +7,14 @@ import { formatBytes, KiB, MiB, type Millis } from "../base/units.ts";
 import type { Time } from "../wire/envelope.ts";
 import type { Check } from "../wire/ipc.ts";
 import type { Certificate } from "../wire/membership.ts";
+import type { DiskReport } from "../wire/reports.ts";
 import { type Asker, checkBootstrap } from "./bootstrap.ts";
 import type { Config } from "./config.ts";
 import { failure, finding } from "./finding.ts";
 import { checkFlash } from "./flash.ts";
 import { readIdentity } from "./identity.ts";
 import { addressOf, checkInterface } from "./interface.ts";
+import { bytesOf } from "./reader.ts";
 
 /** How long a check waits for the network. */
 const PATIENCE = 5 * SECOND;
@@ -109,17 +111,18 @@ export async function checkDisk(data: string): Promise<Check> {
 	}
 }
 
-/** Free space, and whether the disk is as large as the quota. */
+/** Free space, and whether the disk has room for quota and reserve. */
 export async function checkSpace(config: Config): Promise<Check> {
 	const name = "space";
 	try {
 		const { bavail, blocks, bsize } = await statfs(config.data);
 		const free = bavail * bsize;
 		const size = blocks * bsize;
-		const { quota } = config.store;
-		const room = quota.kind === "bytes" ? quota.bytes : quota.share * size;
-		const text = `${formatBytes(free)} free of ${formatBytes(size)}, quota ${formatBytes(room)}`;
-		if (room > size) return finding(name, "warn", text, "Lower store.quota.");
+		const quota = bytesOf(config.store.quota, size);
+		const reserve = bytesOf(config.store.reserve, size);
+		const text = `${formatBytes(free)} free of ${formatBytes(size)}, quota ${formatBytes(quota)}, ${formatBytes(reserve)} left to others`;
+		if (quota + reserve > size)
+			return finding(name, "warn", text, "Lower store.quota or store.reserve.");
 		if (free < LITTLE_SPACE)
 			return finding(name, "warn", text, ERRORS.STORE_FULL);
 		return finding(name, "ok", text);
@@ -128,6 +131,27 @@ export async function checkSpace(config: Config): Promise<Check> {
 			return finding(name, "warn", "not known: the data folder is missing");
 		return failure(name, error, ERRORS.STORE_UNUSABLE);
 	}
+}
+
+/** How the disk does below a running agent. */
+export function checkStore(disk: DiskReport): Check {
+	const { state, unreadable, changed, mended } = disk;
+	const seen = `${unreadable} unreadable, ${changed} changed, ${mended} mended since the start`;
+	const well = unreadable + changed + mended === 0;
+	const name = "store";
+	if (state === "good")
+		return finding(
+			name,
+			well ? "ok" : "warn",
+			`the disk is good; ${seen}`,
+			"What was lost is fetched again. If it goes on, plan to replace the disk.",
+		);
+	return finding(
+		name,
+		"fail",
+		`the disk is ${state}: nothing is written to it, what lies there is served; ${seen}`,
+		state === "full" ? ERRORS.STORE_FULL : ERRORS.STORE_UNUSABLE,
+	);
 }
 
 /** Whether the broker's port takes connections, and the password can be read. */

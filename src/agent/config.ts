@@ -19,6 +19,7 @@ import {
 	quota,
 	type Reader,
 	rate,
+	reserve,
 	sites,
 	span,
 	text,
@@ -62,6 +63,8 @@ export interface Config {
 	readonly origin: { readonly url: string };
 	readonly store: {
 		readonly quota: Quota;
+		/** Always left free for others. */
+		readonly reserve: Quota;
 		/** Part of the quota (0..1) kept for what is watched without being placed; with 1, nothing is placed on the box. */
 		readonly streamingShare: number;
 	};
@@ -139,6 +142,7 @@ const KEYS = {
 	"broker.ca": free(text),
 	"origin.url": must(url("http", "https")),
 	"store.quota": may(quota, { kind: "share", share: 0.5 }),
+	"store.reserve": may(reserve, { kind: "share", share: 0.05 }),
 	"store.streaming_share": may(figure(0, 1), 0.1),
 	"rates.up": may(rate, 0),
 	"rates.up_active": may(limit, "none"),
@@ -250,6 +254,7 @@ function assemble(get: Get, folder: string): Config {
 		origin: { url: get("origin.url") },
 		store: {
 			quota: get("store.quota"),
+			reserve: get("store.reserve"),
 			streamingShare: get("store.streaming_share"),
 		},
 		rates: {

@@ -1,7 +1,8 @@
 import type { Control } from "../control/control.ts";
+import type { ShardStore } from "../store/store.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { Check, Diagnosis } from "../wire/ipc.ts";
-import { checkBox } from "./checks.ts";
+import { checkBox, checkStore } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { failure, finding } from "./finding.ts";
 import type { Identity } from "./identity.ts";
@@ -9,6 +10,7 @@ import type { Reach } from "./reach.ts";
 
 export interface DoctorParts {
 	readonly config: Config;
+	readonly store: { readonly disk: Pick<ShardStore["disk"], "report"> };
 	readonly identity: Pick<Identity, "trust">;
 	readonly swarm: Pick<Swarm, "nodes" | "survey" | "refusals" | "neighbours">;
 	readonly reach: Pick<Reach, "look">;
@@ -40,7 +42,7 @@ export class Doctor {
 
 /** The checks from outside, and what only the agent can see. */
 async function diagnose(parts: DoctorParts): Promise<Check[]> {
-	const { config, identity, swarm, control, reach } = parts;
+	const { config, identity, store, swarm, control, reach } = parts;
 	const [outside, reached] = await Promise.all([
 		checkBox(config, identity.trust, swarm),
 		reach.look(),
@@ -48,6 +50,7 @@ async function diagnose(parts: DoctorParts): Promise<Check[]> {
 	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
 	return [
 		...outside,
+		checkStore(store.disk.report),
 		control.connected
 			? finding("control plane", "ok", "connected")
 			: failure(

@@ -24,6 +24,7 @@ import { Power } from "./power.ts";
 import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
 import { Updater } from "./update/updater.ts";
+import { Upkeep } from "./upkeep.ts";
 import { fileVault } from "./vault.ts";
 
 /** What brings titles to this box and gives them to neighbours and players. */
@@ -38,8 +39,15 @@ export async function openExchange(
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
-	const { traffic, wishes, will, releases, budget, aging, clock, log } = base;
+	const { traffic, wishes, will, releases, budget, aging, space, clock, log } =
+		base;
 	let reconciler: Reconciler | undefined;
+	space.onChange(() => reconciler?.roomChanged());
+	store.disk.onChange(() => {
+		reconciler?.roomChanged();
+		// Full before it was seen to be.
+		void space.look();
+	});
 	const isPlaced = (id: TitleId, shard?: number) =>
 		reconciler?.isPlaced(id, shard) ?? false;
 	// What may be given back waits on the disk for its day to pass, and makes room for nobody.
@@ -106,7 +114,7 @@ export async function openExchange(
 	});
 	parts.add("fetcher", fetcher);
 	const reporter = new Reporter({
-		...{ store, room, control, ledger, notifier, budget, aging, log },
+		...{ store, room, control, ledger, notifier, budget, aging, space, log },
 		neighbours: () => swarm.neighbours.size,
 	});
 	parts.add("reporter", reporter);
@@ -127,7 +135,7 @@ export async function openExchange(
 		...common,
 		fetcher,
 		takeover: config.fill.takeover,
-		mayFill: () => !budget.isSpent,
+		mayFill: () => !budget.isSpent && store.takesWrites,
 		isOpen: (lane) =>
 			hours.leave[lane === "origin" ? "trunk" : "neighbours"] !== null,
 		isPlayed: (id) => library.isOpen(id),
@@ -152,6 +160,13 @@ export async function openExchange(
 	});
 	parts.add("intake", intake);
 	parts.add("library", library);
+	const upkeep = await Upkeep.open({
+		...{ store, ran: clock.ran, log },
+		path: join(config.data, "control", "scrub.json"),
+		isIdle: () =>
+			power.state === "active" && !library.isPlaying && !reconciler?.isBusy,
+	});
+	parts.add("upkeep", upkeep);
 	const lease = new Lease({
 		...{ identity, clock, control, log },
 		onRenewed: () => swarm.renewed(),

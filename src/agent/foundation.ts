@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import type { Bytes } from "../base/units.ts";
 import { brokerAccess, type OwnTls } from "../control/access.ts";
 import { Control } from "../control/control.ts";
+import { bootId } from "../gateway/token.ts";
 import { openCatalogReader } from "../logs/reader.ts";
 import { OriginClient } from "../origin/client.ts";
 import { lockFolder } from "../store/lock.ts";
@@ -19,7 +20,7 @@ import { Flow } from "./flow.ts";
 import { Will } from "./household/will.ts";
 import type { Identity } from "./identity.ts";
 import { finishReset } from "./reset.ts";
-import { freeOn, resolveQuota, Space, sizeOf } from "./space.ts";
+import { freeOn, resolveGift, Space, sizeOf } from "./space.ts";
 import { Traffic } from "./traffic.ts";
 import { Releases } from "./update/releases.ts";
 import { standing } from "./update/updater.ts";
@@ -55,7 +56,7 @@ export async function openFoundation(
 	const { boxId, region, trust } = identity;
 	const ledger = new Ledger();
 	const flow = new Flow(ledger.counters);
-	const allowance = await resolveQuota(config);
+	const gift = await resolveGift(config);
 	// Before anything is looked at: taking stock clears away what is being written.
 	parts.add("lock", await lockFolder(config.data, "BOX_BUSY"));
 	const removed = await finishReset(config);
@@ -73,16 +74,18 @@ export async function openFoundation(
 		budget: budgetOf(config.fill.writeBudget, flash),
 		path: join(config.data, "control", "writes.json"),
 		ran: clock.ran,
+		boot: await bootId(),
 		log,
 	});
 	parts.add("write budget", budget);
 	const folder = join(config.data, "shards");
-	const size = sizeOf(allowance.quota, allowance);
+	const size = sizeOf(gift.quota, gift);
 	const onWritten = (bytes: Bytes) => budget.wrote(bytes);
 	const store = await ShardStore.open({ folder, ...size, onWritten, log });
 	parts.add("store", store);
 	const free = () => freeOn(config.data);
-	parts.add("space", await Space.watch({ store, allowance, free, log }));
+	const space = await Space.watch({ store, gift, free, log });
+	parts.add("space", space);
 	const origin = new OriginClient({
 		base: config.origin.url,
 		region,
@@ -131,6 +134,6 @@ export async function openFoundation(
 			catalog,
 			control,
 		},
-		...{ wishes, will, traffic, releases, budget, aging, log },
+		...{ wishes, will, traffic, releases, budget, aging, space, log },
 	};
 }

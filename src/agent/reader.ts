@@ -20,10 +20,15 @@ export interface Address {
 	readonly port: number;
 }
 
-/** Room for titles: a number of bytes, or a share (0..1) of the disk that the data folder lies on. */
+/** Room on the disk: a number of bytes, or a share (0..1) of the disk that the data folder lies on. */
 export type Quota =
 	| { readonly kind: "bytes"; readonly bytes: Bytes }
 	| { readonly kind: "share"; readonly share: number };
+
+/** Of a disk of so many bytes. */
+export function bytesOf(room: Quota, disk: Bytes): Bytes {
+	return room.kind === "bytes" ? room.bytes : Math.floor(disk * room.share);
+}
 
 const wrong = (takes: string) => bad("bad-value", takes);
 
@@ -125,18 +130,34 @@ function isSite(value: unknown): boolean {
 }
 
 export const quota: Reader<Quota> = (value) => {
-	const takes = wrong('takes a size such as "20 GiB", or "80%" of the disk');
-	if (typeof value !== "string") return takes;
+	const size = sizeOf(value);
+	return size === undefined || isNothing(size)
+		? wrong('takes a size such as "20 GiB", or "80%" of the disk')
+		: good(size);
+};
+
+/** What is left free: like a quota, and may be nothing. */
+export const reserve: Reader<Quota> = (value) => {
+	const size = sizeOf(value);
+	return size === undefined
+		? wrong('takes a size such as "2 GiB", "5%" of the disk, or "0"')
+		: good(size);
+};
+
+function sizeOf(value: unknown): Quota | undefined {
+	if (typeof value !== "string") return undefined;
 	const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(value)?.[1];
 	if (percent !== undefined) {
 		const share = Number(percent) / 100;
-		return share > 0 && share <= 1 ? good({ kind: "share", share }) : takes;
+		return share <= 1 ? { kind: "share", share } : undefined;
 	}
 	const bytes = parseBytes(value);
-	return bytes === undefined || bytes === 0
-		? takes
-		: good({ kind: "bytes", bytes });
-};
+	return bytes === undefined ? undefined : { kind: "bytes", bytes };
+}
+
+function isNothing(size: Quota): boolean {
+	return (size.kind === "bytes" ? size.bytes : size.share) === 0;
+}
 
 /** Bytes a day; what fits the disk with "auto". */
 export const budget: Reader<Bytes | "auto"> = (value) => {

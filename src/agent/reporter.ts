@@ -8,11 +8,13 @@ import { formatBytes, type Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
 import type { Desired } from "../control/desired.ts";
 import type { Levels } from "../control/fills.ts";
+import type { ShardStore } from "../store/store.ts";
 import type { Status } from "../wire/ipc.ts";
 import type { Reported } from "../wire/reports.ts";
 import type { Aging } from "./aging.ts";
 import type { WriteBudget } from "./budget.ts";
 import type { Notifier } from "./notify.ts";
+import type { Space } from "./space.ts";
 
 /** Levels are measured at most this often while things change, and at least so often. */
 const SOON: Millis = 0.5 * SECOND;
@@ -21,14 +23,15 @@ const QUIET: Millis = 5 * SECOND;
 type Outcome = Pick<Reported, "phase" | "code" | "detail" | "missingBytes">;
 
 export interface ReporterParts {
-	readonly store: Store;
+	readonly store: Store & Pick<ShardStore, "disk">;
 	readonly room: Room;
 	/** How many neighbours are connected. */
 	readonly neighbours: () => number;
 	readonly control: Pick<Control, "report" | "fill">;
 	readonly ledger: Ledger;
 	readonly notifier: Pick<Notifier, "status">;
-	readonly budget: Pick<WriteBudget, "isSpent">;
+	readonly budget: Pick<WriteBudget, "isSpent" | "written">;
+	readonly space: Pick<Space, "reserve">;
 	readonly aging: Pick<Aging, "wear">;
 	readonly log: Log;
 }
@@ -76,16 +79,20 @@ export class Reporter {
 	}
 
 	levels(): Levels {
-		const { store, room, neighbours, ledger, aging } = this.parts;
+		const { store, room, neighbours, ledger, aging, budget, space } =
+			this.parts;
 		const { wear } = aging;
 		const plan = this.progress?.plan;
 		return {
 			capacity: store.capacity,
 			usedSpace: store.usedBytes,
+			reservedSpace: store.reservedBytes,
+			reserve: space.reserve,
 			streamingShare: store.streamingShare,
 			transientBytes: room.bytes,
 			placedBytes: plan?.placedBytes ?? 0,
 			heldBytes: plan?.heldBytes ?? 0,
+			missingBytes: plan?.missingBytes ?? 0,
 			shards: {
 				placed: plan?.placedShards ?? 0,
 				held: plan?.heldShards ?? 0,
@@ -93,6 +100,8 @@ export class Reporter {
 			titles: [...(plan?.titles ?? [])],
 			neighbours: neighbours(),
 			counters: { ...ledger.counters },
+			written: budget.written,
+			disk: store.disk.report,
 			...(wear !== undefined && { wear }),
 		};
 	}
@@ -143,17 +152,22 @@ export class Reporter {
 	private outcomeOf({ plan, trouble }: Progress): Outcome {
 		const { phase, missingBytes, placedBytes, heldBytes } = plan;
 		if (phase === "short") return { phase, code: "no-room", missingBytes };
-		if (phase === "fetching" && trouble !== undefined) {
-			const { code } = trouble;
-			const detail = trouble.detail.slice(0, 500);
-			if (code !== "STORE_FULL") return { phase: "failed", code, detail };
+		if (phase !== "fetching") return { phase };
+		const { budget, store } = this.parts;
+		const { state } = store.disk.report;
+		if (state === "full" || trouble?.code === "STORE_FULL") {
 			const missing = placedBytes - heldBytes;
-			return {
-				...({ phase: "short", code: "disk-full", detail } as const),
-				missingBytes: missing,
-			};
+			return { phase: "short", code: "disk-full", missingBytes: missing };
 		}
-		const waits = phase === "fetching" && this.parts.budget.isSpent;
-		return { phase, ...(waits && { code: "write-budget" }) };
+		if (state === "slow") return { phase, code: "disk-slow" };
+		if (state !== "good") {
+			const detail = `the disk is ${state}`;
+			return { phase: "failed", code: "STORE_UNUSABLE", detail };
+		}
+		if (trouble !== undefined) {
+			const detail = trouble.detail.slice(0, 500);
+			return { phase: "failed", code: trouble.code, detail };
+		}
+		return { phase, ...(budget.isSpent && { code: "write-budget" }) };
 	}
 }

@@ -1,31 +1,30 @@
 import { mkdir, statfs } from "node:fs/promises";
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { SECOND } from "../base/time.ts";
-import { type Bytes, formatBytes, type Millis } from "../base/units.ts";
-import { capacityOn } from "../plan/capacity.ts";
+import { type Bytes, formatBytes } from "../base/units.ts";
+import { type Allowance, capacityOn, lookAgain } from "../plan/capacity.ts";
+import type { StoreSize } from "../store/books.ts";
 import type { ShardStore } from "../store/store.ts";
 import type { Config } from "./config.ts";
+import { bytesOf } from "./reader.ts";
 
-/** How often the disk is looked at anew. */
-const EVERY: Millis = 10 * SECOND;
-
-/** What the configuration gives in bytes on this disk, and the part of it (0 to 1) kept for what is watched unplaced. */
-export interface Allowance {
-	readonly quota: Bytes;
+/** What the household gives, and the part of the quota (0 to 1) kept for what is watched unplaced. */
+export interface Gift extends Allowance {
 	readonly streamingShare: number;
 }
 
-/** Makes the data folder if there is none, and resolves the quota on its disk. Throws STORE_UNUSABLE. */
-export async function resolveQuota(config: Config): Promise<Allowance> {
-	const { quota, streamingShare } = config.store;
+/** Makes the data folder if there is none, and resolves what is given on its disk. Throws STORE_UNUSABLE. */
+export async function resolveGift(config: Config): Promise<Gift> {
+	const { quota, reserve, streamingShare } = config.store;
 	try {
 		await mkdir(config.data, { recursive: true, mode: 0o700 });
 		const { blocks, bsize } = await statfs(config.data);
 		const disk = blocks * bsize;
-		const bytes =
-			quota.kind === "bytes" ? quota.bytes : Math.floor(disk * quota.share);
-		return { quota: bytes, streamingShare };
+		return {
+			quota: bytesOf(quota, disk),
+			reserve: bytesOf(reserve, disk),
+			streamingShare,
+		};
 	} catch (cause) {
 		const what = `the data folder ${config.data} cannot be used`;
 		throw new LarderError("STORE_UNUSABLE", what, { cause });
@@ -33,7 +32,10 @@ export async function resolveQuota(config: Config): Promise<Allowance> {
 }
 
 /** What the store may take of a capacity: all of it, and how much of that for what is watched unplaced. */
-export function sizeOf(capacity: Bytes, { streamingShare }: Allowance) {
+export function sizeOf(
+	capacity: Bytes,
+	{ streamingShare }: Pick<Gift, "streamingShare">,
+): StoreSize {
 	return { capacity, streamingShare: Math.floor(capacity * streamingShare) };
 }
 
@@ -42,7 +44,7 @@ export interface SpaceOptions {
 		ShardStore,
 		"usedBytes" | "capacity" | "streamingShare" | "resize"
 	>;
-	readonly allowance: Allowance;
+	readonly gift: Gift;
 	/** Bytes of the disk that are free for this process. */
 	readonly free: () => Promise<Bytes>;
 	readonly log: Log;
@@ -51,44 +53,64 @@ export interface SpaceOptions {
 /** Keeps the store within what the disk has: recordings and others fill it, too, and leave it again. */
 export class Space {
 	private readonly options: SpaceOptions;
-	private readonly timer: NodeJS.Timeout;
+	private readonly listeners = new Set<() => void>();
+	private timer: NodeJS.Timeout | undefined;
 	/** Undefined until the disk was first seen. */
 	private capacity: Bytes | undefined;
+	private closed = false;
 
 	private constructor(options: SpaceOptions) {
 		this.options = options;
-		this.timer = setInterval(() => void this.look(), EVERY).unref();
 	}
 
-	/** Looks at the disk, and from then on now and again. */
+	/** Looks at the disk, and from then on again and again. */
 	static async watch(options: SpaceOptions): Promise<Space> {
 		const space = new Space(options);
 		await space.look();
 		return space;
 	}
 
+	/** Always left free for others. */
+	get reserve(): Bytes {
+		return this.options.gift.reserve;
+	}
+
+	/** The store may take more, or less. */
+	onChange(listener: () => void): void {
+		this.listeners.add(listener);
+	}
+
 	/** Looks at the disk now. Never rejects: while it does not say what is free, the store stays as it is. */
 	async look(): Promise<void> {
-		const { store, allowance, log } = this.options;
-		const { quota } = allowance;
+		clearTimeout(this.timer);
+		const { store, gift, log } = this.options;
+		let soon = lookAgain({ used: 0, free: 0 }, gift);
 		try {
-			const free = await this.options.free();
-			const disk = { used: store.usedBytes, free };
-			const capacity = capacityOn(disk, quota, this.capacity);
-			this.capacity = capacity;
-			if (capacity === store.capacity) return;
-			store.resize(sizeOf(capacity, allowance));
-			log.info(
-				{ capacity, quota, free },
-				`room for ${formatBytes(capacity)} on this disk`,
-			);
+			const disk = { used: store.usedBytes, free: await this.options.free() };
+			soon = lookAgain(disk, gift);
+			this.take(capacityOn(disk, gift, this.capacity), disk.free);
 		} catch (error) {
 			log.warn({ err: error }, "the disk does not say what is free");
 		}
+		if (this.closed) return;
+		this.timer = setTimeout(() => void this.look(), soon).unref();
 	}
 
 	close(): void {
-		clearInterval(this.timer);
+		this.closed = true;
+		clearTimeout(this.timer);
+	}
+
+	private take(capacity: Bytes, free: Bytes): void {
+		const { store, gift, log } = this.options;
+		this.capacity = capacity;
+		if (capacity === store.capacity) return;
+		store.resize(sizeOf(capacity, gift));
+		log.info(
+			{ capacity, quota: gift.quota, reserve: gift.reserve, free },
+			`room for ${formatBytes(capacity)} on this disk`,
+		);
+		for (const listener of this.listeners) listener();
 	}
 }
 

@@ -1,11 +1,12 @@
 import type { Ledger } from "../act/ledger.ts";
 import type { TitleLibrary } from "../act/play/library.ts";
 import type { Control } from "../control/control.ts";
+import type { ShardStore } from "../store/store.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import { MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
 import type { WriteBudget } from "./budget.ts";
 import { VERSION } from "./built.ts";
-import { checkExpiry } from "./checks.ts";
+import { checkExpiry, checkStore } from "./checks.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Hours } from "./hours.ts";
@@ -33,6 +34,7 @@ export interface StatusParts {
 	readonly ledger: Ledger;
 	readonly budget: WriteBudget;
 	readonly flow: Flow;
+	readonly store: Pick<ShardStore, "disk">;
 	readonly started: number;
 	readonly latest: () => Settings;
 }
@@ -45,8 +47,9 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 	const { config, identity, swarm, control, reporter, ledger } = parts;
 	const levels = reporter.levels();
 	const { lastPlacement } = reporter;
-	const { capacity, usedSpace, streamingShare, transientBytes } = levels;
-	const { placedBytes, heldBytes, shards } = levels;
+	const { capacity, usedSpace, reservedSpace, reserve } = levels;
+	const { streamingShare, transientBytes } = levels;
+	const { placedBytes, heldBytes, missingBytes, shards } = levels;
 	return {
 		version: VERSION,
 		box: identity.boxId,
@@ -75,16 +78,21 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		store: {
 			capacity,
 			usedSpace,
+			reservedSpace,
+			reserve,
 			streamingShare,
 			transientBytes,
 			placedBytes,
 			heldBytes,
+			missingBytes,
 			shards,
+			disk: levels.disk,
 		},
 		writes: {
 			budget: parts.budget.limit,
 			spent: parts.budget.spent,
 			...(levels.wear !== undefined && { wear: levels.wear }),
+			written: parts.budget.written,
 		},
 		fill: { hours: parts.hours.from ?? "any", ...parts.hours.leave },
 		inbox: parts.intake.figures,
@@ -127,8 +135,11 @@ function problemsOf({
 	reach,
 	intake,
 	latest,
+	store,
 }: StatusParts): string[] {
 	const problems: string[] = [];
+	const { disk } = store;
+	if (disk.state !== "good") problems.push(checkStore(disk.report).finding);
 	if (!control.connected) {
 		problems.push(`no control plane: ${control.trouble ?? "not connected"}`);
 	}

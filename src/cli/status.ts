@@ -30,6 +30,7 @@ export function render(box: Status, now: number): string[] {
 			["broker", broker(box, now)],
 			["placement", placement(box, now)],
 			["store", store(box)],
+			...disk(box),
 			["shards", `${box.store.shards.held} of ${box.store.shards.placed} held`],
 			...writes(box),
 			...filling(box, now),
@@ -78,16 +79,40 @@ function placement({ control: { lastPlacement: last } }: Status, now: number) {
 function store({ store: own }: Status): string {
 	const share =
 		own.capacity === 0 ? 0 : Math.round((100 * own.usedSpace) / own.capacity);
-	return `${formatBytes(own.usedSpace)} of ${formatBytes(own.capacity)} used (${share} %), ${formatBytes(own.heldBytes)} of ${formatBytes(own.placedBytes)} placed, ${formatBytes(own.transientBytes)} of ${formatBytes(own.streamingShare)} from watching`;
+	const used = `${formatBytes(own.usedSpace)} of ${formatBytes(own.capacity)} used (${share} %)`;
+	const held = `${formatBytes(own.heldBytes)} of ${formatBytes(own.placedBytes)} placed`;
+	const short = own.missingBytes
+		? `, ${tint("warn", `no room for ${formatBytes(own.missingBytes)}`)}`
+		: "";
+	const watched = `${formatBytes(own.transientBytes)} of ${formatBytes(own.streamingShare)} from watching`;
+	const left =
+		own.reserve === undefined
+			? ""
+			: `; ${formatBytes(own.reserve)} of the disk left to others`;
+	return `${used}, ${held}${short}, ${watched}${left}`;
+}
+
+/** An older agent does not tell. */
+function disk({ store: { disk: own } }: Status): [string, string][] {
+	if (own === undefined) return [];
+	const { state, unreadable, changed, mended, scrubbed } = own;
+	const said = state === "good" ? state : tint("bad", state);
+	const lost = unreadable + changed + mended;
+	const counts = `${unreadable} unreadable, ${changed} changed, ${mended} mended`;
+	const read = `${formatBytes(scrubbed)} read through`;
+	return [["disk", [said, ...(lost > 0 ? [counts] : []), read].join(", ")]];
 }
 
 /** An older agent does not tell. */
 function writes({ writes: own }: Status): [string, string][] {
 	if (own === undefined) return [];
-	const { budget, spent, wear } = own;
+	const { budget, spent, wear, written } = own;
 	const room = `${formatBytes(spent)} of ${formatBytes(budget)} a day`;
+	const sum = written
+		? `, ${formatBytes(written.boot)} since the boot, ${formatBytes(written.all)} in all`
+		: "";
 	const age = wear ? `, flash is up to ${wear.used} % worn` : "";
-	return [["writes", `${budget === 0 ? "no limit" : room}${age}`]];
+	return [["writes", `${budget === 0 ? "no limit" : room}${sum}${age}`]];
 }
 
 /** An older agent does not tell. */

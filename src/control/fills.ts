@@ -78,6 +78,8 @@ export function isWorthTelling(before: Levels, after: Levels): boolean {
 		before.capacity !== after.capacity ||
 		before.placedBytes !== after.placedBytes ||
 		isWhole(before) !== isWhole(after) ||
+		before.missingBytes !== after.missingBytes ||
+		before.disk?.state !== after.disk?.state ||
 		hasMoved(before.usedSpace, after.usedSpace, after.capacity) ||
 		hasMoved(before.heldBytes, after.heldBytes, after.placedBytes) ||
 		haveTitlesTurned(before.titles, after.titles)

@@ -1,6 +1,7 @@
 import type { Bytes } from "../base/units.ts";
 import type { Bitfield } from "../content/bitfield.ts";
 import type { TitleId } from "../wire/ids.ts";
+import { encodeRanges } from "../wire/ranges.ts";
 
 /** One shard that this box is to hold. */
 export interface WantedShard {
@@ -56,12 +57,6 @@ export type FillStep =
 			readonly rank: number;
 			/** Whether the origin may be asked; else neighbours only. */
 			readonly origin: boolean;
-	  }
-	/** There is no room for it any more. */
-	| {
-			readonly kind: "drop-shard";
-			readonly title: TitleId;
-			readonly shard: number;
 	  };
 
 export interface FillPlan {
@@ -85,6 +80,8 @@ export interface FillPlan {
 		readonly held: number;
 		/** Of held shards that are placed: what else is here of the title was only watched, and is nobody's business. */
 		readonly bytes: Bytes;
+		/** Shards that there is no room for, if any, as `wire/ranges.ts` writes them. */
+		readonly short?: string;
 	}[];
 }
 
@@ -92,17 +89,16 @@ type Missing = WantedShard & { readonly title: TitleId };
 
 /**
  * Manifests first, then shards by rank, rank 0 first: the region's other boxes wait for those. What was begun goes before
- * what was not. Shards that do not fit are left out from the end, so what is held stays; only when what is held has
- * itself outgrown its room are shards dropped, last ranks first.
+ * what was not, and has its room already. Shards that do not fit are left out from the end; what is held stays, for as long as
+ * the disk has room for it (`relief.ts`).
  */
 export function planFill(view: FillView): FillPlan {
-	const { missing, unknown, ...levels } = takeStock(view.placed);
-	const dropped = excess(view.placed, levels.heldBytes - view.room);
+	const { begun, fresh, unknown, ...levels } = takeStock(view.placed);
 	let room = view.room - levels.heldBytes;
-	let missingBytes = dropped.reduce((sum, { bytes }) => sum + bytes, 0);
+	const short: Missing[] = [];
 	const fitting: Missing[] = [];
-	for (const shard of missing) {
-		if (shard.bytes > room) missingBytes += shard.bytes;
+	for (const shard of [...byRank(begun), ...byRank(fresh)]) {
+		if (shard.bytes > room) short.push(shard);
 		else {
 			room -= shard.bytes;
 			fitting.push(shard);
@@ -112,14 +108,13 @@ export function planFill(view: FillView): FillPlan {
 		.filter((id) => view.outlook(id) === "due")
 		.slice(0, view.free.manifests)
 		.map((title) => ({ kind: "fetch-manifest", title }) as const);
-	const { fetches, waiting } = chooseShards(fitting, view);
-	const drops = dropped.map(
-		({ title, shard }) => ({ kind: "drop-shard", title, shard }) as const,
-	);
+	const { fetches, waiting } = chooseShards(byRank(fitting), view);
+	const missingBytes = short.reduce((sum, { bytes }) => sum + bytes, 0);
 	const busy = unknown.length > 0 || fitting.length > 0;
 	const phase = busy ? "fetching" : missingBytes > 0 ? "short" : "applied";
-	const steps = [...drops, ...manifests, ...fetches];
-	return { steps, waiting, phase, missingBytes, ...levels };
+	const steps = [...manifests, ...fetches];
+	const titles = withShort(levels.titles, short);
+	return { steps, waiting, phase, missingBytes, ...levels, titles };
 }
 
 function takeStock(placed: readonly PlacedView[]) {
@@ -151,11 +146,10 @@ function takeStock(placed: readonly PlacedView[]) {
 		heldShards += held;
 		titles.push({ id, placed: shards.length, held, bytes });
 	}
-	// A stable sort: within a rank what was begun stays in front.
-	const missing = [...begun, ...fresh].sort((a, b) => a.rank - b.rank);
 	return {
 		unknown,
-		missing,
+		begun,
+		fresh,
 		titles,
 		placedBytes,
 		heldBytes,
@@ -164,22 +158,22 @@ function takeStock(placed: readonly PlacedView[]) {
 	};
 }
 
-/** Held shards that make up at least `bytes`, last ranks first. */
-function excess(placed: readonly PlacedView[], bytes: Bytes): Missing[] {
-	if (bytes <= 0) return [];
-	const held = placed.flatMap(({ id, shards = [], held }) =>
-		shards
-			.filter(({ shard }) => held?.has(shard))
-			.map((shard) => ({ ...shard, title: id })),
-	);
-	const going: Missing[] = [];
-	let left = bytes;
-	for (const shard of held.sort((a, b) => b.rank - a.rank)) {
-		if (left <= 0) break;
-		going.push(shard);
-		left -= shard.bytes;
-	}
-	return going;
+function withShort(
+	titles: FillPlan["titles"],
+	short: readonly Missing[],
+): FillPlan["titles"] {
+	if (short.length === 0) return titles;
+	const byTitle = Map.groupBy(short, ({ title }) => title);
+	return titles.map((title) => {
+		const missing = byTitle.get(title.id);
+		if (missing === undefined) return title;
+		return { ...title, short: encodeRanges(missing.map(({ shard }) => shard)) };
+	});
+}
+
+/** A stable sort: within a rank what was begun stays in front. */
+function byRank(shards: readonly Missing[]): Missing[] {
+	return shards.toSorted((a, b) => a.rank - b.rank);
 }
 
 /** Two lanes: what may come from the origin, and what neighbours have. */

@@ -1,6 +1,14 @@
-import { type FileHandle, open, rename, unlink } from "node:fs/promises";
+import {
+	type FileHandle,
+	mkdir,
+	open,
+	rename,
+	stat,
+	unlink,
+} from "node:fs/promises";
 import { dirname } from "node:path";
 import { LarderError, systemCode } from "../base/errors.ts";
+import type { Bytes } from "../base/units.ts";
 
 /** Makes a rename or an unlink in this folder survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
@@ -9,6 +17,15 @@ export async function syncFolder(folder: string): Promise<void> {
 		await handle.sync();
 	} finally {
 		await handle.close();
+	}
+}
+
+/** Makes a folder, unless it is there, in one that is. (With `recursive`, Node says ENOENT of a read-only disk.) */
+export async function makeFolder(path: string): Promise<void> {
+	try {
+		await mkdir(path, 0o700);
+	} catch (error) {
+		if (systemCode(error) !== "EEXIST") throw error;
 	}
 }
 
@@ -69,6 +86,16 @@ export async function writeExactly(
 			position + done,
 		);
 		done += bytesWritten;
+	}
+}
+
+/** Undefined when there is no such file. */
+export async function sizeIfThere(path: string): Promise<Bytes | undefined> {
+	try {
+		return (await stat(path)).size;
+	} catch (error) {
+		if (systemCode(error) === "ENOENT") return undefined;
+		throw error;
 	}
 }
 

@@ -1,11 +1,11 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LarderError, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { titleIdOf } from "../content/hash.ts";
 import { type Manifest, readManifest } from "../content/manifest.ts";
 import type { TitleId } from "../wire/ids.ts";
-import { syncFolder, writeWhole } from "./files.ts";
+import { makeFolder, syncFolder, writeWhole } from "./files.ts";
 import { MANIFEST } from "./scan.ts";
 
 /** Parsed manifests kept in memory; a large one is a megabyte. */
@@ -60,7 +60,7 @@ export class Manifests {
 				`${read.reason} ${read.detail}`,
 			);
 		}
-		await mkdir(dirname(this.path(id)), { recursive: true, mode: 0o700 });
+		await makeFolder(dirname(this.path(id)));
 		await writeWhole(this.path(id), bytes);
 		await syncFolder(this.folder);
 		return this.keep(id, read.value);

@@ -4,6 +4,7 @@ import { systemCode } from "../base/errors.ts";
 import type { Bytes } from "../base/units.ts";
 import { type Geometry, leavesBytes, shardBytes } from "../content/geometry.ts";
 import { type VerifiedLeaves, verifyLeaves } from "../content/verify.ts";
+import type { Disk } from "./disk.ts";
 import { readExactly } from "./files.ts";
 
 export interface ShardPlace {
@@ -12,6 +13,8 @@ export interface ShardPlace {
 	readonly geometry: Geometry;
 	/** The manifest's hash of this shard's leaves, at `index`. */
 	readonly hashes: readonly string[];
+	/** Told of what is lost of it. */
+	readonly disk: Pick<Disk, "lost">;
 }
 
 /** The file under the shard's name is not the shard: gone, cut short, or its leaves are not the manifest's. */
@@ -33,18 +36,25 @@ export function finalPath({ folder, index }: ShardPlace): string {
 	return join(folder, `${index}`);
 }
 
-/** Opens a shard's file. Throws ShardDamaged. */
+/** Names the shard to who counts bad spots, whatever its file is called now. */
+export function spotOf(place: ShardPlace): string {
+	return finalPath(place);
+}
+
+/** Opens a shard's file, a whole one to be read only. Throws ShardDamaged. */
 export async function openShard(
 	place: ShardPlace,
 	path: string,
 ): Promise<OpenShard> {
-	const { geometry, index, hashes } = place;
-	const handle = await openThere(path);
+	const { geometry, index, hashes, disk } = place;
+	const handle = await openThere(path, path === partPath(place) ? "r+" : "r");
 	try {
 		const length = leavesBytes(geometry, index);
-		const bytes = await readIntact(handle, length, shardBytes(geometry, index));
+		const start = shardBytes(geometry, index);
+		const bytes = await readIntact(handle, length, start);
 		const leaves = bytes && verifyLeaves(geometry, hashes, index, bytes);
 		if (leaves !== undefined) return { handle, leaves };
+		disk.lost(bytes === undefined ? "unreadable" : "changed", spotOf(place));
 	} catch (error) {
 		await handle.close();
 		throw error;
@@ -53,9 +63,9 @@ export async function openShard(
 	throw new ShardDamaged(`${path} is cut short or has the wrong leaves`);
 }
 
-async function openThere(path: string): Promise<FileHandle> {
+async function openThere(path: string, how: string): Promise<FileHandle> {
 	try {
-		return await open(path, "r+");
+		return await open(path, how);
 	} catch (error) {
 		// A disk that has turned read-only still serves what it holds.
 		if (systemCode(error) === "EROFS") return await open(path, "r");

@@ -21,6 +21,7 @@ import {
 	partPath,
 	readIntact,
 	type ShardPlace,
+	spotOf,
 } from "./opening.ts";
 import { Openable, type Resting } from "./resting.ts";
 
@@ -33,7 +34,8 @@ export class ShardFile {
 	readonly have: Bitfield;
 	private readonly checked: Bitfield;
 	private readonly place: ShardPlace;
-	private readonly opened: Openable<OpenShard>;
+	private readonly resting: Resting;
+	private opened: Openable<OpenShard>;
 	private readonly writing = new Map<number, Promise<void>>();
 	private path: string;
 
@@ -42,11 +44,8 @@ export class ShardFile {
 		this.path = path;
 		this.have = new Bitfield(blocksIn(place.geometry, place.index));
 		this.checked = new Bitfield(this.have.length);
-		this.opened = new Openable(
-			resting,
-			() => openShard(this.place, this.path),
-			({ handle }) => handle.close(),
-		);
+		this.resting = resting;
+		this.opened = this.openable();
 	}
 
 	/** Starts a shard from its leaves; what lay there is overwritten. */
@@ -140,6 +139,12 @@ export class ShardFile {
 		});
 	}
 
+	/** The same, and each block is compared with its leaf again. */
+	reread(first: number, count: number): Promise<Buffer | undefined> {
+		for (let i = 0; i < count; i++) this.checked.delete(first + i);
+		return this.read(first, count);
+	}
+
 	/** Gives a whole shard its final name, on disk for good. */
 	async publish(): Promise<void> {
 		await this.opened.use(async ({ handle }) => {
@@ -149,17 +154,28 @@ export class ShardFile {
 		});
 	}
 
-	/** Takes the final name away from a shard that has lost blocks. */
+	/** Takes the final name away from a shard that has lost blocks, which are to be written anew. */
 	async demote(): Promise<void> {
-		await this.opened.use(async () => {
+		const { opened } = this;
+		await opened.use(async () => {
 			await rename(this.path, partPath(this.place));
 			this.path = partPath(this.place);
 		});
+		this.opened = this.openable();
+		await opened.close();
 	}
 
 	/** Waits for reads and writes under way; later ones are refused. */
 	close(): Promise<void> {
 		return this.opened.close();
+	}
+
+	private openable(): Openable<OpenShard> {
+		return new Openable(
+			this.resting,
+			() => openShard(this.place, this.path),
+			({ handle }) => handle.close(),
+		);
 	}
 
 	/** Checks those blocks of a run that have not been since the start. */
@@ -204,7 +220,13 @@ export class ShardFile {
 	): Promise<Buffer | undefined> {
 		const { geometry, index } = this.place;
 		const bytes = await this.readBlocks(handle, block, 1);
-		return bytes && verifyBlock(geometry, leaves, index, block, bytes);
+		const intact = bytes && verifyBlock(geometry, leaves, index, block, bytes);
+		// What was never written is no loss.
+		if (intact === undefined && this.have.has(block)) {
+			const why = bytes === undefined ? "unreadable" : "changed";
+			this.place.disk.lost(why, spotOf(this.place));
+		}
+		return intact;
 	}
 
 	private readBlocks(

@@ -1,28 +1,17 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
 import type { Store, TitleInventory } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { type Bytes, formatBytes } from "../base/units.ts";
+import type { Bytes } from "../base/units.ts";
 import type { BlockRun, Geometry } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
-import { isTitleId, type TitleId } from "../wire/ids.ts";
+import type { TitleId } from "../wire/ids.ts";
+import { Books, type StoreSize } from "./books.ts";
+import { Disk } from "./disk.ts";
 import { diskError } from "./files.ts";
-import { Manifests } from "./manifests.ts";
-import { Resting } from "./resting.ts";
-import { MANIFEST, scanFolder } from "./scan.ts";
-import { TitleFolder, type TitlePorts } from "./title.ts";
-import { Turns } from "./turns.ts";
-
-/** Files kept open while nobody uses them. */
-const OPEN = 64;
-
-/** What the store may take of the disk, and the part of that kept for what is watched without being placed. */
-export interface StoreSize {
-	readonly capacity: Bytes;
-	readonly streamingShare: Bytes;
-}
+import type { TitleFolder } from "./title.ts";
+import { Titles } from "./titles.ts";
 
 export interface StoreOptions extends StoreSize {
 	readonly folder: string;
@@ -37,30 +26,29 @@ export interface StoreChange {
 	readonly shard: number;
 }
 
-/**
- * Shard files in `<folder>/<title id>/`. A file under its final name is complete and verified.
- * Invariant: `byId` has each title whose manifest is on disk. A title comes and goes in its turn.
- */
+/** Shard files in `<folder>/<title id>/`. A file under its final name is complete and verified. */
 export class ShardStore implements Store {
-	private readonly folder: string;
 	private readonly onWritten: (bytes: Bytes) => void;
 	private readonly log: Log;
-	private readonly resting: Resting;
-	private readonly manifests: Manifests;
-	private readonly byId = new Map<TitleId, TitleFolder>();
-	private readonly turns = new Turns<TitleId>();
+	private readonly all: Titles;
 	private readonly listeners = new Set<(change: StoreChange) => void>();
 	private readonly closing = new AbortController();
 	private checking: Promise<void> = Promise.resolve();
-	private size: StoreSize;
+	private readonly books: Books;
+	readonly disk: Disk;
 
 	private constructor(options: StoreOptions) {
-		this.folder = options.folder;
+		const { folder, log } = options;
 		this.onWritten = options.onWritten ?? (() => undefined);
-		this.size = options;
-		this.log = options.log;
-		this.resting = new Resting(OPEN, options.log);
-		this.manifests = new Manifests(options.folder, options.log);
+		this.books = new Books(options);
+		this.disk = new Disk({ folder, log });
+		this.log = log;
+		this.all = new Titles({
+			...{ folder, books: this.books, disk: this.disk, log },
+			onChange: (title, shard) => {
+				for (const listener of this.listeners) listener({ title, shard });
+			},
+		});
 	}
 
 	/**
@@ -71,11 +59,9 @@ export class ShardStore implements Store {
 		const store = new ShardStore(options);
 		await store.guard(`opening the store at ${options.folder}`, async () => {
 			await mkdir(options.folder, { recursive: true, mode: 0o700 });
-			for (const name of await readdir(options.folder)) {
-				if (isTitleId(name)) await store.recall(name);
-			}
+			await store.all.open();
 		});
-		store.checking = store.check();
+		store.checking = store.all.check(store.closing.signal);
 		return store;
 	}
 
@@ -84,34 +70,52 @@ export class ShardStore implements Store {
 	}
 
 	get capacity(): Bytes {
-		return this.size.capacity;
+		return this.books.capacity;
 	}
 
 	get streamingShare(): Bytes {
-		return this.size.streamingShare;
+		return this.books.streamingShare;
+	}
+
+	get streamingRoom(): Bytes {
+		return this.books.streamingRoom;
+	}
+
+	get placedRoom(): Bytes {
+		return this.books.placedRoom;
+	}
+
+	get excess(): Bytes {
+		return this.books.excess;
+	}
+
+	get reservedBytes(): Bytes {
+		return this.books.reserved;
+	}
+
+	get takesWrites(): boolean {
+		return this.disk.state === "good";
+	}
+
+	get usedBytes(): Bytes {
+		return this.books.beside + this.all.bytes;
 	}
 
 	/** From now on. What is above it stays until it is removed, and nothing is begun beside it. */
 	resize(size: StoreSize): void {
-		this.size = size;
-	}
-
-	get usedBytes(): Bytes {
-		let bytes = 0;
-		for (const title of this.byId.values()) bytes += title.bytes;
-		return bytes;
+		this.books.resize(size);
 	}
 
 	titles(): readonly TitleId[] {
-		return [...this.byId.keys()];
+		return [...this.all.byId.keys()];
 	}
 
 	geometry(id: TitleId): Geometry | undefined {
-		return this.byId.get(id)?.geometry;
+		return this.find(id)?.geometry;
 	}
 
 	inventory(id: TitleId): TitleInventory | undefined {
-		const title = this.byId.get(id);
+		const title = this.find(id);
 		if (title === undefined) return undefined;
 		const { geometry, held, bytes } = title;
 		return { id, geometry, held, bytes, partial: title.partials() };
@@ -119,32 +123,26 @@ export class ShardStore implements Store {
 
 	/** Whether any of a shard is here. */
 	hasAny(id: TitleId, shard: number): boolean {
-		const title = this.byId.get(id);
+		const title = this.find(id);
 		return title?.held.has(shard) || title?.blocksOf(shard) !== undefined;
 	}
 
 	hasBlock(id: TitleId, shard: number, block: number): boolean {
-		const title = this.byId.get(id);
+		const title = this.find(id);
 		if (title === undefined) return false;
 		return title.held.has(shard) || title.blocksOf(shard)?.has(block) === true;
 	}
 
 	manifest(id: TitleId): Promise<Manifest | undefined> {
-		return this.guard("reading a manifest", () => this.manifests.get(id));
+		return this.guard("reading a manifest", () => this.all.manifests.get(id));
 	}
 
 	manifestBytes(id: TitleId): Promise<Buffer | undefined> {
-		return this.guard("reading a manifest", () => this.manifests.bytes(id));
+		return this.guard("reading a manifest", () => this.all.manifests.bytes(id));
 	}
 
 	putManifest(id: TitleId, bytes: Uint8Array): Promise<Manifest> {
-		return this.guard("keeping a manifest", () =>
-			this.turns.run(id, async () => {
-				const manifest = await this.manifests.put(id, bytes);
-				if (!this.byId.has(id)) await this.add(id, manifest);
-				return manifest;
-			}),
-		);
+		return this.guard("keeping a manifest", () => this.all.put(id, bytes));
 	}
 
 	async leaves(
@@ -152,7 +150,7 @@ export class ShardStore implements Store {
 		shard: number,
 	): Promise<VerifiedLeaves | undefined> {
 		return await this.guard("reading leaves", async () =>
-			this.byId.get(id)?.leaves(shard),
+			this.find(id)?.leaves(shard),
 		);
 	}
 
@@ -181,7 +179,7 @@ export class ShardStore implements Store {
 
 	/** Where a title's files are. */
 	folderOf(id: TitleId): string {
-		return join(this.folder, id);
+		return this.all.folderOf(id);
 	}
 
 	/** Moves a verified file of this file system in as a shard, which is held then. Throws as `putLeaves`. */
@@ -198,88 +196,55 @@ export class ShardStore implements Store {
 
 	async read(id: TitleId, run: BlockRun): Promise<Buffer | undefined> {
 		return await this.guard("reading blocks", async () =>
-			this.byId.get(id)?.read(run),
+			this.find(id)?.read(run),
 		);
+	}
+
+	/** Whether a run of blocks is still what was written; what is not is dropped. */
+	async recheck(id: TitleId, run: BlockRun): Promise<boolean> {
+		const bytes = await this.guard("reading blocks", async () =>
+			this.find(id)?.read(run, "reread"),
+		);
+		this.disk.scrubbed(bytes?.length ?? 0);
+		return bytes !== undefined;
 	}
 
 	async removeShard(id: TitleId, shard: number): Promise<void> {
 		await this.guard("removing a shard", async () =>
-			this.byId.get(id)?.remove(shard),
+			this.find(id)?.remove(shard),
 		);
 	}
 
 	async removeTitle(id: TitleId): Promise<void> {
-		await this.guard("removing a title", () =>
-			this.turns.run(id, async () => {
-				const title = this.byId.get(id);
-				this.byId.delete(id);
-				this.manifests.forget(id);
-				await title?.close();
-				await rm(join(this.folder, id), { recursive: true, force: true });
-				for (const shard of title?.held ?? []) this.tell(id, shard);
-			}),
+		await this.guard("removing a title", () => this.all.remove(id));
+	}
+
+	/**
+	 * Compares what the books say with the folder, by names and sizes, and mends what differs. Gives how much did: 0 unless
+	 * somebody else has been at the folder, or the disk has lost or kept what it should not.
+	 */
+	async audit(): Promise<number> {
+		const mended = await this.guard("checking the books", () =>
+			this.all.audit(this.closing.signal),
 		);
+		this.disk.mended(mended);
+		if (mended > 0) this.log.warn({ mended }, "the folder was not as known");
+		return mended;
 	}
 
 	async close(): Promise<void> {
 		this.closing.abort();
+		this.disk.close();
 		await this.checking;
-		for (const title of this.byId.values()) await title.close();
+		await this.all.close();
 	}
 
-	/** Takes up a title that an earlier run left. One folder that cannot be read does not keep the others from being served. */
-	private async recall(id: TitleId): Promise<void> {
-		const folder = join(this.folder, id);
-		try {
-			const names = await readdir(folder);
-			const manifest = await this.manifests.get(id);
-			if (manifest !== undefined) await this.add(id, manifest);
-			// A damaged manifest is fetched again while its shards wait; none at all means that nobody did.
-			else if (!names.includes(MANIFEST)) await rm(folder, { recursive: true });
-		} catch (error) {
-			this.log.warn({ err: error, title: id }, "a title is unreadable");
-		}
-	}
-
-	private async add(id: TitleId, manifest: Manifest): Promise<void> {
-		const folder = join(this.folder, id);
-		const scan = await scanFolder(folder, manifest);
-		this.byId.set(id, new TitleFolder(folder, scan, this.portsOf(id)));
-	}
-
-	private portsOf(id: TitleId): TitlePorts {
-		return {
-			resting: this.resting,
-			checkRoom: (bytes) => this.checkRoom(bytes),
-			onChange: (shard) => this.tell(id, shard),
-			log: this.log.child({ title: id }),
-		};
-	}
-
-	/** Shards count as whole from their first block on, so that what is started can be finished. */
-	private checkRoom(bytes: Bytes): void {
-		let reserved = bytes;
-		for (const title of this.byId.values()) reserved += title.reserved;
-		if (reserved <= this.capacity) return;
-		throw new LarderError(
-			"STORE_FULL",
-			`the ${formatBytes(this.capacity)} that Larder may take have no room for another shard`,
-		);
-	}
-
-	private async check(): Promise<void> {
-		const { signal } = this.closing;
-		for (const [id, title] of this.byId) {
-			try {
-				await title.check(signal);
-			} catch (error) {
-				this.log.warn({ err: error, title: id }, "a check failed");
-			}
-		}
+	private find(id: TitleId): TitleFolder | undefined {
+		return this.all.byId.get(id);
 	}
 
 	private title(id: TitleId): TitleFolder {
-		const title = this.byId.get(id);
+		const title = this.find(id);
 		if (title === undefined) {
 			throw new LarderError("TITLE_UNKNOWN", "no manifest of it is here");
 		}
@@ -290,11 +255,9 @@ export class ShardStore implements Store {
 		try {
 			return await work();
 		} catch (cause) {
-			throw cause instanceof LarderError ? cause : diskError(what, cause);
+			if (cause instanceof LarderError) throw cause;
+			this.disk.failed(cause);
+			throw diskError(what, cause);
 		}
-	}
-
-	private tell(title: TitleId, shard: number): void {
-		for (const listener of this.listeners) listener({ title, shard });
 	}
 }

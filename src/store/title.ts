@@ -1,97 +1,65 @@
 import type { PartialShard } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
 import type { Bytes } from "../base/units.ts";
-import { Bitfield } from "../content/bitfield.ts";
-import {
-	type BlockRun,
-	type Geometry,
-	shardCount,
-	shardFileBytes,
-} from "../content/geometry.ts";
+import type { Bitfield } from "../content/bitfield.ts";
+import type { BlockRun, Geometry } from "../content/geometry.ts";
 import { shardHashOf } from "../content/hash.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
-import { publishFile, syncFolder, unlinkIfThere } from "./files.ts";
+import { auditTitle } from "./audit.ts";
+import { Contents, type TitlePorts } from "./contents.ts";
+import { publishFile, unlinkIfThere } from "./files.ts";
 import {
 	finalPath,
 	partPath,
 	ShardDamaged,
 	type ShardPlace,
 } from "./opening.ts";
-import { Closed, type Resting } from "./resting.ts";
+import { Closed } from "./resting.ts";
 import type { Scan } from "./scan.ts";
 import { ShardFile } from "./shard.ts";
 import { Turns } from "./turns.ts";
 
-/** What a title's folder needs of the store that it lies in. */
-export interface TitlePorts {
-	readonly resting: Resting;
-	/** Throws STORE_FULL when so many more bytes would go beyond the capacity. */
-	readonly checkRoom: (bytes: Bytes) => void;
-	/** Something of this shard came or went. */
-	readonly onChange: (shard: number) => void;
-	readonly log: Log;
-}
-
 /**
  * One title's folder. The folder is the truth; what is here mirrors it.
- * Invariants: a shard is in one of `unchecked`, `partial` and `held`, or is not on disk; `reserved` is what all that are will
- * take when they are whole. What changes where a shard belongs runs in the shard's turn; reads and writes of blocks do not.
+ * Invariant: what changes where a shard belongs runs in the shard's turn; reads and writes of blocks do not.
  */
 export class TitleFolder {
 	readonly geometry: Geometry;
-	readonly held: Bitfield;
-	reserved: Bytes = 0;
 	private readonly folder: string;
 	private readonly ports: TitlePorts;
 	/** The manifest's hashes of shards that are or were here: a box has few shards of very many titles. */
 	private readonly hashes: string[] = [];
-	/** Left by an earlier run, with the bytes taken on disk; each is read through before it is used. */
-	private readonly unchecked = new Map<number, Bytes>();
-	private readonly partial = new Map<number, ShardFile>();
-	/** Held shards that were used since the start. */
-	private readonly used = new Map<number, ShardFile>();
+	private readonly contents: Contents;
 	private readonly turns = new Turns<number>();
 
 	constructor(folder: string, scan: Scan, ports: TitlePorts) {
 		this.folder = folder;
 		this.ports = ports;
 		this.geometry = scan.geometry;
-		this.held = new Bitfield(shardCount(scan.geometry));
-		for (const { shard, hash, isPart, bytes } of scan.shards) {
-			this.hashes[shard] = hash;
-			this.reserved += this.sizeOf(shard);
-			if (isPart) this.unchecked.set(shard, bytes);
-			else this.held.add(shard);
-		}
+		this.contents = new Contents(scan, ports.books);
+		for (const { shard, hash } of scan.shards) this.hashes[shard] = hash;
+	}
+
+	get held(): Bitfield {
+		return this.contents.held;
 	}
 
 	/** Bytes on disk, leaves included. */
 	get bytes(): Bytes {
-		let bytes = this.reserved;
-		for (const [shard, file] of this.partial) {
-			bytes -= this.sizeOf(shard) - file.bytes;
-		}
-		for (const [shard, taken] of this.unchecked) {
-			bytes -= this.sizeOf(shard) - taken;
-		}
-		return bytes;
+		return this.contents.bytes;
 	}
 
 	partials(): PartialShard[] {
-		return [...this.partial].map(([shard, { have }]) => ({
-			shard,
-			blocks: have,
-		}));
+		return this.contents.partials;
 	}
 
 	blocksOf(shard: number): Bitfield | undefined {
-		return this.partial.get(shard)?.have;
+		return this.contents.partial.get(shard)?.have;
 	}
 
 	/** Reads through what an earlier run left, one shard after the other. */
 	async check(signal: AbortSignal): Promise<void> {
-		for (const shard of [...this.unchecked.keys()]) {
+		for (const shard of [...this.contents.unchecked.keys()]) {
 			if (signal.aborted) return;
 			await this.file(shard);
 		}
@@ -114,14 +82,21 @@ export class TitleFolder {
 		leaves: VerifiedLeaves,
 	): Promise<void> {
 		await this.turns.run(shard, async () => {
-			if (this.held.has(shard)) return unlinkIfThere(path);
+			const { contents } = this;
+			const { books, disk } = this.ports;
+			if (contents.held.has(shard)) return unlinkIfThere(path);
 			await this.discard(shard);
-			const size = this.sizeOf(shard);
-			this.ports.checkRoom(size);
+			const size = contents.sizeOf(shard);
+			books.checkRoom(size);
 			this.hashes[shard] = shardHashOf(leaves);
-			await publishFile(path, finalPath(this.place(shard)));
-			this.reserved += size;
-			this.held.add(shard);
+			contents.claim.move(size);
+			try {
+				await disk.sync(() => publishFile(path, finalPath(this.place(shard))));
+				contents.held.add(shard);
+			} catch (error) {
+				contents.claim.move(-size);
+				throw error;
+			}
 		});
 		this.ports.onChange(shard);
 	}
@@ -129,7 +104,7 @@ export class TitleFolder {
 	/** Writes a block; a shard's last block makes the shard held. Throws STORE_UNUSABLE when the shard is not there any more. */
 	async put(shard: number, block: number, bytes: VerifiedBlock): Promise<void> {
 		const put = await this.on(shard, async (file) => {
-			await file.put(block, bytes);
+			await this.ports.disk.write(() => file.put(block, bytes));
 			if (file.have.full && !this.held.has(shard)) {
 				await this.turns.run(shard, () => this.settle(shard, file));
 			}
@@ -144,14 +119,38 @@ export class TitleFolder {
 		this.ports.onChange(shard);
 	}
 
-	/** Ciphertext of a run of blocks. Undefined when any is not held, or is no longer what was written. */
-	async read({ shard, first, count }: BlockRun): Promise<Buffer | undefined> {
+	/**
+	 * Ciphertext of a run of blocks. Undefined when any is not held, or is no longer what was written.
+	 * @param how `reread` compares blocks with their leaves that were compared before, too
+	 */
+	async read(
+		{ shard, first, count }: BlockRun,
+		how: "read" | "reread" = "read",
+	): Promise<Buffer | undefined> {
 		return await this.on(shard, async (file) => {
-			const bytes = await file.read(first, count);
+			const bytes = await file[how](first, count);
 			if (bytes === undefined && this.held.has(shard) && !file.have.full) {
 				await this.turns.run(shard, () => this.demote(shard, file));
 			}
 			return bytes;
+		});
+	}
+
+	/**
+	 * Compares what is believed with the folder, by names and sizes, and mends what differs: what is missing or has another size is
+	 * not held, what nobody knows of is removed. Gives how much differed.
+	 * @param names what lay in the folder a moment ago
+	 */
+	async audit(names: readonly string[]): Promise<number> {
+		return await auditTitle(names, {
+			folder: this.folder,
+			contents: this.contents,
+			placeOf: (shard) => this.place(shard),
+			inTurn: (shard, work) => this.turns.run(shard, work),
+			drop: async (shard) => {
+				await this.discard(shard);
+				this.ports.onChange(shard);
+			},
 		});
 	}
 
@@ -162,8 +161,14 @@ export class TitleFolder {
 	}
 
 	async close(): Promise<void> {
-		const files = [...this.partial.values(), ...this.used.values()];
+		const { partial, used } = this.contents;
+		const files = [...partial.values(), ...used.values()];
 		await Promise.all(files.map((file) => file.close()));
+	}
+
+	/** It is off the disk, and whoever worked on it is done. */
+	forget(): void {
+		this.contents.claim.end();
 	}
 
 	/** Works on a shard's file. Undefined when it is not there, is being removed, or turns out not to be the shard. */
@@ -186,14 +191,15 @@ export class TitleFolder {
 
 	/** The shard's file if any of it is on disk. */
 	private async file(shard: number): Promise<ShardFile | undefined> {
-		if (this.unchecked.has(shard)) {
+		const { unchecked, held, partial, used } = this.contents;
+		if (unchecked.has(shard)) {
 			await this.turns.run(shard, () => this.resume(shard));
 		}
-		if (!this.held.has(shard)) return this.partial.get(shard);
-		let file = this.used.get(shard);
+		if (!held.has(shard)) return partial.get(shard);
+		let file = used.get(shard);
 		if (file === undefined) {
 			file = ShardFile.held(this.place(shard), this.ports.resting);
-			this.used.set(shard, file);
+			used.set(shard, file);
 		}
 		return file;
 	}
@@ -201,28 +207,33 @@ export class TitleFolder {
 	// What follows runs in the shard's turn.
 
 	private async create(shard: number, leaves: VerifiedLeaves): Promise<void> {
-		if (this.held.has(shard) || this.partial.has(shard)) return;
-		const size = this.sizeOf(shard);
-		this.ports.checkRoom(size);
+		const { contents } = this;
+		if (contents.has(shard)) return;
+		if (contents.isStuck(shard)) await this.discard(shard);
+		const size = contents.sizeOf(shard);
+		this.ports.books.checkRoom(size);
 		this.hashes[shard] = shardHashOf(leaves);
-		this.reserved += size;
+		contents.claim.move(size);
 		try {
-			const { resting } = this.ports;
-			const file = await ShardFile.create(this.place(shard), resting, leaves);
-			this.partial.set(shard, file);
+			const { resting, disk } = this.ports;
+			const file = await disk.write(() =>
+				ShardFile.create(this.place(shard), resting, leaves),
+			);
+			contents.partial.set(shard, file);
 		} catch (error) {
-			this.reserved -= size;
+			contents.claim.move(-size);
 			throw error;
 		}
 	}
 
 	private async resume(shard: number): Promise<void> {
-		if (!this.unchecked.has(shard)) return;
+		const { unchecked, partial } = this.contents;
+		if (!unchecked.has(shard)) return;
 		try {
 			const place = this.place(shard);
 			const file = await ShardFile.resume(place, this.ports.resting);
-			this.partial.set(shard, file);
-			this.unchecked.delete(shard);
+			partial.set(shard, file);
+			unchecked.delete(shard);
 			// Killed between its last block and its final name.
 			if (file.have.full) await this.settle(shard, file);
 		} catch (error) {
@@ -233,51 +244,48 @@ export class TitleFolder {
 	}
 
 	private async settle(shard: number, file: ShardFile): Promise<void> {
-		if (this.partial.get(shard) !== file) return;
+		const { partial, held, used } = this.contents;
+		if (partial.get(shard) !== file) return;
 		try {
-			await file.publish();
+			await this.ports.disk.sync(() => file.publish());
 		} catch (error) {
 			// After a failed sync nobody knows what of it is on disk.
 			await this.discard(shard);
 			this.ports.onChange(shard);
 			throw error;
 		}
-		this.partial.delete(shard);
-		this.held.add(shard);
-		this.used.set(shard, file);
+		partial.delete(shard);
+		held.add(shard);
+		used.set(shard, file);
 	}
 
 	private async demote(shard: number, file: ShardFile): Promise<void> {
-		if (this.used.get(shard) !== file || file.have.full) return;
+		const { partial, held, used } = this.contents;
+		if (used.get(shard) !== file || file.have.full) return;
 		this.warn(new Error("a block is no longer what was written"), shard);
-		this.used.delete(shard);
-		this.held.delete(shard);
-		this.partial.set(shard, file);
+		used.delete(shard);
+		held.delete(shard);
+		partial.set(shard, file);
 		this.ports.onChange(shard);
 		await file.demote();
 	}
 
 	private async discard(shard: number): Promise<void> {
-		const file = this.partial.get(shard) ?? this.used.get(shard);
-		const wasHere = this.unchecked.has(shard) || this.held.has(shard);
-		if (wasHere || this.partial.has(shard)) this.reserved -= this.sizeOf(shard);
-		this.unchecked.delete(shard);
-		this.partial.delete(shard);
-		this.used.delete(shard);
-		this.held.delete(shard);
-		await file?.close();
-		await unlinkIfThere(finalPath(this.place(shard)));
-		await unlinkIfThere(partPath(this.place(shard)));
-		await syncFolder(this.folder);
-	}
-
-	private sizeOf(shard: number): Bytes {
-		return shardFileBytes(this.geometry, shard);
+		const { contents } = this;
+		const file = contents.partial.get(shard) ?? contents.used.get(shard);
+		await contents.drop(shard, async () => {
+			await file?.close();
+			await this.ports.disk.sync(async () => {
+				await unlinkIfThere(finalPath(this.place(shard)));
+				// Not synced: what a power cut brings back is whole, or is read through first.
+				await unlinkIfThere(partPath(this.place(shard)));
+			});
+		});
 	}
 
 	private place(index: number): ShardPlace {
 		const { folder, geometry, hashes } = this;
-		return { folder, index, geometry, hashes };
+		return { folder, index, geometry, hashes, disk: this.ports.disk };
 	}
 
 	private warn(err: Error, shard: number): void {

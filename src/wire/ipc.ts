@@ -156,15 +156,23 @@ export const status = z.object({
 	store: z.object({
 		capacity: fill.shape.capacity,
 		usedSpace: fill.shape.usedSpace,
+		reservedSpace: fill.shape.reservedSpace,
+		reserve: fill.shape.reserve,
 		streamingShare: fill.shape.streamingShare,
 		transientBytes: fill.shape.transientBytes,
 		placedBytes: fill.shape.placedBytes,
 		heldBytes: fill.shape.heldBytes,
+		missingBytes: fill.shape.missingBytes,
 		shards: fill.shape.shards,
+		disk: fill.shape.disk,
 	}),
 	/** Bytes that titles may wear the disk in a day (0: as many as they like), those written and not yet forgiven, and its age. */
 	writes: z.optional(
-		z.object({ budget: count, spent: count, wear: fill.shape.wear }),
+		z.object({
+			...{ budget: count, spent: count },
+			wear: fill.shape.wear,
+			written: fill.shape.written,
+		}),
 	),
 	/** What filling may do at this hour; from a rate of null nothing comes. */
 	fill: z.optional(

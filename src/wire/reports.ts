@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { type Bytes, KiB } from "../base/units.ts";
 import { boxId, count, instant, region, titleId } from "./ids.ts";
+import { ranges } from "./ranges.ts";
 import { version } from "./release.ts";
 
 const session = z.string().check(z.regex(/^[0-9a-f]{16}$/));
@@ -87,6 +88,23 @@ const wear = z.object({
 });
 export type Wear = z.output<typeof wear>;
 
+/** How the disk does. While it is not good, nothing is written to it and what lies there is served. */
+const disk = z.object({
+	state: z.enum(["good", "full", "slow", "read-only", "failing"]),
+	/** Since the agent started: what the medium did not give back, and blocks that were not what was written. */
+	unreadable: count,
+	changed: count,
+	/** Files that were not as the books say. */
+	mended: count,
+	/** Bytes that were read through while the box was idle, and were as they were written. */
+	scrubbed: count,
+});
+export type DiskReport = z.output<typeof disk>;
+
+/** Bytes of titles written to the disk: since the receiver booted, and in all. A power cut forgets the last hour. */
+const written = z.object({ boot: count, all: count });
+export type Written = z.output<typeof written>;
+
 /** `up/fill`: fill levels in bytes. Capacity and UsedSpace as in Broadband Forum TR-140, StorageService. */
 export const fill = z.object({
 	session,
@@ -94,19 +112,32 @@ export const fill = z.object({
 	/** What quota and disk allow just now. */
 	capacity: count,
 	usedSpace: count,
+	/** `usedSpace`, and what shards that are begun will take yet. */
+	reservedSpace: z.optional(count),
+	/** What is always left free of the disk, for others. */
+	reserve: z.optional(count),
 	/** The part of the capacity kept for what is watched without being placed. */
 	streamingShare: count,
 	transientBytes: count,
 	placedBytes: count,
 	heldBytes: count,
+	/** Placed bytes that there is no room for; `short` says of which shards. */
+	missingBytes: z.optional(count),
 	shards: z.object({ placed: count, held: count }),
 	titles: z
-		.array(z.object({ id: titleId, placed: few, held: few, bytes: count }))
+		.array(
+			z.object({
+				...{ id: titleId, placed: few, held: few, bytes: count },
+				short: z.optional(ranges),
+			}),
+		)
 		.check(z.maxLength(100_000)),
 	neighbours: few,
 	counters,
 	/** Of a disk that is flash and says so. */
 	wear: z.optional(wear),
+	written: z.optional(written),
+	disk: z.optional(disk),
 });
 export type Fill = z.output<typeof fill>;
 

@@ -62,11 +62,12 @@ t.test("each block comes once, however many watch it", async (t) => {
 
 t.test("the streaming share is kept, the beginning stays", async (t) => {
 	const region = await makeRegion(t, title);
-	const streamingShare = 9 * file;
+	// The manifest comes out of it, too.
+	const streamingShare = 9 * file + 64 * KiB;
 	const viewer = await region.box("viewer", { titles, streamingShare });
 	let most = 0;
 	viewer.store.onChange(() => {
-		most = Math.max(most, viewer.store.usedBytes);
+		most = Math.max(most, viewer.store.inventory(id)?.bytes ?? 0);
 	});
 	t.ok((await watch(viewer, title)).equals(plaintext));
 	await until(() => !viewer.fetcher.isFetching(id));
@@ -103,7 +104,7 @@ t.test("no room to keep anything: the film plays all the same", async (t) => {
 	const region = await makeRegion(t, title);
 	const viewer = await region.box("viewer", { titles, streamingShare: 0 });
 	t.ok((await watch(viewer, title)).equals(plaintext));
-	t.equal(viewer.store.usedBytes, 0);
+	t.equal(viewer.store.inventory(id)?.bytes, 0);
 });
 
 t.test("a player that goes away ends what it had asked for", async (t) => {
@@ -170,7 +171,7 @@ t.test("a disk slower than the player does not fill the memory", async (t) => {
 	t.ok(most <= 10 * MiB, `${most / MiB} MiB waited for the disk`);
 	hung.resolve();
 	await until(() => !viewer.fetcher.isFetching(id));
-	t.ok(viewer.store.usedBytes > 0, "what waited is kept");
+	t.ok(viewer.store.inventory(id)?.bytes, "what waited is kept");
 });
 
 const FAULTS: Record<string, (store: ShardStore) => Partial<Store>> = {
@@ -181,6 +182,11 @@ const FAULTS: Record<string, (store: ShardStore) => Partial<Store>> = {
 	}),
 	"is full": () => ({
 		putLeaves: async () => {
+			throw new LarderError("STORE_FULL", "ENOSPC");
+		},
+	}),
+	"takes not even a manifest": () => ({
+		putManifest: async () => {
 			throw new LarderError("STORE_FULL", "ENOSPC");
 		},
 	}),

@@ -12,8 +12,10 @@ const LIMIT = 24_000;
 t.test("what is written is forgiven over a day", async (t) => {
 	const path = join(t.testdir(), "control", "writes.json");
 	const time = { ran: 5 * DAY };
-	const open = (budget = LIMIT) =>
-		WriteBudget.open({ budget, path, ran: () => time.ran, log: silent });
+	const open = (budget = LIMIT, boot = "a") =>
+		WriteBudget.open({
+			...{ budget, boot, path, ran: () => time.ran, log: silent },
+		});
 	const first = await open();
 	t.notOk(first.isSpent);
 	first.wrote(LIMIT - 1);
@@ -45,9 +47,15 @@ t.test("what is written is forgiven over a day", async (t) => {
 	await cut.close();
 
 	const none = await open(0);
+	t.same(none.written, { boot: 49_001, all: 49_001 });
 	none.wrote(1e12);
 	t.notOk(none.isSpent);
 	await none.close();
+	const booted = await open(LIMIT, "b");
+	t.same(booted.written, { boot: 0, all: 1e12 + 49_001 });
+	booted.wrote(5);
+	t.same(booted.written, { boot: 5, all: 1e12 + 49_006 });
+	await booted.close();
 });
 
 t.test("the budget of a disk that nobody gave one", (t) => {

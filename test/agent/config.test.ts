@@ -58,7 +58,11 @@ t.test("the least a box needs, and the defaults", async (t) => {
 			ca: undefined,
 		},
 		origin: { url: "http://origin.example/titles" },
-		store: { quota: { kind: "share", share: 0.5 }, streamingShare: 0.1 },
+		store: {
+			quota: { kind: "share", share: 0.5 },
+			reserve: { kind: "share", share: 0.05 },
+			streamingShare: 0.1,
+		},
 		rates: { up: 0, upActive: "none", down: 0, origin: 0 },
 		household: { pressure: 80 },
 		fill: {

@@ -40,6 +40,17 @@ url = "http://127.0.0.1:${originAt}/"
 	const doctor = new Doctor({
 		config: await loadConfig(path),
 		identity: { trust: trustIn(generateKeyPair().publicKey, Date.now) },
+		store: {
+			disk: {
+				report: {
+					state: "good",
+					unreadable: 0,
+					changed: 0,
+					mended: 0,
+					scrubbed: 0,
+				},
+			},
+		},
 		swarm: {
 			nodes: [],
 			survey: async (nodes) => {
@@ -65,7 +76,7 @@ url = "http://127.0.0.1:${originAt}/"
 		first?.checks.map(({ name, level }) => `${name} ${level}`),
 		[
 			...["identity fail", "disk warn", "space warn", "bootstrap ok"],
-			...["broker ok", "origin ok", "clock ok", "time ok"],
+			...["broker ok", "origin ok", "clock ok", "time ok", "store ok"],
 			...["control plane ok", "neighbours warn", "reach ok", "memory ok"],
 		],
 	);

@@ -13,10 +13,10 @@ const STEP = QUOTA / 10;
 const title = makeTitle(100_000);
 
 t.test("a disk that others fill takes the quota's place", async (t) => {
-	const allowance = { quota: QUOTA, streamingShare: 0.25 };
+	const gift = { quota: QUOTA, reserve: 0, streamingShare: 0.25 };
 	const store = await ShardStore.open({
 		folder: t.testdir(),
-		...sizeOf(QUOTA, allowance),
+		...sizeOf(QUOTA, gift),
 		log: silent,
 	});
 	t.teardown(() => store.close());
@@ -27,7 +27,7 @@ t.test("a disk that others fill takes the quota's place", async (t) => {
 	const lines = new Happenings<string>();
 	const space = await Space.watch({
 		store,
-		allowance,
+		gift,
 		free: async () => {
 			if (typeof free === "number") return free;
 			throw free;
@@ -36,7 +36,8 @@ t.test("a disk that others fill takes the quota's place", async (t) => {
 	});
 	t.teardown(() => space.close());
 	const reporter = new Reporter({
-		budget: { isSpent: false },
+		budget: { isSpent: false, written: { boot: 0, all: 0 } },
+		space,
 		aging: { wear: undefined },
 		store,
 		room: new Room({
@@ -73,15 +74,15 @@ t.test("a disk that others fill takes the quota's place", async (t) => {
 });
 
 t.test("a disk that is small from the start", async (t) => {
-	const allowance = { quota: QUOTA, streamingShare: 1 };
+	const gift = { quota: QUOTA, reserve: STEP, streamingShare: 1 };
 	const store = await ShardStore.open({
 		folder: t.testdir(),
-		...sizeOf(QUOTA, allowance),
+		...sizeOf(QUOTA, gift),
 		log: silent,
 	});
 	t.teardown(() => store.close());
-	const free = async () => 3 * STEP;
-	const space = await Space.watch({ store, allowance, free, log: silent });
+	const free = async () => 4 * STEP;
+	const space = await Space.watch({ store, gift, free, log: silent });
 	t.teardown(() => space.close());
 	t.equal(store.capacity, 2 * STEP);
 	t.equal(store.streamingShare, 2 * STEP, "nothing is placed on it");

@@ -108,7 +108,8 @@ async function scene(t: Test) {
 	const catalog = await openCatalogReader(join(folder, "catalog"), silent);
 	t.teardown(() => catalog.close());
 	const reporter = new Reporter({
-		budget: { isSpent: false },
+		budget: { isSpent: false, written: { boot: 0, all: 0 } },
+		space: { reserve: 0 },
 		aging: { wear: undefined },
 		...{ store: box.store, room: box.room, ledger: box.ledger, log: silent },
 		neighbours: () => box.swarm.neighbours.size,

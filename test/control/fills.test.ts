@@ -39,6 +39,22 @@ const cases: readonly [
 ][] = [
 	["nothing", half, half, false],
 	["a neighbour", half, { ...half, neighbours: 9 }, false],
+	[
+		"a disk in trouble",
+		half,
+		{
+			...half,
+			disk: {
+				state: "full",
+				unreadable: 0,
+				changed: 0,
+				mended: 0,
+				scrubbed: 0,
+			},
+		},
+		true,
+	],
+	["what has no room", half, { ...half, missingBytes: 1 }, true],
 	["capacity", half, { ...half, capacity: 999_999 }, true],
 	[
 		"no capacity at all",

@@ -1,6 +1,6 @@
 import t from "tap";
 import { GiB, MiB } from "../../src/base/units.ts";
-import { capacityOn, stepOf } from "../../src/plan/capacity.ts";
+import { capacityOn, lookAgain, stepOf } from "../../src/plan/capacity.ts";
 
 t.test("what counts as a change", async (t) => {
 	for (const [quota, step] of [
@@ -15,6 +15,8 @@ t.test("what counts as a change", async (t) => {
 
 /** What is used and free, one look after the other, and the capacity that follows. All in MiB, of a quota of 10,000: a step is 100. */
 type Look = readonly [used: number, free: number, capacity: number];
+
+const quota = 10_000 * MiB;
 
 const stories: Readonly<Record<string, readonly Look[]>> = {
 	"a disk with room for all": [
@@ -59,8 +61,33 @@ for (const [story, looks] of Object.entries(stories))
 		let before: number | undefined;
 		for (const [used, free, capacity] of looks) {
 			const disk = { used: used * MiB, free: free * MiB };
-			before = capacityOn(disk, 10_000 * MiB, before);
+			before = capacityOn(disk, { quota, reserve: 0 }, before);
 			t.equal(before / MiB, capacity, `${used} used, ${free} free`);
 			t.ok(before <= disk.used + disk.free, "no more than there is");
 		}
 	});
+
+t.test("a reserve is as good as taken", async (t) => {
+	for (const [story, looks] of Object.entries(stories)) {
+		let before: number | undefined;
+		let with500: number | undefined;
+		for (const [used, free] of looks) {
+			const disk = { used: used * MiB, free: free * MiB };
+			const less = { ...disk, free: disk.free + 500 * MiB };
+			before = capacityOn(disk, { quota, reserve: 0 }, before);
+			with500 = capacityOn(less, { quota, reserve: 500 * MiB }, with500);
+			t.equal(with500, before, story);
+		}
+	}
+	const nothing = { used: 0, free: 100 * MiB };
+	t.equal(capacityOn(nothing, { quota, reserve: GiB }, undefined), 0);
+});
+
+t.test("the nearer the reserve, the sooner it looks again", async (t) => {
+	const allowance = { quota, reserve: GiB };
+	const wait = (free: number) => lookAgain({ used: 0, free }, allowance);
+	t.equal(wait(0), 500);
+	t.equal(wait(GiB), 500);
+	t.equal(wait(GiB + 1000 * MiB), 2000, "500 MiB a second at the fastest");
+	t.equal(wait(500 * GiB), 10_000);
+});

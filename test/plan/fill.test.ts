@@ -48,7 +48,6 @@ function plan(placed: readonly PlacedView[], over: Partial<FillView> = {}) {
 	const steps = made.steps.map((step) => {
 		const { kind, title } = step;
 		if (kind === "fetch-manifest") return `manifest ${title}`;
-		if (kind === "drop-shard") return `drop ${title}${step.shard}`;
 		return `${title}${step.shard} ${step.origin ? "origin" : "neighbours"}`;
 	});
 	return { ...made, steps };
@@ -146,17 +145,21 @@ t.test("what does not fit is short, by how much", async (t) => {
 	t.same(fetching.steps, ["a1 neighbours"], "lowest ranks first");
 	t.equal(fetching.phase, "fetching", "while something fits");
 	t.equal(fetching.missingBytes, 20);
+	t.equal(fetching.titles[0]?.short, "2-3", "and which");
 	const full = plan([title("a", "0123", { held: [0, 1] })], { room: 25 });
 	t.match(full, { phase: "short", missingBytes: 20, steps: [] });
 });
 
-t.test("only when room was taken away is something dropped", async (t) => {
-	const placed = [
-		title("a", "01", { held: [0, 1] }),
-		title("b", "2", { held: [0] }),
-	];
-	t.same(plan(placed, { room: 30 }).steps, []);
+t.test("what is begun has its room before what is not", async (t) => {
+	const placed = [title("a", "0123", { held: [0], begun: [3] })];
+	const { steps, missingBytes } = plan(placed, { room: 30 });
+	t.same(steps, ["a1 neighbours", "a3 neighbours"]);
+	t.equal(missingBytes, 10);
+});
+
+t.test("what is held stays when its room was taken away", async (t) => {
+	const placed = [title("a", "012", { held: [0, 1] })];
 	const { steps, phase, missingBytes } = plan(placed, { room: 15 });
-	t.same(steps, ["drop b0", "drop a1"], "last ranks first");
-	t.match({ phase, missingBytes }, { phase: "short", missingBytes: 20 });
+	t.same(steps, []);
+	t.match({ phase, missingBytes }, { phase: "short", missingBytes: 10 });
 });

@@ -98,7 +98,9 @@ t.test("a shard that somebody deletes or cuts is noticed", async (t) => {
 	truncateSync(join(place, "1"), 5 * 4096 + 9);
 	t.equal(await store.read(id, { shard: 1, first: 4, count: 4 }), undefined);
 	t.same([...store.inventory(id)!.held], [2, 3]);
-	t.ok(await store.read(id, { shard: 1, first: 0, count: 5 }));
+	const rest = await store.read(id, { shard: 1, first: 0, count: 5 });
+	t.equal(rest, undefined, "its leaves are gone, too");
+	t.notOk(existsSync(join(place, "1.part")));
 });
 
 t.test("foreign files are removed from a title's folder only", async (t) => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { silent } from "../../src/base/log.ts";
 import { shardFileBytes } from "../../src/content/geometry.ts";
+import { besides } from "../../src/store/scan.ts";
 import { ShardStore } from "../../src/store/store.ts";
 import { blocksOf, makeTitle, put } from "../fixture.ts";
 
@@ -94,20 +95,30 @@ t.test("changes are told, each of its shard", async (t) => {
 t.test("figures are what the disk says", async (t) => {
 	const store = await open(t);
 	t.equal(store.usedBytes, 0);
+	await store.putManifest(id, title.manifestBytes);
+	const beside = store.usedBytes;
+	t.ok(beside > title.manifestBytes.length, "the manifest and its folder");
 	await put(store, title, 2);
 	await put(store, title, 0, [1]);
 	const whole = shardFileBytes(manifest, 2);
 	const { size } = await stat(join(t.testdirName, id, "2"));
 	t.equal(whole, size);
-	t.equal(store.usedBytes, whole + 4096 + 8 * 32);
-	t.equal(store.inventory(id)!.bytes, store.usedBytes);
+	t.equal(store.usedBytes, beside + whole + 4096 + 8 * 32);
+	t.equal(store.inventory(id)!.bytes, store.usedBytes - beside);
+	t.equal(
+		store.reservedBytes,
+		beside + whole + shardFileBytes(manifest, 0),
+		"what is begun counts whole",
+	);
 	await store.removeShard(id, 2);
 	t.notOk(existsSync(join(t.testdirName, id, "2")));
-	t.equal(store.usedBytes, 4096 + 8 * 32);
+	t.equal(store.usedBytes, beside + 4096 + 8 * 32);
 	await store.removeShard(id, 0);
-	t.equal(store.usedBytes, 0);
+	t.equal(store.usedBytes, beside);
 	t.notOk(existsSync(join(t.testdirName, id, "0.part")));
 	await store.removeTitle(id);
+	t.equal(store.usedBytes, 0);
+	t.equal(store.reservedBytes, 0);
 	t.same(store.titles(), []);
 	t.notOk(existsSync(join(t.testdirName, id)));
 });
@@ -116,14 +127,19 @@ t.test(
 	"the quota is never overrun, and holds for what is started",
 	async (t) => {
 		const one = shardFileBytes(manifest, 0);
-		const store = await open(t, 2 * one);
+		const beside = besides(title.manifestBytes.length);
+		const tiny = await open(t, beside - 1);
+		const refused = tiny.putManifest(id, title.manifestBytes);
+		await t.rejects(refused, { code: "STORE_FULL" });
+		const store = await open(t, 2 * one + beside);
 		await put(store, title, 0, [0]);
 		await put(store, title, 1, [0]);
 		const third = put(store, title, 2, [0]);
 		await t.rejects(third, { code: "STORE_FULL" });
 		await put(store, title, 0);
 		await put(store, title, 1);
-		t.equal(store.usedBytes, 2 * one);
+		t.equal(store.usedBytes, 2 * one + beside);
+		t.equal(store.excess, 0);
 		await store.removeShard(id, 1);
 		await put(store, title, 2);
 		t.ok(store.usedBytes <= store.capacity);

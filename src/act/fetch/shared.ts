@@ -38,8 +38,9 @@ export class SharedShard {
 		this.sink = new Sink(place, store, room, backlog);
 	}
 
-	/** Whether the streaming share has room for the shard; decided once. */
+	/** Whether the streaming share has room for the shard, which is decided once, and the disk takes writes. */
 	get isKept(): boolean {
+		if (!this.ports.store.takesWrites) return false;
 		const { title, shard, manifest } = this.place;
 		const bytes = shardFileBytes(manifest, shard);
 		this.kept ??= this.ports.room.make(title, shard, bytes);

@@ -30,6 +30,11 @@ export class Desire {
 			: ranks?.has(shard) === true;
 	}
 
+	/** Undefined when the shard is not placed here. */
+	rankOf(id: TitleId, shard: number): number | undefined {
+		return this.ranks.get(id)?.get(shard);
+	}
+
 	/** All titles as they are on disk now. */
 	view(store: Store): PlacedView[] {
 		return [...this.ranks.keys()].map((id) => this.viewOf(id, store));

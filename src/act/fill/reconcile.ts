@@ -15,14 +15,15 @@ import type { Room } from "../room.ts";
 import { Desire } from "./desire.ts";
 import { Failures, type Trouble } from "./failures.ts";
 import { Lookout, type OutlookPorts } from "./outlook.ts";
+import { Relief } from "./relief.ts";
 import { execute, type StepPorts } from "./steps.ts";
 import { Tidy } from "./tidy.ts";
+import { Watches } from "./watches.ts";
 
 /** Steps under way at a time. The origin's sockets are left to viewers, too. */
 const LANES: Lanes = { manifests: 8, origin: 4, neighbours: 8 };
-/** Missing shards that are looked at each round, and titles that neighbours are asked about. */
+/** Missing shards that are looked at each round. */
 const LOOK = 256;
-const WATCHED = 128;
 /** Shards each round whose holders are dialled. */
 const DIALLED = 4;
 /** The disk is looked at anew at least this often, and this soon after news. */
@@ -67,7 +68,8 @@ export class Reconciler {
 	private readonly failures = new Failures();
 	private readonly lookout: Lookout;
 	private readonly tidy: Tidy;
-	private readonly watches = new Map<TitleId, () => void>();
+	private readonly relief: Relief;
+	private readonly watches: Watches;
 	private readonly endNews: () => void;
 	private readonly sweeping: NodeJS.Timeout;
 	private titles: readonly PlacedTitle[] | undefined;
@@ -80,7 +82,8 @@ export class Reconciler {
 	private closed = false;
 
 	constructor(options: ReconcileOptions) {
-		const { store, fetcher, isPlayed, onRemoved, neighbours, log } = options;
+		const { store, room, fetcher, isPlayed, onRemoved, neighbours, log } =
+			options;
 		this.options = options;
 		this.lookout = new Lookout(options);
 		this.tidy = new Tidy({
@@ -89,10 +92,19 @@ export class Reconciler {
 			isWanted: (id) =>
 				this.desire.has(id) || isPlayed(id) || fetcher.isFetching(id),
 			onRemoved: (id) => {
-				options.room.recount();
+				room.recount();
 				onRemoved(id);
 			},
 			log,
+		});
+		this.watches = new Watches((id) => neighbours.watch(id));
+		this.relief = new Relief({
+			...{ store, room, log },
+			rankOf: (id, shard) => this.rankOf(id, shard),
+			onDrop: (id, shard) =>
+				this.running
+					.get(keyOf(id, shard))
+					?.abort.abort(ended("its room is needed")),
 		});
 		this.endNews = neighbours.onNews((id) => {
 			if (this.watches.has(id)) this.look(SOON);
@@ -137,6 +149,17 @@ export class Reconciler {
 		this.look(0);
 	}
 
+	/** Whether anything is being fetched. */
+	get isBusy(): boolean {
+		return this.running.size > 0;
+	}
+
+	/** There is more room, or less. */
+	roomChanged(): void {
+		this.relief.look();
+		this.look(0);
+	}
+
 	async close(): Promise<void> {
 		this.closed = true;
 		this.endNews();
@@ -145,7 +168,12 @@ export class Reconciler {
 		const running = [...this.running.values()];
 		for (const { abort } of running) abort.abort(ended("closing"));
 		await Promise.all(running.map((one) => one.ended));
-		for (const unwatch of this.watches.values()) unwatch();
+		this.watches.set([]);
+	}
+
+	private rankOf(id: TitleId, shard: number): number {
+		const otherwise = this.purged.has(id) ? Number.POSITIVE_INFINITY : -1;
+		return this.desire.rankOf(id, shard) ?? otherwise;
 	}
 
 	private rearrange(): void {
@@ -175,13 +203,14 @@ export class Reconciler {
 
 	private round(): void {
 		this.due = Number.POSITIVE_INFINITY;
+		this.relief.look();
 		// Before the first placement is known, everything on disk would look as if nobody wanted it.
 		if (this.titles !== undefined) {
 			const { store, room, onProgress } = this.options;
 			room.trim();
 			const plan = planFill({
 				placed: this.desire.view(store),
-				room: store.capacity - store.streamingShare,
+				room: store.placedRoom,
 				free: this.freeLanes(),
 				look: LOOK,
 				outlook: (id, shard) => this.outlook(id, shard),
@@ -217,20 +246,9 @@ export class Reconciler {
 
 	/** Neighbours are asked about titles of which something is still to be fetched, and no others. */
 	private watch({ steps, waiting }: FillPlan): void {
-		const wanted = new Set<TitleId>();
 		const running = [...this.running.values()].map(({ step }) => step);
-		for (const { title } of [...running, ...steps, ...waiting]) {
-			if (wanted.size < WATCHED) wanted.add(title);
-		}
-		for (const [id, unwatch] of this.watches) {
-			if (wanted.has(id)) continue;
-			unwatch();
-			this.watches.delete(id);
-		}
-		for (const id of wanted) {
-			if (this.watches.has(id)) continue;
-			this.watches.set(id, this.options.neighbours.watch(id));
-		}
+		const all = [...running, ...steps, ...waiting];
+		this.watches.set(all.map(({ title }) => title));
 	}
 
 	/** A few each round, in turn: those who hold what is waited for may not be connected. */

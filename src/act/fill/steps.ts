@@ -24,9 +24,6 @@ const EXECUTORS: Executors = {
 		// Whether all of it came shows on the disk.
 		await ports.fetcher.fill({ title, shard, manifest }, origin, signal);
 	},
-	"drop-shard": async ({ title, shard }, { store }) => {
-		await store.removeShard(title, shard);
-	},
 };
 
 export function execute<Kind extends FillStep["kind"]>(

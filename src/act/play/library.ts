@@ -14,7 +14,7 @@ import type {
 	TitleKey,
 } from "../ports.ts";
 import { Hearing } from "./hearing.ts";
-import { findManifest, type ManifestPorts } from "./manifest.ts";
+import { findToPlay, type ManifestPorts } from "./manifest.ts";
 import { Stream, type StreamPorts } from "./stream.ts";
 
 /** A title that nobody has read for so long is closed: neighbours are no longer asked about it. */
@@ -73,6 +73,11 @@ export class TitleLibrary implements Library {
 		return open;
 	}
 
+	/** Whether anything is. */
+	get isPlaying(): boolean {
+		return this.streams.size > 0;
+	}
+
 	isOpen(id: TitleId): boolean {
 		return this.streams.has(id);
 	}
@@ -110,9 +115,7 @@ export class TitleLibrary implements Library {
 		const hearing = new Hearing(() => neighbours.watch(id));
 		let stream: Stream | undefined;
 		try {
-			const finding = findManifest(id, this.ports, signal, () =>
-				hearing.begin(),
-			);
+			const finding = findToPlay(id, this.ports, signal, () => hearing.begin());
 			const opening = this.key(id, finding, signal);
 			opening.catch(ignore);
 			const manifest = await finding;

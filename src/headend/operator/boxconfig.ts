@@ -17,6 +17,8 @@ export interface BoxSettings {
 	readonly tcpPort?: number;
 	/** As in the file: `20 GiB`. */
 	readonly quota?: string;
+	/** As in the file: `5%`. */
+	readonly reserve?: string;
 	/** Part of the quota, 0 to 1. */
 	readonly streamingShare?: number;
 	/** As in the file: `2 MiB/s`; `0` is no limit. */
@@ -101,9 +103,11 @@ url = ${JSON.stringify(broker.url)}
 url = ${JSON.stringify(origin.url)}
 
 [store]
-# How much of the disk Larder may use ("20 GiB", or a share of the disk; less while others fill it), and the part of that
-# (0 to 1) kept for what is watched without being placed.
+# How much of the disk Larder may use ("20 GiB", or a share of the disk), and how much it leaves free for others, as for recordings:
+# when they need more, it gives back of its own within 2 s. Then the part of the quota (0 to 1) kept for what is watched without
+# being placed.
 ${key("quota", settings.quota, "50%")}
+${key("reserve", settings.reserve, "5%")}
 ${key("streaming_share", settings.streamingShare, 0.1)}
 
 [rates]
