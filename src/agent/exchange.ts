@@ -84,7 +84,7 @@ export async function openExchange(
 		...{ swarm, will, pressure, log, counters: ledger.counters },
 		probes: new Probes({ nodes, swarm }),
 		limits: { ...config.rates, ...config.household },
-		onFill: (waits) => reconciler?.hold(waits),
+		onFill: () => reconciler?.reconsider(),
 		placed: () => control.placement?.titles.length ?? 0,
 		onPart: (part) => control.change({ part }),
 	});
@@ -137,6 +137,7 @@ export async function openExchange(
 		takeover: config.fill.takeover,
 		mayFill: () => !budget.isSpent && store.takesWrites,
 		isOpen: (lane) =>
+			!household.waits &&
 			hours.leave[lane === "origin" ? "trunk" : "neighbours"] !== null,
 		isPlayed: (id) => library.isOpen(id),
 		mayRemove: (id) => wishes.mayRemove(id),
@@ -150,13 +151,12 @@ export async function openExchange(
 				});
 		},
 	});
-	reconciler.hold(household.waits);
 	parts.add("reconciler", reconciler);
 	const intake = await Intake.open({
 		...{ folder: join(config.data, "inbox"), store, room, isPlaced, log },
 		isListed: async (id) =>
 			!isPurged(id) && (await catalog.get(id)) !== undefined,
-		may: () => power.state === "active" && !budget.isSpent,
+		may: () => power.state === "active" && !budget.isSpent && store.takesWrites,
 	});
 	parts.add("intake", intake);
 	parts.add("library", library);

@@ -18,6 +18,7 @@ import { Lookout, type OutlookPorts } from "./outlook.ts";
 import { Relief } from "./relief.ts";
 import { execute, type StepPorts } from "./steps.ts";
 import { Tidy } from "./tidy.ts";
+import { keyOf, Underway } from "./underway.ts";
 import { Watches } from "./watches.ts";
 
 /** Steps under way at a time. The origin's sockets are left to viewers, too. */
@@ -52,19 +53,13 @@ export interface ReconcileOptions extends StepPorts, OutlookPorts {
 	readonly log: Log;
 }
 
-interface Running {
-	readonly step: FillStep;
-	readonly abort: AbortController;
-	readonly ended: Promise<void>;
-}
-
 /**
  * Brings the disk to what is desired: observe, plan, act, observe again. It never believes a step's own claim.
  * Single owner of the running fill steps.
  */
 export class Reconciler {
 	private readonly options: ReconcileOptions;
-	private readonly running = new Map<string, Running>();
+	private readonly underway = new Underway();
 	private readonly failures = new Failures();
 	private readonly lookout: Lookout;
 	private readonly tidy: Tidy;
@@ -78,7 +73,6 @@ export class Reconciler {
 	private timer: NodeJS.Timeout | undefined;
 	private due: Millis = Number.POSITIVE_INFINITY;
 	private turn = 0;
-	private held = false;
 	private closed = false;
 
 	constructor(options: ReconcileOptions) {
@@ -101,10 +95,10 @@ export class Reconciler {
 		this.relief = new Relief({
 			...{ store, room, log },
 			rankOf: (id, shard) => this.rankOf(id, shard),
-			onDrop: (id, shard) =>
-				this.running
-					.get(keyOf(id, shard))
-					?.abort.abort(ended("its room is needed")),
+			onDrop: (id, shard) => {
+				const gone = keyOf(id, shard);
+				this.underway.stop("its room is needed", (key) => key === gone);
+			},
 		});
 		this.endNews = neighbours.onNews((id) => {
 			if (this.watches.has(id)) this.look(SOON);
@@ -126,32 +120,26 @@ export class Reconciler {
 		this.tidy.sweep(this.purged);
 	}
 
-	/** Whether filling is to wait: what is under way ends, and goes on later where it was. */
-	hold(isHeld: boolean): void {
-		this.held = isHeld;
-		for (const { step, abort } of this.running.values())
-			if (isHeld && step.kind === "fetch-shard") abort.abort(ended("held"));
-		this.look(0);
-	}
-
 	/** Whether a shard is placed on this box, or anything of the title. */
 	isPlaced(id: TitleId, shard?: number): boolean {
 		return this.desire.has(id, shard);
 	}
 
-	/** What may be begun, or go on, is something else than a moment ago. */
+	/** What may be begun, or go on, is something else than a moment ago; what is stopped goes on later where it was. */
 	reconsider(): void {
-		for (const { step, abort } of this.running.values()) {
-			if (step.kind !== "fetch-shard") continue;
-			if (!this.options.isOpen(step.origin ? "origin" : "neighbours"))
-				abort.abort(ended("not now"));
-		}
+		const { isOpen } = this.options;
+		this.underway.stop(
+			"not now",
+			(_, step) =>
+				step.kind === "fetch-shard" &&
+				!isOpen(step.origin ? "origin" : "neighbours"),
+		);
 		this.look(0);
 	}
 
 	/** Whether anything is being fetched. */
 	get isBusy(): boolean {
-		return this.running.size > 0;
+		return this.underway.size > 0;
 	}
 
 	/** There is more room, or less. */
@@ -165,9 +153,7 @@ export class Reconciler {
 		this.endNews();
 		clearTimeout(this.timer);
 		clearInterval(this.sweeping);
-		const running = [...this.running.values()];
-		for (const { abort } of running) abort.abort(ended("closing"));
-		await Promise.all(running.map((one) => one.ended));
+		await this.underway.close();
 		this.watches.set([]);
 	}
 
@@ -183,9 +169,7 @@ export class Reconciler {
 			const index = shard === undefined ? undefined : Number(shard);
 			return this.desire.has(id as TitleId, index);
 		};
-		for (const [key, { abort }] of this.running) {
-			if (!isWanted(key)) abort.abort(ended("no longer placed"));
-		}
+		this.underway.stop("no longer placed", (key) => !isWanted(key));
 		this.failures.keep(isWanted);
 		this.lookout.keep(isWanted);
 		this.options.room.recount();
@@ -225,11 +209,10 @@ export class Reconciler {
 
 	private freeLanes(): Lanes {
 		let { manifests, origin, neighbours } = LANES;
-		const { isOpen } = this.options;
-		const may = !this.held && this.options.mayFill();
-		if (!may || !isOpen("origin")) origin = 0;
-		if (!may || !isOpen("neighbours")) neighbours = 0;
-		for (const { step } of this.running.values()) {
+		const { mayFill, isOpen } = this.options;
+		if (!mayFill() || !isOpen("origin")) origin = 0;
+		if (!mayFill() || !isOpen("neighbours")) neighbours = 0;
+		for (const step of this.underway.steps) {
 			if (step.kind === "fetch-manifest") manifests--;
 			else if (step.kind === "fetch-shard" && step.origin) origin--;
 			else if (step.kind === "fetch-shard") neighbours--;
@@ -239,15 +222,14 @@ export class Reconciler {
 
 	private outlook(id: TitleId, shard?: WantedShard): Outlook {
 		const key = keyOf(id, shard?.shard);
-		if (this.running.has(key)) return "running";
+		if (this.underway.has(key)) return "running";
 		if (this.failures.rests(key, monotonic())) return "resting";
 		return shard === undefined ? "due" : this.lookout.look(id, shard);
 	}
 
 	/** Neighbours are asked about titles of which something is still to be fetched, and no others. */
 	private watch({ steps, waiting }: FillPlan): void {
-		const running = [...this.running.values()].map(({ step }) => step);
-		const all = [...running, ...steps, ...waiting];
+		const all = [...this.underway.steps, ...steps, ...waiting];
 		this.watches.set(all.map(({ title }) => title));
 	}
 
@@ -263,7 +245,7 @@ export class Reconciler {
 
 	private begin(step: FillStep): void {
 		const key = keyOf(step.title, "shard" in step ? step.shard : undefined);
-		if (this.closed || this.running.has(key)) return;
+		if (this.closed || this.underway.has(key)) return;
 		if (step.kind === "fetch-shard" && step.origin && step.rank > 0) {
 			const { title, shard, rank } = step;
 			this.options.log.info(
@@ -271,9 +253,9 @@ export class Reconciler {
 				"nobody before this box brings a shard: the origin is asked",
 			);
 		}
-		const abort = new AbortController();
-		const ended = this.carryOut(key, step, abort.signal);
-		this.running.set(key, { step, abort, ended });
+		void this.underway
+			.begin(step, (signal) => this.carryOut(key, step, signal))
+			.then(() => this.look(0));
 	}
 
 	/** Never rejects. */
@@ -288,8 +270,6 @@ export class Reconciler {
 		} catch (error) {
 			if (!signal.aborted) this.failed(key, step, error);
 		}
-		this.running.delete(key);
-		this.look(0);
 	}
 
 	private failed(key: string, { kind, title }: FillStep, error: unknown): void {
@@ -299,12 +279,4 @@ export class Reconciler {
 			"a fill step failed",
 		);
 	}
-}
-
-function keyOf(id: TitleId, shard: number | undefined): string {
-	return shard === undefined ? id : `${id}/${shard}`;
-}
-
-function ended(why: string): DOMException {
-	return new DOMException(why, "AbortError");
 }
