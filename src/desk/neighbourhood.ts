@@ -42,6 +42,8 @@ export interface NeighbourhoodOptions {
 	/** Whether a process of our own serves the origin folder. */
 	readonly origin?: boolean;
 	readonly originPort?: number;
+	/** How boxes reach the origin, where another server has its folder. */
+	readonly originUrl?: string;
 }
 
 /** A box on the desk: its folder and, while it runs, its process. */

@@ -10,6 +10,7 @@ export interface SettingsWanted {
 	/** A broker that runs already. */
 	readonly broker?: string;
 	readonly originPort?: number;
+	readonly originUrl?: string;
 	/** Where everything listens that boxes reach; loopback by default. */
 	readonly host?: string;
 }
@@ -18,7 +19,7 @@ export interface SettingsWanted {
 export async function freeSettings(
 	options: SettingsWanted,
 ): Promise<Omit<OperatorSettings, "brokerUrl">> {
-	const { copies, broker, originPort, host = LOOPBACK } = options;
+	const { copies, broker, originPort, originUrl, host = LOOPBACK } = options;
 	const dht = [await freeUdpPort(), await freeUdpPort()];
 	// At a broker that runs already there may be other desks.
 	const name = broker === undefined ? 1 : randomBytes(4).toString("hex");
@@ -30,5 +31,6 @@ export async function freeSettings(
 		swarmPort: await freeUdpPort(),
 		originPort: originPort ?? (await freeTcpPort()),
 		apiPort: await freeTcpPort(),
+		...(originUrl !== undefined && { originUrl }),
 	};
 }
