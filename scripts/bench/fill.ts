@@ -48,8 +48,8 @@ const { values: options } = parseArgs({
 	options: {
 		boxes: { type: "string", default: "4,8,16" },
 		megabytes: { type: "string", default: "256" },
-		up: { type: "string", default: "20" },
-		trunk: { type: "string", default: "60" },
+		up: { type: "string", default: "30" },
+		trunk: { type: "string", default: "30" },
 		down: { type: "string", default: "100" },
 		runs: { type: "string", default: "1" },
 		limit: { type: "string", default: "2.5" },

@@ -130,8 +130,8 @@ export interface Neighbours {
 	): Promise<void>;
 	/** A neighbour sent wrong bytes: it is cut off and stays away for a while. */
 	expel(box: BoxId, slug: string): void;
-	/** Called whenever inventory or connections change for a watched title. */
-	onNews(listener: (id: TitleId) => void): () => void;
+	/** Called whenever inventory or connections change for a watched title; with the shard where it is only about one. */
+	onNews(listener: (id: TitleId, shard?: number) => void): () => void;
 }
 
 /** Any static HTTP server with the title files. All reject with ORIGIN_FAILED. */
@@ -182,8 +182,12 @@ export interface Catalog {
 export interface HolderBook {
 	/** Dials boxes that should hold a shard and are not connected. Looks for a newer table in the background. */
 	dial(id: TitleId, shard: number): void;
-	/** The boxes before a rank; none when they are not known. */
-	before(id: TitleId, shard: number, rank: number): readonly BoxId[];
+	/** The boxes before a rank; undefined when they are not known. */
+	before(
+		id: TitleId,
+		shard: number,
+		rank: number,
+	): readonly BoxId[] | undefined;
 }
 
 export type Source = "disk" | "origin" | BoxId;

@@ -12,6 +12,8 @@ import { type HolderTable, holderTable } from "../wire/placement.ts";
 
 /** A table is looked for again after so long; it is a hint that changes with the placement. */
 const FRESH: Millis = 30 * SECOND;
+/** One that was not found is, sooner: without it nobody knows whom to wait for. */
+const MISSED: Millis = 2 * SECOND;
 const PATIENCE: Millis = 5 * SECOND;
 /** Tables kept in memory; one of a long film in a large region is some hundred kilobytes. */
 const KNOWN = 64;
@@ -59,16 +61,21 @@ export class Holders implements HolderBook {
 	dial(id: TitleId, shard: number): void {
 		const known = this.recall(id);
 		if (known?.table !== undefined) this.dialFrom(known.table, shard);
-		const { at } = known ?? {};
-		if (at !== undefined && monotonic() - at < FRESH) return;
+		const { at, table } = known ?? {};
+		const rest = table === undefined ? MISSED : FRESH;
+		if (at !== undefined && monotonic() - at < rest) return;
 		const waiting = this.finding.get(id);
 		if (waiting !== undefined) waiting.add(shard);
 		else void this.refresh(id, shard);
 	}
 
-	before(id: TitleId, shard: number, rank: number): readonly BoxId[] {
+	before(
+		id: TitleId,
+		shard: number,
+		rank: number,
+	): readonly BoxId[] | undefined {
 		const table = this.recall(id)?.table;
-		return table === undefined ? [] : boxesOf(table, shard).slice(0, rank);
+		return table && boxesOf(table, shard).slice(0, rank);
 	}
 
 	/** The title is gone from this box. */

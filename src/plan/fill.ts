@@ -45,6 +45,8 @@ export interface FillView {
 	readonly look: number;
 	/** How a missing shard stands, or the manifest of a title. */
 	readonly outlook: (title: TitleId, shard?: WantedShard) => Outlook;
+	/** How many neighbours have some of a shard. */
+	readonly holders: (title: TitleId, shard: number) => number;
 }
 
 /** What to do next for the placement. Executors do one step each; what they did is seen on disk next round. */
@@ -85,12 +87,15 @@ export interface FillPlan {
 	}[];
 }
 
-type Missing = WantedShard & { readonly title: TitleId };
+type Missing = WantedShard & {
+	readonly title: TitleId;
+	readonly begun: boolean;
+};
 
 /**
- * Manifests first, then shards by rank, rank 0 first: the region's other boxes wait for those. What was begun goes before
- * what was not, and has its room already. Shards that do not fit are left out from the end; what is held stays, for as long as
- * the disk has room for it (`relief.ts`).
+ * Manifests first, then shards by rank, rank 0 first: the region's other boxes wait for those. Of what neighbours have, what was begun
+ * comes first and then what fewest of them have. What was begun has its room already; shards that do not fit are left out from the end;
+ * what is held stays, for as long as the disk has room for it (`relief.ts`).
  */
 export function planFill(view: FillView): FillPlan {
 	const { begun, fresh, unknown, ...levels } = takeStock(view.placed);
@@ -139,8 +144,9 @@ function takeStock(placed: readonly PlacedView[]) {
 				held++;
 				continue;
 			}
-			const list = view.begun.has(wanted.shard) ? begun : fresh;
-			list.push({ ...wanted, title: id });
+			const isBegun = view.begun.has(wanted.shard);
+			const list = isBegun ? begun : fresh;
+			list.push({ ...wanted, title: id, begun: isBegun });
 		}
 		placedShards += shards.length;
 		heldShards += held;
@@ -180,7 +186,8 @@ function byRank(shards: readonly Missing[]): Missing[] {
 function chooseShards(missing: readonly Missing[], view: FillView) {
 	const fetches: FillStep[] = [];
 	const waiting: { title: TitleId; shard: number }[] = [];
-	let { origin, neighbours } = view.free;
+	const here: Missing[] = [];
+	let { origin } = view.free;
 	let { look } = view;
 	for (const wanted of missing) {
 		const { title, shard, rank } = wanted;
@@ -193,12 +200,24 @@ function chooseShards(missing: readonly Missing[], view: FillView) {
 			origin--;
 			fetches.push({ kind: "fetch-shard", title, shard, rank, origin: true });
 		}
-		if (lane === "neighbours" && neighbours > 0) {
-			neighbours--;
-			fetches.push({ kind: "fetch-shard", title, shard, rank, origin: false });
-		}
+		if (lane === "neighbours" && view.free.neighbours > 0) here.push(wanted);
+	}
+	for (const wanted of rarestFirst(here, view).slice(0, view.free.neighbours)) {
+		const { title, shard, rank } = wanted;
+		fetches.push({ kind: "fetch-shard", title, shard, rank, origin: false });
 	}
 	return { fetches, waiting };
+}
+
+/** What is begun stays in front: it takes room already. A stable sort: of what is as rare, lower ranks come first. */
+function rarestFirst(here: readonly Missing[], view: FillView): Missing[] {
+	const keyed = here.map((wanted) => {
+		const { title, shard, begun } = wanted;
+		return { wanted, holders: begun ? 0 : view.holders(title, shard) };
+	});
+	return keyed
+		.sort((a, b) => a.holders - b.holders)
+		.map(({ wanted }) => wanted);
 }
 
 function laneOf(outlook: Outlook): "origin" | "neighbours" | undefined {

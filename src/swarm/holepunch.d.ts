@@ -179,6 +179,9 @@ declare module "protomux" {
 		static from(stream: NoiseStream): Protomux;
 		readonly stream: NoiseStream;
 		readonly drained: boolean;
+		/** What is sent until `uncork` goes in one frame. */
+		cork(): void;
+		uncork(): void;
 		createChannel(options: {
 			protocol: string;
 			id?: Uint8Array;

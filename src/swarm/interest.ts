@@ -9,7 +9,7 @@ export class Interest {
 	private readonly neighbours: ReadonlyMap<BoxId, Neighbour>;
 	/** How many want news of it. */
 	private readonly watched = new Map<TitleId, number>();
-	private readonly listeners = new Set<(id: TitleId) => void>();
+	private readonly listeners = new Set<(id: TitleId, shard?: number) => void>();
 
 	constructor(neighbours: ReadonlyMap<BoxId, Neighbour>) {
 		this.neighbours = neighbours;
@@ -44,14 +44,14 @@ export class Interest {
 	}
 
 	/** The function given back ends it. */
-	onNews(listener: (id: TitleId) => void): () => void {
+	onNews(listener: (id: TitleId, shard?: number) => void): () => void {
 		this.listeners.add(listener);
 		return () => this.listeners.delete(listener);
 	}
 
-	/** A neighbour told something of this title. */
-	tell(id: TitleId): void {
-		for (const listener of this.listeners) listener(id);
+	/** A neighbour told something of this title, or of one shard of it. */
+	tell(id: TitleId, shard?: number): void {
+		for (const listener of this.listeners) listener(id, shard);
 	}
 
 	/** A connection came or went: it may matter to each title. */

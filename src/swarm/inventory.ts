@@ -1,6 +1,6 @@
 import type Protomux from "protomux";
 import type { Message } from "protomux";
-import { SECOND } from "../base/time.ts";
+import { monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Bitfield } from "../content/bitfield.ts";
 import type { TitleId } from "../wire/ids.ts";
@@ -15,8 +15,11 @@ import {
 } from "../wire/inventory.ts";
 import { Told } from "./told.ts";
 
-/** Changes are gathered for so long before a neighbour hears of them. */
+/** Changes are gathered for so long before a neighbour hears of them; one that follows others soon, for longer. */
 const GATHER: Millis = 0.05 * SECOND;
+const GATHER_MORE: Millis = 0.25 * SECOND;
+/** Changes in one frame: each has at most 512 bytes of blocks, and a member's frame 257 KiB. */
+const TOGETHER = 128;
 
 /** What this box tells of a title. */
 export interface Holdings {
@@ -49,8 +52,8 @@ export interface InventoryPorts {
 	/** Whether the neighbour is one that holds titles. */
 	readonly holds: boolean;
 	readonly holdings: Holdings;
-	/** The neighbour told something of this title. */
-	readonly onNews: (id: TitleId) => void;
+	/** The neighbour told something of this title, or of one shard of it. */
+	readonly onNews: (id: TitleId, shard?: number) => void;
 	/** The neighbour does what no honest one does. */
 	readonly onOffence: (slug: string) => void;
 }
@@ -69,13 +72,16 @@ export class Inventory {
 	/** What the neighbour asked about. */
 	private readonly interests = new Set<TitleId>();
 	private readonly due = new Map<TitleId, Set<number> | "all">();
+	private readonly mux: Protomux;
 	private flowing = true;
 	private gathering: NodeJS.Timeout | undefined;
+	private paidAt: Millis = Number.NEGATIVE_INFINITY;
 	/** What this box asked about. */
 	private readonly told = new Map<TitleId, Told>();
 
 	constructor(mux: Protomux, ports: InventoryPorts) {
 		this.ports = ports;
+		this.mux = mux;
 		const channel = mux.createChannel({
 			protocol: INVENTORY,
 			ondrain: () => {
@@ -108,7 +114,11 @@ export class Inventory {
 		this.deltas = channel.addMessage({
 			encoding: delta,
 			onmessage: (message) =>
-				this.onTold(message.title, (told) => told.change(message)),
+				this.onTold(
+					message.title,
+					(told) => told.change(message),
+					message.shard,
+				),
 		});
 		channel.open();
 	}
@@ -144,10 +154,15 @@ export class Inventory {
 		if (!this.interests.has(id)) return;
 		const owed = this.due.get(id) ?? new Set();
 		if (owed !== "all") this.due.set(id, owed.add(shard));
-		this.gathering ??= setTimeout(() => {
-			this.gathering = undefined;
-			this.pay();
-		}, GATHER);
+		const soonest = this.paidAt + GATHER_MORE - monotonic();
+		this.gathering ??= setTimeout(
+			() => {
+				this.gathering = undefined;
+				this.paidAt = monotonic();
+				this.pay();
+			},
+			Math.max(GATHER, soonest),
+		);
 	}
 
 	/** Other titles or shards may be told of than before: the neighbour hears all anew of what it asked about. */
@@ -170,21 +185,33 @@ export class Inventory {
 			this.due.delete(id);
 			if (owed === "all") {
 				this.flowing = this.answers.send(holdings.holding(id));
-			} else {
-				for (const shard of owed) {
-					this.flowing = this.deltas.send(holdings.change(id, shard));
-				}
+				continue;
 			}
+			const changes = [...owed].map((shard) => holdings.change(id, shard));
+			for (let at = 0; at < changes.length; at += TOGETHER)
+				this.flowing = this.sendTogether(changes.slice(at, at + TOGETHER));
 		}
 	}
 
-	private onTold(id: TitleId, take: (told: Told) => boolean): void {
+	/** In one frame: a box that fills has much to say to many. False when the connection takes no more for now. */
+	private sendTogether(changes: readonly HoldingDelta[]): boolean {
+		this.mux.cork();
+		for (const change of changes) this.deltas.send(change);
+		this.mux.uncork();
+		return this.mux.drained;
+	}
+
+	private onTold(
+		id: TitleId,
+		take: (told: Told) => boolean,
+		shard?: number,
+	): void {
 		const { holds } = this.ports;
 		// Who holds no titles is asked about none, and says nothing of any.
 		const told = holds ? this.told.get(id) : new Told();
 		if (told === undefined) return;
 		if (!take(told)) this.ports.onOffence("bad-inventory");
-		else if (holds) this.ports.onNews(id);
+		else if (holds) this.ports.onNews(id, shard);
 		else if (told.isAny) this.ports.onOffence("role");
 	}
 }

@@ -154,7 +154,7 @@ export class Roster {
 		const inventory = new Inventory(Protomux.from(stream), {
 			holdings,
 			holds: holds(member),
-			onNews: (id) => this.interest.tell(id),
+			onNews: (id, shard) => this.interest.tell(id, shard),
 			onOffence: (slug) => this.ports.onOffence(box, slug),
 		});
 		const wire = {

@@ -195,7 +195,7 @@ export class Swarm implements Neighbours {
 		return this.roster.interest.watch(id);
 	}
 
-	onNews(listener: (id: TitleId) => void): () => void {
+	onNews(listener: (id: TitleId, shard?: number) => void): () => void {
 		return this.roster.interest.onNews(listener);
 	}
 

@@ -53,20 +53,25 @@ t.test("a dead rank 0: the next takes over, one after the other", async (t) => {
 	for (const line of asked) t.match(line, id, "whole, for a log that veils it");
 });
 
-t.test("a rank 0 that is there is waited for much longer", async (t) => {
-	const region = await makeRegion(t, title);
-	const first = await region.box("first");
-	const holders: HolderBook = { dial: () => {}, before: () => [first.id] };
-	const second = await region.box("second", { takeover: 300, holders });
-	await meet(second, first);
-	place(second, 1);
-	// Longer than the takeover, and much shorter than twelve of it.
-	await new Promise((resolve) => setTimeout(resolve, 1000));
-	t.equal(region.origin.sent(), 0, "it does not go past it");
-	place(first, 0);
-	await until(() => phaseOf(second) === "applied");
-	t.equal(region.origin.sent(), whole);
-});
+for (const isKnown of [true, false])
+	t.test(
+		`a rank 0 that ${isKnown ? "is there" : "nobody knows yet"} is waited for much longer`,
+		async (t) => {
+			const region = await makeRegion(t, title);
+			const first = await region.box("first");
+			const before = () => (isKnown ? [first.id] : undefined);
+			const holders: HolderBook = { dial: () => {}, before };
+			const second = await region.box("second", { takeover: 300, holders });
+			await meet(second, first);
+			place(second, 1);
+			// Longer than the takeover, and much shorter than twelve of it.
+			await new Promise((resolve) => setTimeout(resolve, 1000));
+			t.equal(region.origin.sent(), 0, "it does not go past it");
+			place(first, 0);
+			await until(() => phaseOf(second) === "applied");
+			t.equal(region.origin.sent(), whole);
+		},
+	);
 
 t.test("what does not fit is short; room that comes is used", async (t) => {
 	const region = await makeRegion(t, title);

@@ -41,6 +41,7 @@ function plan(placed: readonly PlacedView[], over: Partial<FillView> = {}) {
 		room: 1000,
 		free: FREE,
 		look: 256,
+		holders: () => 1,
 		outlook: (_, shard) =>
 			shard === undefined || shard.rank === 0 ? "due" : "here",
 		...over,
@@ -63,6 +64,23 @@ t.test("manifests first, then rank by rank, what is begun first", async (t) => {
 	const { steps, phase } = plan(placed);
 	t.same(steps, ["manifest m", "a2 origin", "a1 origin", "a0 neighbours"]);
 	t.equal(phase, "fetching");
+});
+
+t.test("of what neighbours have, the rarest first", async (t) => {
+	const placed = [title("a", "1211", { begun: [1] }), title("b", "31")];
+	const counts: Record<string, number> = { a0: 3, a1: 9, a2: 1, a3: 3 };
+	const holders = (id: TitleId, shard: number) => counts[`${id}${shard}`] ?? 2;
+	const order = ["a1", "a2", "b1", "b0", "a0", "a3"];
+	t.same(
+		plan(placed, { holders }).steps,
+		order.map((shard) => `${shard} neighbours`),
+		"what is begun goes before; of what is as rare, lower ranks",
+	);
+	const free = { ...FREE, neighbours: 2 };
+	t.same(plan(placed, { holders, free }).steps, [
+		"a1 neighbours",
+		"a2 neighbours",
+	]);
 });
 
 t.test(

@@ -1,5 +1,6 @@
 import { type Bytes, MiB, type Millis } from "../../base/units.ts";
 import { blocksIn, runBytes } from "../../content/geometry.ts";
+import { rarestFirst } from "../../plan/rarest.ts";
 import { chooseSource, hasRoom, isTooSlow } from "../../plan/source.ts";
 import { MAX_RUN } from "../../wire/exchange.ts";
 import type { Candidate } from "../ports.ts";
@@ -54,7 +55,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 	let wake = Number.POSITIVE_INFINITY;
 	let lacking = false;
 	let crowded = false;
-	for (const demand of now.wants.inOrder()) {
+	for (const demand of mostPressingFirst(now)) {
 		const { block, urgent, since } = demand;
 		if (now.isEarly(block)) continue;
 		const flying = now.flights.of(block);
@@ -80,8 +81,8 @@ export function assign(now: Situation, at: Millis): Assigned {
 		if (choice.from === "nobody") {
 			wake = Math.min(wake, choice.wait);
 			crowded ||= holders.length > 0;
-			// What follows is no more pressing, and is nowhere else.
-			if (!urgent && isHopeless(candidates, size)) break;
+			// What follows is no more pressing, and nobody else is to be asked for it.
+			if (!urgent && isHopeless(candidates, demand, size)) break;
 		} else if (choice.from === "origin") {
 			const most = urgent ? blocksWorth(now, ORIGIN_RUN) : Infinity;
 			const count = flying.length > 0 ? 1 : span(now, block, most);
@@ -98,10 +99,28 @@ export function assign(now: Situation, at: Millis): Assigned {
 	return { wake, lacking, crowded };
 }
 
-/** Whether a box that has all of the shard is there, and nobody has room for more. */
-function isHopeless(candidates: readonly Candidate[], bytes: Bytes): boolean {
+/** Lazily: while nobody has room for what viewers want, nothing else need be put in order. */
+function* mostPressingFirst({
+	wants,
+	candidates,
+}: Situation): Generator<Demand> {
+	const filling: Demand[] = [];
+	for (const demand of wants.inOrder()) {
+		if (demand.fill === undefined) yield demand;
+		else filling.push(demand);
+	}
+	yield* rarestFirst(filling, candidates, filling[0]?.fill ?? 0);
+}
+
+/** Whether nobody has room for more, and what follows is all there or not to be had from the origin. */
+function isHopeless(
+	candidates: readonly Candidate[],
+	{ originAfter }: Demand,
+	bytes: Bytes,
+): boolean {
 	return (
-		candidates.some(({ blocks }) => blocks.full) &&
+		(candidates.some(({ blocks }) => blocks.full) ||
+			!Number.isFinite(originAfter(false))) &&
 		!candidates.some((one) => hasRoom(one, bytes, false))
 	);
 }

@@ -45,8 +45,10 @@ export class Fetcher {
 		const backlog = new Backlog(() => this.shards.wake(() => true));
 		this.backlog = backlog;
 		this.shards = new SharedShards({ ...options, backlog, rescue });
-		this.endNews = options.neighbours.onNews((id) =>
-			this.shards.wake(({ title }) => title === id),
+		this.endNews = options.neighbours.onNews((id, only) =>
+			this.shards.wake(
+				({ title, shard }) => title === id && (only ?? shard) === shard,
+			),
 		);
 	}
 
@@ -92,11 +94,10 @@ export class Fetcher {
 		const end = Promise.withResolvers<boolean>();
 		const abort = () => end.reject(signal.reason);
 		signal.addEventListener("abort", abort, { once: true });
-		const total = blocksIn(place.manifest, place.shard);
 		const ticket = shard.fetch.add({
 			blocks: [...left],
 			urgent: false,
-			from: origin ? 0 : Math.floor(Math.random() * total),
+			fill: Math.floor(Math.random() * 2 ** 32),
 			originAfter: (held) =>
 				origin ? (held ? FILL_PATIENCE : 0) : Number.POSITIVE_INFINITY,
 			onBlock: (block, bytes, source) => {

@@ -1,6 +1,5 @@
 import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
-import { blocksIn } from "../../content/geometry.ts";
 import type { VerifiedLeaves } from "../../content/verify.ts";
 import type { HolderBook } from "../ports.ts";
 import {
@@ -68,7 +67,7 @@ export class ShardFetch {
 		this.place = place;
 		this.soughtAt = soughtAt;
 		this.ports = ports;
-		this.wants = new Wants(blocksIn(place.manifest, place.shard));
+		this.wants = new Wants();
 		this.givers = new Givers(place, ports);
 		this.brake = new Brake(ports.backlog, this.wants);
 		const { wants, flights, givers } = this;

@@ -8,10 +8,10 @@ export interface Want {
 	/** Whether a viewer waits for them now. */
 	readonly urgent: boolean;
 	/**
-	 * For fill, which comes after all that viewers want: the block to begin with. Boxes that fill a shard side by side
-	 * begin apart, and have something to give each other.
+	 * For fill, which comes after all that viewers want. 32 bits by which it is in another order at each box: boxes that fill
+	 * a shard side by side have something to give each other.
 	 */
-	readonly from?: number;
+	readonly fill?: number;
 	/** How long a block is wanted until the origin may be asked, given whether a neighbour holds it. */
 	readonly originAfter: (held: boolean, urgent: boolean) => Millis;
 	readonly onBlock: (
@@ -36,6 +36,8 @@ export interface Wanting {
 export interface Demand {
 	readonly block: number;
 	readonly urgent: boolean;
+	/** Of what nobody but fill wants: see Want. */
+	readonly fill: number | undefined;
 	readonly since: Millis;
 	readonly originAfter: (held: boolean) => Millis;
 }
@@ -48,13 +50,7 @@ export interface Demand {
 export class Wants {
 	private readonly all = new Set<Wanting>();
 	private readonly byBlock = new Map<number, Set<Wanting>>();
-	private readonly blocks: number;
 	private order: readonly Demand[] | undefined;
-
-	/** @param blocks how many the shard has */
-	constructor(blocks: number) {
-		this.blocks = blocks;
-	}
 
 	get empty(): boolean {
 		return this.all.size === 0;
@@ -70,7 +66,7 @@ export class Wants {
 
 	/** Whether some of it is wanted for a viewer, now or soon. */
 	get isWatched(): boolean {
-		return [...this.all].some(({ want }) => want.from === undefined);
+		return [...this.all].some(({ want }) => want.fill === undefined);
 	}
 
 	/** Whether a viewer waits for a block. */
@@ -128,7 +124,7 @@ export class Wants {
 		});
 	}
 
-	/** Urgent blocks first, then other blocks for viewers, both in order; then fill. */
+	/** Urgent blocks first, then other blocks for viewers, then fill; each in order. */
 	*inOrder(): Generator<Demand> {
 		this.order ??= this.sort();
 		for (const demand of this.order) {
@@ -137,23 +133,24 @@ export class Wants {
 	}
 
 	private sort(): Demand[] {
-		const placed = [...this.byBlock].map(([block, who]) =>
-			demandOf(block, [...who], this.blocks),
+		const demands = [...this.byBlock].map(([block, who]) =>
+			demandOf(block, [...who]),
 		);
-		return placed.sort((a, b) => a.place - b.place).map(({ demand }) => demand);
+		return demands.sort((a, b) => levelOf(a) - levelOf(b) || a.block - b.block);
 	}
 }
 
-function demandOf(block: number, who: readonly Wanting[], blocks: number) {
+function demandOf(block: number, who: readonly Wanting[]): Demand {
 	const urgent = who.some((one) => one.urgent);
 	const pressing = urgent ? who.filter((one) => one.urgent) : who;
 	const since = Math.min(...pressing.map((one) => one.since));
-	const froms = who.map(({ want }) => want.from ?? -1);
-	const from = Math.min(...froms);
-	const level = urgent ? 0 : from < 0 ? 1 : 2;
-	const turned = (block - Math.max(0, from) + blocks) % blocks;
+	const fills = who.map(({ want }) => want.fill);
+	const fill = fills.includes(undefined) ? undefined : fills[0];
 	const originAfter = (held: boolean) =>
 		Math.min(...who.map((one) => one.want.originAfter(held, one.urgent)));
-	const demand: Demand = { block, urgent, since, originAfter };
-	return { demand, place: level * blocks + turned };
+	return { block, urgent, fill, since, originAfter };
+}
+
+function levelOf({ urgent, fill }: Demand): number {
+	return urgent ? 0 : fill === undefined ? 1 : 2;
 }

@@ -38,9 +38,10 @@ export class Lookout {
 		const { holders, neighbours, takeover } = this.ports;
 		const now = monotonic();
 		const since = this.waiting.get(key)?.since ?? now;
-		const isAwaited = holders
-			.before(id, shard, rank)
-			.some((box) => neighbours.isConnected(box));
+		// Who is before this box stands in a table that a crowded trunk brings late: as long as nobody knows, nobody is dead.
+		const before = holders.before(id, shard, rank);
+		const isAwaited =
+			before === undefined || before.some((box) => neighbours.isConnected(box));
 		const due = since + originPatience(rank, takeover, isAwaited);
 		this.waiting.set(key, { since, due });
 		return now >= due ? "due" : "waiting";

@@ -22,7 +22,7 @@ import { keyOf, Underway } from "./underway.ts";
 import { Watches } from "./watches.ts";
 
 /** Steps under way at a time. The origin's sockets are left to viewers, too. */
-const LANES: Lanes = { manifests: 8, origin: 4, neighbours: 8 };
+const LANES: Lanes = { manifests: 8, origin: 2, neighbours: 32 };
 /** Missing shards that are looked at each round. */
 const LOOK = 256;
 /** Shards each round whose holders are dialled. */
@@ -190,7 +190,7 @@ export class Reconciler {
 		this.relief.look();
 		// Before the first placement is known, everything on disk would look as if nobody wanted it.
 		if (this.titles !== undefined) {
-			const { store, room, onProgress } = this.options;
+			const { store, room, neighbours, onProgress } = this.options;
 			room.trim();
 			const plan = planFill({
 				placed: this.desire.view(store),
@@ -198,6 +198,7 @@ export class Reconciler {
 				free: this.freeLanes(),
 				look: LOOK,
 				outlook: (id, shard) => this.outlook(id, shard),
+				holders: (id, shard) => neighbours.candidates(id, shard).length,
 			});
 			this.watch(plan);
 			this.dial(plan);
