@@ -33,11 +33,11 @@ const CONTESTANTS: readonly Contestant[] = [
 const USAGE = `npm run bench -- fill [options]
   --boxes LIST    numbers of boxes (4,8,16)
   --megabytes N   size of the title in MiB (256)
-  --up N          what each box may send, in Mbit/s (20)
-  --trunk N       what the source may send, in Mbit/s (60)
+  --up N          what each box may send, in Mbit/s (30)
+  --trunk N       what the source may send, in Mbit/s (30)
   --down N        what each box may receive, in Mbit/s (100)
   --runs N        runs of each (1)
-  --limit N       a race is over after so many floors (2.5)
+  --limit N       a race is over after so many floors (2)
   --only TEXT     those contestants only whose name has this in it
   --json          print JSON instead of tables, with what was sent in each second
   --keep          leave what was written, the logs too
@@ -52,7 +52,7 @@ const { values: options } = parseArgs({
 		trunk: { type: "string", default: "30" },
 		down: { type: "string", default: "100" },
 		runs: { type: "string", default: "1" },
-		limit: { type: "string", default: "2.5" },
+		limit: { type: "string", default: "2" },
 		only: { type: "string", default: "" },
 		json: { type: "boolean", default: false },
 		keep: { type: "boolean", default: false },

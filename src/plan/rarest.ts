@@ -11,7 +11,7 @@ const TOGETHER = 4;
 /**
  * Puts blocks that few neighbours have in front, so that what only one can give is spread while it has time for it, and everybody
  * soon has something that others lack. (B. Cohen, "Incentives Build Robustness in BitTorrent", 2003: local rarest first.) Of those that are as rare
- * each box takes others first.
+ * each box takes others first; what nobody has stays in a row, as one request to the origin brings it.
  * @param seed 32 bits, another one for each box
  */
 export function rarestFirst<Wanted extends { readonly block: number }>(
@@ -23,7 +23,8 @@ export function rarestFirst<Wanted extends { readonly block: number }>(
 		const { block } = one;
 		let holders = 0;
 		for (const { blocks } of neighbours) if (blocks.has(block)) holders++;
-		return { one, holders, draw: mix(seed, Math.floor(block / TOGETHER)) };
+		const run = Math.floor(block / TOGETHER);
+		return { one, holders, draw: holders === 0 ? 0 : mix(seed, run) };
 	});
 	return keyed
 		.sort(

@@ -29,6 +29,11 @@ t.test("what fewest have comes first", async (t) => {
 	);
 });
 
+t.test("what nobody has stays in a row", async (t) => {
+	const blocks = order(7, neighbour(0, 1, 2, 3, 8));
+	t.same(blocks.slice(0, 11), [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]);
+});
+
 t.test("of what is as rare, boxes take others first", async (t) => {
 	const orders = new Set<string>();
 	for (let seed = 0; seed < 20; seed++) {

@@ -99,15 +99,16 @@ export function assign(now: Situation, at: Millis): Assigned {
 	return { wake, lacking, crowded };
 }
 
-/** Lazily: while nobody has room for what viewers want, nothing else need be put in order. */
+/** What viewers want in order, then of what fill wants and nobody was asked for the rarest first. */
 function* mostPressingFirst({
 	wants,
 	candidates,
+	flights,
 }: Situation): Generator<Demand> {
 	const filling: Demand[] = [];
 	for (const demand of wants.inOrder()) {
 		if (demand.fill === undefined) yield demand;
-		else filling.push(demand);
+		else if (flights.of(demand.block).length === 0) filling.push(demand);
 	}
 	yield* rarestFirst(filling, candidates, filling[0]?.fill ?? 0);
 }

@@ -46,7 +46,7 @@ export class Fetcher {
 		this.backlog = backlog;
 		this.shards = new SharedShards({ ...options, backlog, rescue });
 		this.endNews = options.neighbours.onNews((id, only) =>
-			this.shards.wake(
+			this.shards.news(
 				({ title, shard }) => title === id && (only ?? shard) === shard,
 			),
 		);

@@ -20,6 +20,8 @@ import { type Want, Wants } from "./wants.ts";
 /** Nothing came for so long and nobody can be asked: those who wait for the whole are told. */
 const STALL: Millis = 1.5 * SECOND;
 const SOONEST: Millis = 10;
+/** Neighbours that fill side by side have news all the time: fill looks at it so often. */
+const NEWS: Millis = 100;
 
 export interface ShardPorts extends AskPorts, GiversPorts {
 	readonly backlog: Backlog;
@@ -57,6 +59,7 @@ export class ShardFetch {
 	private freed = false;
 	private timer: NodeJS.Timeout | undefined;
 	private woken = false;
+	private hearing: NodeJS.Timeout | undefined;
 
 	constructor(
 		place: ShardPlace,
@@ -125,8 +128,16 @@ export class ShardFetch {
 		});
 	}
 
+	/** A neighbour told something of it. */
+	news(): void {
+		if (this.isWatched) this.wake();
+		else this.hearing ??= setTimeout(() => this.pump(), NEWS);
+	}
+
 	private pump(): void {
 		clearTimeout(this.timer);
+		clearTimeout(this.hearing);
+		this.hearing = undefined;
 		this.brake.loosen();
 		if (this.wants.empty) this.offer();
 		if (this.wants.empty || !this.judge.looked) return;
@@ -232,6 +243,8 @@ export class ShardFetch {
 		this.judge.tidy();
 		if (!this.wants.empty) return;
 		clearTimeout(this.timer);
+		clearTimeout(this.hearing);
+		this.hearing = undefined;
 		this.brake.loosen();
 	}
 }

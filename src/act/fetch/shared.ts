@@ -151,6 +151,13 @@ export class SharedShards {
 		}
 	};
 
+	/** A neighbour told something of those meant, or came or went. */
+	news(isMeant: (place: ShardPlace) => boolean): void {
+		for (const { shard } of this.all.values()) {
+			if (isMeant(shard.place)) shard.fetch.news();
+		}
+	}
+
 	/** Something changed for those meant: they look again. */
 	wake(isMeant: (place: ShardPlace) => boolean): void {
 		for (const { shard } of this.all.values()) {
