@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import t from "tap";
 import type { HolderBook } from "../../src/act/ports.ts";
+import { monotonic } from "../../src/base/time.ts";
 import { KiB } from "../../src/base/units.ts";
 import { encodeRanges } from "../../src/wire/ranges.ts";
 import { Happenings, heard } from "../control/operator.ts";
@@ -72,6 +73,28 @@ for (const isKnown of [true, false])
 			t.equal(region.origin.sent(), whole);
 		},
 	);
+
+t.test(
+	"once who was waited for is gone, each rank waits its turn",
+	async (t) => {
+		const region = await makeRegion(t, title);
+		const first = await region.box("first");
+		let before = [first.id];
+		const holders: HolderBook = { dial: () => {}, before: () => before };
+		const takeover = 500;
+		const third = await region.box("third", { takeover, holders });
+		await meet(third, first);
+		place(third, 2);
+		// By now it would have been its turn.
+		await new Promise((resolve) => setTimeout(resolve, 2.5 * takeover));
+		t.equal(region.origin.sent(), 0);
+		const left = monotonic();
+		before = [];
+		await first.close();
+		await until(() => region.origin.sent() > 0);
+		t.ok(monotonic() - left >= 2 * takeover, "the second has had its time");
+	},
+);
 
 t.test("what does not fit is short; room that comes is used", async (t) => {
 	const region = await makeRegion(t, title);

@@ -17,10 +17,14 @@ export interface OutlookPorts {
 /** Says of missing shards whether a neighbour has some, and how long this box has waited for those before it in rank. */
 export class Lookout {
 	private readonly ports: OutlookPorts;
-	/** Shards of which nobody has had any: since when, and when it will have been for too long. */
+	/** Shards of which nobody has had any: since when with nobody to wait for or with somebody, and when it will have been for too long. */
 	private readonly waiting = new Map<
 		string,
-		{ readonly since: Millis; readonly due: Millis }
+		{
+			readonly since: Millis;
+			readonly isAwaited: boolean;
+			readonly due: Millis;
+		}
 	>();
 
 	constructor(ports: OutlookPorts) {
@@ -37,13 +41,15 @@ export class Lookout {
 		}
 		const { holders, neighbours, takeover } = this.ports;
 		const now = monotonic();
-		const since = this.waiting.get(key)?.since ?? now;
 		// Who is before this box stands in a table that a crowded trunk brings late: as long as nobody knows, nobody is dead.
 		const before = holders.before(id, shard, rank);
 		const isAwaited =
 			before === undefined || before.some((box) => neighbours.isConnected(box));
+		const known = this.waiting.get(key);
+		// Once whoever was waited for is gone, each rank has its turn from then on: else all would come at once.
+		const since = known?.isAwaited === isAwaited ? known.since : now;
 		const due = since + originPatience(rank, takeover, isAwaited);
-		this.waiting.set(key, { since, due });
+		this.waiting.set(key, { since, isAwaited, due });
 		return now >= due ? "due" : "waiting";
 	}
 
