@@ -4,7 +4,7 @@ import { createSocket } from "node:dgram";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import type HyperDHT from "hyperdht";
-import { Fetcher } from "../src/act/fetch/fetcher.ts";
+import { Fetcher, type FetcherOptions } from "../src/act/fetch/fetcher.ts";
 import {
 	type Progress,
 	type ReconcileOptions,
@@ -235,6 +235,7 @@ export interface BoxSettings {
 	readonly holders?: HolderBook;
 	readonly takeover?: number;
 	readonly mayFill?: () => boolean;
+	readonly pace?: FetcherOptions["pace"];
 	readonly isOpen?: ReconcileOptions["isOpen"];
 	readonly patience?: ViewerPatience;
 	readonly capacity?: number;
@@ -326,7 +327,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 	const common = { store: disk, ...shared };
 	const fetcher = new Fetcher({
 		...common,
-		pace: () => undefined,
+		pace: settings.pace ?? (() => undefined),
 		patience,
 		onWrong: () => {
 			traffic.wrong++;

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { Fetcher } from "../act/fetch/fetcher.ts";
 import { Reconciler } from "../act/fill/reconcile.ts";
 import { bringWhole } from "../act/fill/whole.ts";
+import { Pacer } from "../act/pacer.ts";
 import { TitleLibrary } from "../act/play/library.ts";
 import { Room } from "../act/room.ts";
 import type { ServiceGroup } from "../base/group.ts";
@@ -104,10 +105,16 @@ export async function openExchange(
 	parts.add("fill hours", hours);
 	const isPurged = (id: TitleId) => control.standing.purged.has(id);
 	const common = { store, room, neighbours: swarm, origin, holders, log };
+	/** This box's part of the region's origin budget: what the head says. */
+	const trunk = new Pacer(0);
 	const fetcher = new Fetcher({
 		...common,
-		pace: (from, bytes, purpose, signal) =>
-			traffic.take(from, bytes, purpose, signal),
+		pace: (from, bytes, purpose, signal) => {
+			const household = () => traffic.take(from, bytes, purpose, signal);
+			const isHeld = from === "origin" && purpose === "fill";
+			const region = isHeld ? trunk.take(bytes, false, signal) : undefined;
+			return region?.then(household) ?? household();
+		},
 		onWrong: () => {
 			ledger.counters.wrongBlocks++;
 		},
@@ -196,7 +203,7 @@ export async function openExchange(
 	wishes.begin(
 		{
 			...{ catalog, swarm, reporter, reconciler, library, keys, lease },
-			...{ attests, updater, household, log },
+			...{ attests, updater, household, trunk, log },
 		},
 		control,
 	);

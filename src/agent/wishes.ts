@@ -1,4 +1,5 @@
 import type { Reconciler } from "../act/fill/reconcile.ts";
+import type { Pacer } from "../act/pacer.ts";
 import type { TitleLibrary } from "../act/play/library.ts";
 import type { Log } from "../base/log.ts";
 import { type Clock, MINUTE } from "../base/time.ts";
@@ -38,6 +39,8 @@ export interface WishParts {
 	readonly attests: Pick<Attests, "look" | "acknowledged">;
 	readonly updater: Pick<Updater, "order">;
 	readonly household: Pick<Household, "replaced">;
+	/** What filling may take from the origin. */
+	readonly trunk: Pick<Pacer, "rate">;
 	readonly log: Log;
 }
 
@@ -128,12 +131,16 @@ export class Wishes implements ControlHandlers {
 		void attests.look();
 	}
 
-	private hear({ catalog, swarm, log }: WishParts, said: Announcement): void {
+	private hear(
+		{ catalog, swarm, trunk, log }: WishParts,
+		said: Announcement,
+	): void {
 		const { key, length } = said.catalog;
 		catalog.follow(key, length).catch((error: unknown) => {
 			log.error({ err: error }, "the catalog cannot be followed");
 		});
-		const { shareTransient } = said.policy;
+		const { shareTransient, originRate = 0 } = said.policy;
+		trunk.rate = originRate;
 		if (shareTransient !== this.sharing) swarm.retell();
 		this.sharing = shareTransient;
 	}

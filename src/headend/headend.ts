@@ -101,6 +101,7 @@ async function run(
 					geometry: geometryOf(record),
 				})),
 		publishDesired,
+		beforeTold: (boxes) => lines.allotment.planned(boxes),
 		log,
 		...(quiet !== undefined && { quiet }),
 	});

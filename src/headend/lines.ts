@@ -8,6 +8,7 @@ import { type Head, head } from "../wire/head.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
 import { downTopic, headTopic } from "../wire/topics.ts";
+import { Allotment } from "./control/allotment.ts";
 import { Announcer } from "./control/announcer.ts";
 import { Answers, answerAsked } from "./control/answers.ts";
 import { Commands } from "./control/commands.ts";
@@ -18,6 +19,7 @@ import { Recall } from "./control/recall.ts";
 import { Recalls } from "./control/recalls.ts";
 import { Enrolment } from "./enrol/enrolment.ts";
 import { heardBelow } from "./fleet/bans.ts";
+import { fillingIn } from "./fleet/filling.ts";
 import { OwnLease } from "./lease.ts";
 import { openNode } from "./node.ts";
 import { reloadTrouble } from "./operator/config.ts";
@@ -34,6 +36,7 @@ export interface Lines {
 	readonly dispatch: Dispatch;
 	readonly commands: Commands;
 	readonly announcer: Announcer;
+	readonly allotment: Allotment;
 	readonly withdrawal: Withdrawal;
 	readonly recall: Recall;
 	/** Shuts a box out. Rejects with BOX_UNKNOWN. */
@@ -110,6 +113,17 @@ export async function openLines(
 	});
 	/** Until the shelf has seen that its record is gone, a title that is taken back is still on it. */
 	const titles = () => shelf.titles.filter(({ id }) => !purges.has(id));
+	const allotment = new Allotment({
+		budget: config.policy.origin_budget,
+		filling: () => fillingIn(database, region),
+		onChange: () => announcer.announce(),
+		log,
+	});
+	parts.add("allotment", allotment);
+	parts.onClose(
+		"allotment news",
+		fleet.onChange(() => allotment.heard()),
+	);
 	const announcer: Announcer = await Announcer.open({
 		catalog,
 		heads,
@@ -117,10 +131,11 @@ export async function openLines(
 		shutOut: () => fleet.shutOut(),
 		revoked: () => fleet.revoked(),
 		purged: () => purges.list,
-		policy: {
+		policy: () => ({
 			shareTransient: config.policy.share_transient,
 			...(config.policy.fill && { fill: config.policy.fill }),
-		},
+			...(allotment.rate !== undefined && { originRate: allotment.rate }),
+		}),
 		tellMembers: () => node.headChanged(),
 		tellBroker: (head) => dispatch.head(region, head),
 		log,
@@ -211,7 +226,7 @@ export async function openLines(
 	parts.add("enrolment", enrolment);
 	return {
 		...{ dispatch, commands, announcer, withdrawal, recall, recalls },
-		...{ forgeries, enrolment, lease, shutOut, readmit, knows },
+		...{ allotment, forgeries, enrolment, lease, shutOut, readmit, knows },
 	};
 }
 

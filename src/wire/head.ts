@@ -30,6 +30,8 @@ export const announcement = z.object({
 		shareTransient: z.enum(["now", "later", "never"]),
 		/** When boxes fill, whatever they are configured to; by their own hours where this is missing. */
 		fill: z.optional(fillHours),
+		/** Bytes a second that each box may take from the origin to fill itself; no limit unless given. Viewers are not held by it. */
+		originRate: z.optional(count.check(z.positive())),
 	}),
 });
 export type Announcement = z.output<typeof announcement>;

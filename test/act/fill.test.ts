@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import t from "tap";
+import type { FetcherOptions } from "../../src/act/fetch/fetcher.ts";
 import type { HolderBook } from "../../src/act/ports.ts";
 import { monotonic } from "../../src/base/time.ts";
 import { KiB } from "../../src/base/units.ts";
@@ -95,6 +96,23 @@ t.test(
 		t.ok(monotonic() - left >= 2 * takeover, "the second has had its time");
 	},
 );
+
+t.test("the origin budget holds filling, and no viewer", async (t) => {
+	const region = await makeRegion(t, title);
+	const asked = { bytes: 0 };
+	const never = new Promise<void>(() => undefined);
+	const pace: FetcherOptions["pace"] = (from, bytes, purpose) => {
+		if (from !== "origin" || purpose !== "fill") return undefined;
+		asked.bytes += bytes;
+		return never;
+	};
+	const box = await region.box("box", { pace });
+	place(box, 0, [0]);
+	await until(() => asked.bytes > 0);
+	t.equal(box.store.usedBytes, 0, "what came is not taken in");
+	const viewed = box.fetcher.block({ title: id, shard: 1, manifest }, 0, true);
+	t.ok((await viewed.result).bytes.length > 0);
+});
 
 t.test("what does not fit is short; room that comes is used", async (t) => {
 	const region = await makeRegion(t, title);

@@ -17,6 +17,7 @@ const film = newTitle();
 /** The parts of a box, none of which does anything. */
 const idle: WishParts = {
 	catalog: { follow: async () => undefined },
+	trunk: { rate: 0 },
 	swarm: { headChanged: () => undefined, retell: () => undefined },
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },

@@ -34,6 +34,7 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 	wishes.begin(
 		{
 			catalog: { follow: async () => undefined },
+			trunk: { rate: 0 },
 			swarm: { headChanged: note("head"), retell: note("retell") },
 			reporter: { accepted() {} },
 			reconciler: { place: note("place"), purge: note("purge") },

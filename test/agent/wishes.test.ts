@@ -125,6 +125,7 @@ async function scene(t: Test) {
 		updater: { order: async () => {} },
 		household: { replaced: () => undefined },
 		attests: { look: async () => {}, acknowledged: async () => {} },
+		trunk: { rate: 0 },
 	};
 	const keyFile = join(keyFolder, film.id);
 	return { box, neighbour, revoked, wishes, tell, time, parts, log, keyFile };

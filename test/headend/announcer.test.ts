@@ -26,7 +26,7 @@ t.test("the head is looked at by the hour, news or not", async (t) => {
 		shutOut: async () => [],
 		revoked: async () => [],
 		purged: () => [],
-		policy: { shareTransient: "now" },
+		policy: () => ({ shareTransient: "now" }),
 		tellMembers: () => undefined,
 		tellBroker: async (bytes) => void told.push(bytes),
 	});

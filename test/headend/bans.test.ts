@@ -31,7 +31,7 @@ async function scene(t: Test) {
 		shutOut: () => fleet.shutOut(),
 		revoked: () => fleet.revoked(),
 		purged: () => [],
-		policy: { shareTransient: "now" },
+		policy: () => ({ shareTransient: "now" }),
 		tellMembers: () => undefined,
 		tellBroker: async () => undefined,
 	});

@@ -186,6 +186,7 @@ t.test("every wrong setting is named with its key", async (t) => {
 		]),
 		[/bootstrap = \[.*\]/, 'bootstrap = ["here"]', /swarm\.bootstrap/],
 		[/= "now"/, '= "soon"', /policy\.share_transient/],
+		[/budget = "0"/, 'budget = "200"', /policy\.origin_budget: must be a rate/],
 		[/mode = "all"/, 'mode = "some"', /entitlement\.mode/],
 		[/mode = "all"/, 'mode = "callback"', /entitlement\.url: must be set/],
 		...["1 year", "0 s", "24", "31 days"].map(

@@ -404,6 +404,7 @@ t.test(
 /** The parts of a box, none of which does anything. */
 const idle: Parameters<Wishes["begin"]>[0] = {
 	catalog: { follow: async () => undefined },
+	trunk: { rate: 0 },
 	swarm: { headChanged: () => undefined, retell: () => undefined },
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },

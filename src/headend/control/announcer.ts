@@ -17,7 +17,7 @@ export interface AnnouncerOptions {
 	readonly revoked: () => Promise<readonly BoxId[]>;
 	/** Titles that are taken back, in the order in which they were. */
 	readonly purged: () => Bans["purged"];
-	readonly policy: Announcement["policy"];
+	readonly policy: () => Announcement["policy"];
 	/** Tells members of the swarm, and the broker. */
 	readonly tellMembers: () => void;
 	readonly tellBroker: (head: Buffer) => Promise<void>;
@@ -81,8 +81,9 @@ export class Announcer {
 		const revoked = [...(await this.options.revoked())];
 		const purged = this.options.purged();
 		const { key, length } = catalog;
+		const said = { catalog: { key, length }, policy: policy() };
 		const changed = await heads.write({
-			announcement: { catalog: { key, length }, policy },
+			announcement: said,
 			bans: { revoked, purged },
 		});
 		const { bytes } = heads;

@@ -28,6 +28,8 @@ export interface PlannerOptions {
 	readonly wishes: Wishes;
 	/** The published titles. */
 	readonly titles: () => Promise<readonly PlannedTitle[]>;
+	/** So many boxes are about to be told something new. */
+	readonly beforeTold?: (boxes: number) => Promise<void>;
 	/** Puts a signed placement where its box will find it, now or when the broker is back. */
 	readonly publishDesired: (box: BoxId, envelope: Buffer) => Promise<void>;
 	readonly log: Log;
@@ -194,6 +196,7 @@ export class Planner {
 		for (const one of told) await this.depot.putBody(one);
 		await wishes.keep(holders.keys(), newTables, told, this.now());
 		for (const table of newTables) await this.depot.putTable(table);
+		if (told.length > 0) await this.options.beforeTold?.(told.length);
 		for (const { box, envelope } of told) {
 			try {
 				await this.options.publishDesired(box, envelope);

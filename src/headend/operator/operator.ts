@@ -18,11 +18,11 @@ import { parseMessage } from "../../wire/json.ts";
 import { generateKeyPair, type KeyPair } from "../../wire/keys.ts";
 import { writeIssuer, writeRoot } from "../tls/keys.ts";
 import {
-	configText,
 	type OperatorConfig,
 	type OperatorSettings,
 	readConfig,
 } from "./config.ts";
+import { configText } from "./configtext.ts";
 import {
 	isVacant,
 	PUBLIC,
