@@ -124,8 +124,14 @@ async function inside(dir: string): Promise<void> {
 				const row = rows[i];
 				if (row === undefined) continue;
 				const own = join(dir, `${contestant.name}-${boxes}-${run}`);
+				const go = (where: string) =>
+					raceOnce(contestant, where, { file, size }, row, caps);
 				row.runs.push(
-					await raceOnce(contestant, own, { file, size }, row, caps),
+					await go(own).catch((error: unknown) => {
+						// Now and then libtorrent's Python dies at its start.
+						say(`${describe(error)}\nonce more`);
+						return go(`${own}-again`);
+					}),
 				);
 				tell(row, size, caps);
 			}
@@ -173,7 +179,10 @@ function tell(row: Result, size: Bytes, caps: Caps): void {
 	const run = row.runs.at(-1);
 	if (run === undefined) return;
 	const { last, source } = figuresOf(run, row, size, caps);
-	const times = `${threeFigures(last)} x the floor of ${threeFigures(row.floor / SECOND)} s`;
+	const floor = `the floor of ${threeFigures(row.floor / SECOND)} s`;
+	const times = Number.isFinite(last)
+		? `${threeFigures(last)} x ${floor}`
+		: `not in ${options.limit} x ${floor}`;
 	say(
 		`${row.name}, ${row.boxes} boxes: ${times}, the source sent ${threeFigures(source)} titles`,
 	);
