@@ -12,7 +12,10 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 		...["mosquitto", "ffmpeg", "nginx", "chromium", "qemu-user-static"],
 		"nftables",
 	],
-	bench: ["mosquitto", "ffmpeg", "nginx", "chromium", "python3-libtorrent"],
+	bench: [
+		...["mosquitto", "ffmpeg", "nginx", "chromium", "python3-libtorrent"],
+		...["aria2", "syncthing", "iproute2"],
+	],
 	image: [
 		...["mmdebstrap", "qemu-user-static", "kmod", "cpio", "squashfs-tools"],
 		...["grub-common", "mtools", "dosfstools", "e2fsprogs", "genimage"],
