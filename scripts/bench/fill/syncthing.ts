@@ -38,6 +38,8 @@ async function open({ dir, content, network }: Stage): Promise<Race> {
 	const programs: Program[] = [];
 	const begin = ({ node, home }: Device) => {
 		const command = [
+			// As the process that does the work, and not as one that watches over it.
+			...["env", "STMONITORED=yes"],
 			...["syncthing", "serve", `--home=${home}`],
 			...["--no-browser", "--no-restart", "--no-upgrade"],
 		];
