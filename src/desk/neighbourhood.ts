@@ -237,12 +237,7 @@ export class Neighbourhood {
 	}
 
 	/** Shards placed and held over all boxes, as last reported. */
-	levels(): {
-		placed: number;
-		held: number;
-		placedBytes: number;
-		heldBytes: number;
-	} {
+	levels() {
 		const sum = { placed: 0, held: 0, placedBytes: 0, heldBytes: 0 };
 		for (const fill of this.observer.fills.values()) {
 			sum.placed += fill.shards.placed;
