@@ -3,6 +3,7 @@ import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { Recent } from "../base/recent.ts";
 import { SECOND } from "../base/time.ts";
+import { boxView } from "../gateway/box.ts";
 import { type Gateway, startGateway } from "../gateway/server.ts";
 import { bootId, playerToken } from "../gateway/token.ts";
 import { startIpc } from "../ipc/server.ts";
@@ -145,6 +146,7 @@ async function openDoors(
 	const token = config.gateway.token
 		? playerToken(identity.keyPair.seed, await bootId())
 		: undefined;
+	const status = () => statusOf(box);
 	const gateway = await startGateway({
 		host,
 		port,
@@ -154,11 +156,11 @@ async function openDoors(
 		time: identity.trust,
 		registry,
 		ready: () => readiness(control, catalog),
+		box: async () => boxView(await status(), box.hours.inForce, box.hours.hour),
 		log,
 	});
 	parts.add("gateway", gateway);
 	const doctor = new Doctor(box);
-	const status = () => statusOf(box);
 	const examine = () => doctor.examine();
 	box.wishes.help(
 		new Support({ box: identity.boxId, config, status, examine, recent }),

@@ -24,6 +24,7 @@ import type { Notifier } from "./notify.ts";
 import { Power } from "./power.ts";
 import { Reach } from "./reach.ts";
 import { Reporter } from "./reporter.ts";
+import { Today } from "./today.ts";
 import { Updater } from "./update/updater.ts";
 import { Upkeep } from "./upkeep.ts";
 import { fileVault } from "./vault.ts";
@@ -103,6 +104,12 @@ export async function openExchange(
 		log,
 	});
 	parts.add("fill hours", hours);
+	const today = await Today.open({
+		...{ data: config.data, counters: ledger.counters, log },
+		zone: () => hours.zone,
+		now: () => (clock.isKnown ? clock.now() : undefined),
+	});
+	parts.add("today", today);
 	const isPurged = (id: TitleId) => control.standing.purged.has(id);
 	const common = { store, room, neighbours: swarm, origin, holders, log };
 	/** This box's part of the region's origin budget: what the head says. */
@@ -207,5 +214,15 @@ export async function openExchange(
 		},
 		control,
 	);
-	return { swarm, reach, power, household, hours, intake, reporter, library };
+	return {
+		swarm,
+		reach,
+		power,
+		today,
+		household,
+		hours,
+		intake,
+		reporter,
+		library,
+	};
 }

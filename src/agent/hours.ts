@@ -27,6 +27,7 @@ export interface HoursOptions {
 export class Hours {
 	private readonly options: HoursOptions;
 	private readonly timer: NodeJS.Timeout;
+	private configured: Config["fill"];
 	private own: FillHours | undefined;
 	private hours: FillHours | undefined;
 	private week: Week | undefined;
@@ -34,6 +35,7 @@ export class Hours {
 
 	constructor(options: HoursOptions) {
 		this.options = options;
+		this.configured = options.own;
 		this.own = hoursOf(options.own);
 		this.current = this.read();
 		options.onChange(this.current);
@@ -50,8 +52,26 @@ export class Hours {
 		return this.hours === this.own ? "box" : "operator";
 	}
 
+	/** The hours of the week as they are in force; undefined for any time. */
+	get inForce(): FillHours | undefined {
+		return this.hours;
+	}
+
+	/** The hour of the week that it is, from Monday's first; undefined while the time is not known, or there are no hours. */
+	get hour(): number | undefined {
+		const now = this.options.now();
+		return now === undefined ? undefined : this.week?.hourOf(now);
+	}
+
+	/** The zone whose clock counts here. */
+	get zone(): string {
+		const { zone } = this.hours ?? this.configured;
+		return isZone(zone) ? zone : "UTC";
+	}
+
 	/** The box's own hours are others. */
 	change(own: Config["fill"]): void {
+		this.configured = own;
 		this.own = hoursOf(own);
 		this.look();
 	}

@@ -17,6 +17,7 @@ import { checkInterface } from "./interface.ts";
 import type { Power } from "./power.ts";
 import type { Reach } from "./reach.ts";
 import type { Reporter } from "./reporter.ts";
+import type { Today } from "./today.ts";
 import type { ConfigChange } from "./watch.ts";
 
 export interface StatusParts {
@@ -28,6 +29,7 @@ export interface StatusParts {
 	readonly hours: Hours;
 	readonly intake: Pick<Intake, "figures">;
 	readonly household: Household;
+	readonly today: Pick<Today, "figures">;
 	readonly control: Control;
 	readonly reporter: Reporter;
 	readonly library: TitleLibrary;
@@ -96,6 +98,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		},
 		fill: { hours: parts.hours.from ?? "any", ...parts.hours.leave },
 		inbox: parts.intake.figures,
+		today: parts.today.figures,
 		titles: levels.titles
 			.slice(0, MAX_STATUS_TITLES)
 			.map(({ id, placed, held }) => ({ id, placed, held })),

@@ -6,7 +6,7 @@ import { precondition } from "./condition.ts";
 
 const SCRIPT = "text/javascript; charset=utf-8";
 
-/** The files of the player page and their media types; nothing else is served. */
+/** The files of the pages and their media types; nothing else is served. */
 const FILES: Readonly<Record<string, string>> = {
 	"index.html": "text/html; charset=utf-8",
 	"style.css": "text/css; charset=utf-8",
@@ -16,6 +16,10 @@ const FILES: Readonly<Record<string, string>> = {
 	"remote.js": SCRIPT,
 	"sources.js": SCRIPT,
 	"titles.js": SCRIPT,
+	"box.html": "text/html; charset=utf-8",
+	"box.css": "text/css; charset=utf-8",
+	"box.js": SCRIPT,
+	"week.js": SCRIPT,
 	"icon.svg": "image/svg+xml",
 	"hls.js": SCRIPT,
 	"hls.worker.js": SCRIPT,
@@ -35,11 +39,18 @@ const POLICY = [
 	"frame-ancestors 'self'",
 ].join("; ");
 
+/** What the household's page is made of. */
+const OF_THE_BOX = ["box.html", "box.css", "box.js", "week.js", "icon.svg"];
+
 export function isPageFile(name: string): boolean {
 	return Object.hasOwn(FILES, name);
 }
 
-/** Answers with a file of the player page, for which `isPageFile` holds. */
+export function isBoxFile(name: string): boolean {
+	return OF_THE_BOX.includes(name);
+}
+
+/** Answers with a file of a page, for which `isPageFile` holds. */
 export async function sendPage(
 	req: IncomingMessage,
 	res: ServerResponse,

@@ -3,9 +3,10 @@ import type { Registry } from "prom-client";
 import type { Library } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
 import { isTitleId, type TitleId } from "../wire/ids.ts";
+import type { BoxView } from "./box.ts";
 import { sendJson } from "./failure.ts";
 import { type Progress, sendFile } from "./file.ts";
-import { isPageFile, sendPage } from "./page.ts";
+import { isBoxFile, isPageFile, sendPage } from "./page.ts";
 import { sendSources } from "./sources.ts";
 import { decodePath } from "./target.ts";
 import type { Titles } from "./titles.ts";
@@ -17,6 +18,7 @@ export interface Backing {
 	readonly titles: Titles;
 	readonly registry: Registry;
 	readonly ready: () => { readonly ready: boolean; readonly why: string };
+	readonly box: () => Promise<BoxView>;
 }
 
 /** One request that is being answered. */
@@ -104,6 +106,22 @@ export const ROUTES: readonly Route[] = [
 		door: "household",
 		answer: ({ library }, { req, res, signal }) =>
 			sendSources(req, res, library, signal),
+	},
+	{
+		name: "box-status",
+		pattern: /^\/box\/status$/,
+		door: "household",
+		answer: async ({ box }, { res }) => sendJson(res, 200, await box()),
+	},
+	{
+		name: "box",
+		pattern: /^\/box\/([^/]*)$/,
+		door: "household",
+		answer: (_, { req, res }, name = "") => {
+			const file = name === "" ? "box.html" : name;
+			if (!isBoxFile(file)) throw nothing();
+			return sendPage(req, res, file);
+		},
 	},
 	{
 		name: "livez",

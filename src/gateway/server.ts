@@ -7,6 +7,7 @@ import type { Log } from "../base/log.ts";
 import { MINUTE, SECOND, within } from "../base/time.ts";
 import { KiB, type Millis } from "../base/units.ts";
 import type { Time } from "../wire/envelope.ts";
+import type { BoxView } from "./box.ts";
 import { isLoopback } from "./host.ts";
 import { createMeter } from "./meter.ts";
 import { Reception } from "./reception.ts";
@@ -25,6 +26,8 @@ export interface GatewayOptions {
 	readonly registry: Registry;
 	/** For `/readyz`; `why` is for a person. */
 	readonly ready: () => { readonly ready: boolean; readonly why: string };
+	/** What the household's page shows. */
+	readonly box: () => Promise<BoxView>;
 	readonly log: Log;
 	/** With it, players' paths begin with `/t/<token>`, and there are no page and no metrics. */
 	readonly token?: string | undefined;
@@ -47,8 +50,8 @@ const MAX_CONNECTIONS = 1024;
 
 /** Starts the HTTP server for players. Rejects with PORT_TAKEN when the port is in use, CONFIG_INVALID when others could reach it. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-	const { host, port, library, time, registry, ready, log, token } = options;
-	const { origins = [], patience = 10 * SECOND } = options;
+	const { host, port, library, time, registry, ready, box, log } = options;
+	const { token, origins = [], patience = 10 * SECOND } = options;
 	if (!isLoopback(host)) {
 		throw new LarderError(
 			"CONFIG_INVALID",
@@ -59,7 +62,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 	const titles = new Titles(library, prefix, time);
 	const meter = createMeter(registry);
 	const reception = new Reception({
-		backing: { library, titles, registry, ready },
+		backing: { library, titles, registry, ready, box },
 		meter,
 		token,
 		origins: new Set(origins),

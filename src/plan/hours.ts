@@ -46,8 +46,13 @@ export class Week {
 
 	/** @param now milliseconds since 1970 */
 	at(now: Millis): FillWindow | undefined {
+		return this.cells[this.hourOf(now)];
+	}
+
+	/** From Monday's first hour, by the clock on the wall. */
+	hourOf(now: Millis): number {
 		const { day, hour } = this.read(now);
-		return this.cells[day * HOURS + hour];
+		return day * HOURS + hour;
 	}
 
 	/** When the hour ends in which `now` lies: where clocks are put forward or back the next one may be another than one thinks. */
@@ -69,6 +74,12 @@ export class Week {
 			minute: Number(parts.get("minute")),
 		};
 	}
+}
+
+/** The day on the wall: `2027-01-04`. @param now milliseconds since 1970 */
+export function dayIn(zone: string, now: Millis): string {
+	// Swedes write dates as ISO 8601 does.
+	return new Intl.DateTimeFormat("sv", { timeZone: zone }).format(now);
 }
 
 /**

@@ -81,6 +81,19 @@ export type IpcReply = z.output<typeof ipcReply>;
 /** The most titles that `status` lists: they must fit into one frame. */
 export const MAX_STATUS_TITLES = 1000;
 
+/** Bytes. */
+export const moved = z.object({
+	/** To neighbours. */
+	given: count,
+	/** From neighbours and over the trunk. */
+	fetched: count,
+	/** The part of `fetched` that came over the trunk. */
+	fromOrigin: count,
+	/** To players on this box. */
+	played: count,
+});
+export type Moved = z.output<typeof moved>;
+
 /** What the household has said and does, and what that leaves for neighbours and for filling. */
 export const household = z.object({
 	part: z.enum(PARTS),
@@ -207,6 +220,8 @@ export const status = z.object({
 	/** What may move at most, as configured now; 0 is no limit. */
 	limits: z.object({ down: rate, up: rate, origin: rate }),
 	counters,
+	/** Since midnight. An older agent does not tell. */
+	today: z.optional(moved),
 	/** What is wrong now, in words for a person. */
 	problems: z.array(z.string()),
 });

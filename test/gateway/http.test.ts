@@ -5,7 +5,7 @@ import t from "tap";
 import { silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { timeOf } from "../../src/wire/envelope.ts";
-import { idOf, pattern, Shelf } from "./shelf.ts";
+import { box, idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange, parse } from "./wire.ts";
 
 interface Case {
@@ -43,6 +43,7 @@ const gateway = await startGateway({
 	time: timeOf(Date.now),
 	registry: new Registry(),
 	ready: () => ({ ready: true, why: "" }),
+	box,
 	origins: ["https://tv.example"],
 	log: silent,
 });

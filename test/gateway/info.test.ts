@@ -6,7 +6,7 @@ import { silent } from "../../src/base/log.ts";
 import { entryOf } from "../../src/gateway/entry.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { Titles } from "../../src/gateway/titles.ts";
-import { idOf, pattern, Shelf } from "./shelf.ts";
+import { box, idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange, send } from "./wire.ts";
 
 /** What the box knows of the time, whatever the system's clock says. */
@@ -40,6 +40,7 @@ const gateway = await startGateway({
 	time,
 	registry,
 	ready: () => state,
+	box,
 	log: silent,
 });
 t.teardown(() => gateway.close());

@@ -8,7 +8,7 @@ import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { timeOf } from "../../src/wire/envelope.ts";
-import { idOf, pattern, Shelf } from "./shelf.ts";
+import { box, idOf, pattern, Shelf } from "./shelf.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const CLIP = join(import.meta.dirname, "../media/clip");
@@ -86,6 +86,7 @@ t.test("the player page", { skip: !existsSync(CHROMIUM) }, async (t) => {
 		time: timeOf(Date.now),
 		registry: new Registry(),
 		ready: () => ({ ready: true, why: "" }),
+		box,
 		log: silent,
 	});
 	t.teardown(() => gateway.close());

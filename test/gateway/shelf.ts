@@ -4,8 +4,11 @@ import type {
 	SecondOfSources,
 } from "../../src/act/ports.ts";
 import { LarderError } from "../../src/base/errors.ts";
+import { HOUR } from "../../src/base/time.ts";
+import { GiB } from "../../src/base/units.ts";
 import type { Manifest } from "../../src/content/manifest.ts";
 import { mediaType } from "../../src/content/path.ts";
+import type { BoxView } from "../../src/gateway/box.ts";
 import type { CatalogEntry } from "../../src/wire/catalog.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
 
@@ -13,6 +16,50 @@ import type { TitleId } from "../../src/wire/ids.ts";
 export function idOf(digit: string): TitleId {
 	return digit.repeat(64) as TitleId;
 }
+
+/** What the agent would tell of a box in the middle of its day. */
+export const box = async (): Promise<BoxView> => ({
+	power: "active",
+	household: {
+		...{ part: "in", activity: "idle", give: 625_000 },
+		limits: { up: 625_000, upActive: "none" },
+	},
+	store: {
+		...{ capacity: 40 * GiB, usedSpace: 31 * GiB, reservedSpace: 31 * GiB },
+		...{ reserve: 25 * GiB, streamingShare: 4 * GiB },
+		...{ transientBytes: 3 * GiB, placedBytes: 28 * GiB },
+		...{ heldBytes: 28 * GiB, shards: { placed: 1792, held: 1792 } },
+	},
+	fill: {
+		...{ hours: "operator", closed: "hours", trunk: null, neighbours: null },
+		...{ up: 0, until: Date.now() + 4 * HOUR },
+	},
+	rates: { down: 0, up: 410_000, origin: 0 },
+	limits: { down: 0, up: 625_000, origin: 0 },
+	today: {
+		...{ given: 7.3 * GiB, fetched: 2.1 * GiB, fromOrigin: 0.4 * GiB },
+		played: 3.9 * GiB,
+	},
+	neighbours: 12,
+	hours: {
+		zone: "Europe/Berlin",
+		windows: [
+			{
+				...{ days: [0, 1, 2, 3, 4, 5, 6], from: 1, to: 6, trunk: 0 },
+				...{ neighbours: 0, up: 0, standby: true },
+			},
+			{
+				...{ days: [0, 1, 2, 3, 4], from: 9, to: 16, trunk: null },
+				...{ neighbours: 0, up: 0, standby: false },
+			},
+			{
+				...{ days: [5, 6], from: 6, to: 10, trunk: 0, neighbours: 0 },
+				...{ up: 0, standby: false },
+			},
+		],
+	},
+	hour: 20,
+});
 
 /** Bytes that tell where they come from: a slip of one byte is seen. */
 export function pattern(length: number, seed = 1): Buffer {

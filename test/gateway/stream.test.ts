@@ -9,7 +9,7 @@ import { silent } from "../../src/base/log.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { type GatewayOptions, startGateway } from "../../src/gateway/server.ts";
 import { timeOf } from "../../src/wire/envelope.ts";
-import { idOf, pattern, Shelf } from "./shelf.ts";
+import { box, idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange, parse, send } from "./wire.ts";
 
 const TITLE = idOf("a");
@@ -23,6 +23,7 @@ async function open(t: Test, shelf: Shelf, own: Partial<GatewayOptions> = {}) {
 		time: timeOf(Date.now),
 		registry,
 		ready: () => ({ ready: true, why: "" }),
+		box,
 		log: silent,
 		...own,
 	});
@@ -326,6 +327,7 @@ t.test("a taken port is named", async (t) => {
 			time: timeOf(Date.now),
 			registry: new Registry(),
 			ready: () => ({ ready: true, why: "" }),
+			box,
 			log: silent,
 		}),
 		{ code: "PORT_TAKEN" },

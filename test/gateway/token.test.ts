@@ -5,7 +5,7 @@ import { type Log, silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { behindToken, bootId, playerToken } from "../../src/gateway/token.ts";
 import { timeOf } from "../../src/wire/envelope.ts";
-import { idOf, pattern, Shelf } from "./shelf.ts";
+import { box, idOf, pattern, Shelf } from "./shelf.ts";
 import { exchange } from "./wire.ts";
 
 const TITLE = idOf("a");
@@ -24,6 +24,7 @@ const gateway = await startGateway({
 	time: timeOf(Date.now),
 	registry,
 	ready: () => ({ ready: true, why: "" }),
+	box,
 	token,
 	origins: ["https://tv.example"],
 	log: listening(),

@@ -171,7 +171,7 @@ t.test("what does not fit is short, by how much", async (t) => {
 t.test("what is begun has its room before what is not", async (t) => {
 	const placed = [title("a", "0123", { held: [0], begun: [3] })];
 	const { steps, missingBytes } = plan(placed, { room: 30 });
-	t.same(steps, ["a1 neighbours", "a3 neighbours"]);
+	t.same(steps, ["a3 neighbours", "a1 neighbours"]);
 	t.equal(missingBytes, 10);
 });
 
