@@ -1,4 +1,4 @@
-import { SECOND } from "../base/time.ts";
+import { MINUTE, SECOND } from "../base/time.ts";
 import type { Bytes, Millis, Rate } from "../base/units.ts";
 import type { BoxId } from "../wire/ids.ts";
 
@@ -132,6 +132,12 @@ export const VIEWER_PATIENCE: ViewerPatience = {
 	rescue: 600,
 	giveUp: 20 * SECOND,
 };
+
+/**
+ * A shard that neighbours say they have and do not give is left to them for so long by each rank, one after the other: households
+ * are busy for an evening, and one who lies must not keep a shard from a box for ever.
+ */
+export const WITHHELD: Millis = 30 * MINUTE;
 
 /** Fill does not go past neighbours that hold a block, unless nothing at all has come for so long. */
 export const FILL_PATIENCE: Millis = 30 * SECOND;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import t from "tap";
 import type { FetcherOptions } from "../../src/act/fetch/fetcher.ts";
 import type { HolderBook } from "../../src/act/ports.ts";
-import { monotonic } from "../../src/base/time.ts";
+import { MINUTE, monotonic } from "../../src/base/time.ts";
 import { KiB } from "../../src/base/units.ts";
 import { encodeRanges } from "../../src/wire/ranges.ts";
 import { Happenings, heard } from "../control/operator.ts";
@@ -94,6 +94,27 @@ t.test(
 		await first.close();
 		await until(() => region.origin.sent() > 0);
 		t.ok(monotonic() - left >= 2 * takeover, "the second has had its time");
+	},
+);
+
+t.test(
+	"what neighbours have and do not give is fetched from the origin in the end",
+	async (t) => {
+		const region = await makeRegion(t, title);
+		const holder = await region.box("holder");
+		await hold(holder, title);
+		holder.swarm.give("none");
+		const box = await region.box("box");
+		await meet(box, holder);
+		place(box, 1);
+		// It is asked, and says that its household needs the line.
+		await until(() => box.fetcher.isFetching(id));
+		await until(() => !box.fetcher.isFetching(id));
+		t.equal(region.origin.sent(), 0);
+		const real = performance.now.bind(performance);
+		t.intercept(performance, "now", { value: () => real() + 31 * MINUTE });
+		await until(() => phaseOf(box) === "applied");
+		t.equal(region.origin.sent(), whole);
 	},
 );
 

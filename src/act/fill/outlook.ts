@@ -2,9 +2,10 @@ import { monotonic } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import { blocksIn } from "../../content/geometry.ts";
 import type { Outlook, WantedShard } from "../../plan/fill.ts";
-import { originPatience } from "../../plan/source.ts";
+import { originPatience, WITHHELD } from "../../plan/source.ts";
 import type { TitleId } from "../../wire/ids.ts";
 import type { HolderBook, Neighbours, Store } from "../ports.ts";
+import { keyOf } from "./underway.ts";
 
 export interface OutlookPorts {
 	readonly store: Store;
@@ -27,14 +28,26 @@ export class Lookout {
 		}
 	>();
 
+	/** Shards that neighbours were asked for in vain: since when, without a block in between. */
+	private readonly withheld = new Map<string, Millis>();
+
 	constructor(ports: OutlookPorts) {
 		this.ports = ports;
+	}
+
+	/** Neighbours were asked for a shard. @param brought whether any block of it came */
+	asked(key: string, brought: boolean): void {
+		if (brought) this.withheld.delete(key);
+		else if (!this.withheld.has(key)) this.withheld.set(key, monotonic());
 	}
 
 	look(id: TitleId, { shard, rank }: WantedShard): Outlook {
 		// Rank 0 asks the origin at once, unless a neighbour turns out to hold it.
 		if (rank === 0) return "due";
-		const key = `${id}/${shard}`;
+		const key = keyOf(id, shard);
+		const withheld = this.withheld.get(key);
+		if (withheld !== undefined && monotonic() >= withheld + rank * WITHHELD)
+			return "due";
 		if (this.isHere(id, shard)) {
 			this.waiting.delete(key);
 			return "here";
@@ -65,9 +78,8 @@ export class Lookout {
 
 	/** Forgets what is not wanted any more. */
 	keep(isWanted: (key: string) => boolean): void {
-		for (const key of this.waiting.keys()) {
-			if (!isWanted(key)) this.waiting.delete(key);
-		}
+		for (const keys of [this.waiting, this.withheld])
+			for (const key of keys.keys()) if (!isWanted(key)) keys.delete(key);
 	}
 
 	/** Whether a neighbour has a block of it that this box has not. */

@@ -265,12 +265,25 @@ export class Reconciler {
 		step: FillStep,
 		signal: AbortSignal,
 	): Promise<void> {
+		const before = this.blocksOf(step);
 		try {
 			await execute(step, this.options, signal);
 			this.failures.clear(key);
+			if (step.kind === "fetch-shard" && !step.origin)
+				this.lookout.asked(key, this.blocksOf(step) > before);
 		} catch (error) {
 			if (!signal.aborted) this.failed(key, step, error);
 		}
+	}
+
+	/** How much of what a step fetches is on the disk, in blocks. */
+	private blocksOf(step: FillStep): number {
+		const inventory = this.options.store.inventory(step.title);
+		if (step.kind !== "fetch-shard" || inventory === undefined) return 0;
+		const { shard } = step;
+		if (inventory.held.has(shard)) return Number.POSITIVE_INFINITY;
+		const part = inventory.partial.find((each) => each.shard === shard);
+		return part?.blocks.count ?? 0;
 	}
 
 	private failed(key: string, { kind, title }: FillStep, error: unknown): void {
