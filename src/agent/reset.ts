@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { open, readdir, rm } from "node:fs/promises";
+import { lstat, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LarderError } from "../base/errors.ts";
 import { lockFolder } from "../store/lock.ts";
@@ -12,6 +12,7 @@ const KEPT = [
 	"holders",
 	"known-nodes.json",
 	"catalog",
+	"inbox",
 	"shards",
 ] as const;
 /** What the doctor leaves when the power goes. */
@@ -65,7 +66,13 @@ export async function finishReset({ data }: Data): Promise<string[]> {
 	return await usable(data, async () => {
 		const there = await readdir(data);
 		const probes = there.filter((name) => name.startsWith(PROBE));
-		const going = KEPT.filter((name) => there.includes(name));
+		const own = await stat(data);
+		const going: string[] = [];
+		for (const name of KEPT.filter((name) => there.includes(name))) {
+			// A stick that is mounted there is its owner's.
+			const { dev } = await lstat(join(data, name));
+			if (dev === own.dev) going.push(name);
+		}
 		for (const name of [...going, ...probes])
 			await rm(join(data, name), { recursive: true });
 		// Only when all of it is surely gone is the order.

@@ -7,8 +7,14 @@ const HISTORY = 10;
 const LATEST = 3;
 /** One that is not answered counts once it is so much later than the shortest. */
 const LATE: Millis = 50;
-/** Without an answer for so long there is no telling. */
-const SILENT: Millis = 15 * SECOND;
+/**
+ * Without an answer for so long there is no telling: a queue that holds more than that is rarer than a node that is gone, and one
+ * silent node must not keep a region from giving.
+ */
+export const SILENT: Millis = 5 * SECOND;
+
+/** What was asked longer ago says nothing of the queue now. */
+export const RECENT: Millis = 8 * SECOND;
 
 /** One question to a node beyond the access link; without `trip` while the answer is not there. */
 export interface Probe {
@@ -43,10 +49,13 @@ export function delayOf(
 	heardAt: Millis,
 	now: Millis,
 ): Millis | undefined {
-	if (base.length === 0 || now - heardAt > SILENT) return undefined;
+	const owed = probes.find(({ trip }) => trip === undefined)?.asked ?? now;
+	if (base.length === 0 || now - Math.max(owed, heardAt) > SILENT)
+		return undefined;
 	const least = Math.min(...base.map(({ trip }) => trip));
 	const trips: Millis[] = [];
 	for (const { asked, trip } of probes) {
+		if (now - asked >= RECENT) continue;
 		const taken = trip ?? now - asked;
 		if (trip !== undefined || taken > least + LATE) trips.push(taken);
 	}

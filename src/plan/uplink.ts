@@ -30,8 +30,8 @@ const LITTLE = 1 / 8;
 const PATIENCE: Millis = 1.5 * SECOND;
 /** Then nothing is given until the queue was empty for so long. */
 const CALM: Millis = 5 * SECOND;
-/** Nodes that have not answered for so long will not: what is configured has to do. */
-const BLIND: Millis = 15 * SECOND;
+/** When it has not been known for so long how packets wait, what is configured has to do. */
+const BLIND: Millis = 3 * SECOND;
 
 export interface UplinkView {
 	readonly now: Millis;

@@ -103,10 +103,10 @@ t.test("nodes that do not answer say nothing", async (t) => {
 	const { uplink } = run(60 * SECOND, { isBlind: true });
 	t.equal(uplink.rate, Number.POSITIVE_INFINITY, "what is configured holds");
 	const none = { ...firstUplink(0), rate: 0 };
-	t.equal(run(14 * SECOND, { begin: none, isBlind: true }).uplink.rate, 0);
-	t.equal(run(16 * SECOND, { begin: none, isBlind: true }).uplink.rate, FLOOR);
+	t.equal(run(2 * SECOND, { begin: none, isBlind: true }).uplink.rate, 0);
+	t.equal(run(4 * SECOND, { begin: none, isBlind: true }).uplink.rate, FLOOR);
 	t.equal(
-		run(32 * SECOND, { begin: none, isBlind: true }).uplink.rate,
+		run(8 * SECOND, { begin: none, isBlind: true }).uplink.rate,
 		Number.POSITIVE_INFINITY,
 	);
 });

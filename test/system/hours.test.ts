@@ -13,7 +13,8 @@ const NEVER = '[{ trunk = "none", neighbours = "none" }]';
 t.setTimeout(240_000);
 
 t.test("hours", async (t) => {
-	const desk = await openDesk(t, { copies: 3 });
+	// Who waits for one that may not fill has to wait for twelve times as long.
+	const desk = await openDesk(t, { copies: 3, takeover: "500 ms" });
 	const film = await publishFilm(desk, SIZE);
 	const [free] = await addBoxes(desk, 1);
 	const [one, two] = await addBoxes(desk, 2, {

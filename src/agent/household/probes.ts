@@ -1,14 +1,17 @@
-import { monotonic, SECOND } from "../../base/time.ts";
+import { monotonic } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
-import { type Base, delayOf, learn, type Probe } from "../../plan/queue.ts";
+import {
+	type Base,
+	delayOf,
+	learn,
+	type Probe,
+	RECENT,
+	SILENT,
+} from "../../plan/queue.ts";
 import type { Swarm } from "../../swarm/swarm.ts";
 
 /** Questions that wait for their answers at a time: two seconds' worth. */
 const OPEN = 8;
-/** What was asked longer ago says nothing of the queue now. */
-const RECENT: Millis = 8 * SECOND;
-/** After a pause of so long asking begins anew. */
-const PAUSE: Millis = 10 * SECOND;
 
 export interface ProbePorts {
 	/** The operator's DHT nodes, `host:port`: they lie beyond the access link, where the home gateway does not. */
@@ -35,7 +38,6 @@ export class Probes {
 	private probes: Question[] = [];
 	private base: Base = [];
 	private heardAt: Millis = Number.NEGATIVE_INFINITY;
-	private askedAt: Millis = Number.NEGATIVE_INFINITY;
 	private choosing = false;
 
 	constructor(ports: ProbePorts) {
@@ -47,16 +49,12 @@ export class Probes {
 		void this.choose();
 	}
 
-	/**
-	 * Asks once more, unless too many answers are owed. A node that is silent is left only after a pause: a full queue silences all of them,
-	 * and what is known of one is the only measure for it.
-	 */
+	/** Asks once more, unless too many answers are owed; another node where this one is silent. */
 	ask(): void {
 		const now = this.now();
-		const isSilent = this.heardAt < this.askedAt;
-		const isAnew = now - this.askedAt > PAUSE;
-		this.askedAt = now;
-		if (this.node === undefined || (isAnew && isSilent)) void this.choose();
+		const owed = this.probes.find(({ isOpen }) => isOpen)?.asked ?? now;
+		const isSilent = now - Math.max(owed, this.heardAt) > SILENT;
+		if (this.node === undefined || isSilent) void this.choose();
 		if (this.node === undefined) return;
 		this.probes = this.probes.filter(
 			({ asked, isOpen }) => isOpen || now - asked < RECENT,
