@@ -90,6 +90,11 @@ const isSystem = (file: string) => file.startsWith("test/system/");
 /** Those that attack; purges are not among them, for they measure what a neighbourhood does that is left in peace. */
 const isHostile = (file: string) =>
 	file.startsWith("test/system/hostile/") && !file.includes("purge");
+/** Those that wait more than they work, and measure nothing. */
+const PATIENT = ["budget", "hours", "household/drain", "restore", "stick"].map(
+	(name) => `test/system/${name}.test.ts`,
+);
+const isCompany = (file: string) => isHostile(file) || PATIENT.includes(file);
 
 /** The test files that an argument names: `unit`, `system`, or the start of a path below test/. */
 function chosen(argument: string): string[] {
@@ -118,16 +123,16 @@ const build: Step = {
 
 /**
  * The tests of these files: side by side, more than there are cores, for most wait more than they work; except that system tests,
- * which start whole neighbourhoods, run one by one where they do not attack one.
+ * which start whole neighbourhoods, run one by one where they do not attack one, or only wait.
  */
 function testSteps(files: readonly string[]): Step[] {
 	const unit = files.filter((file) => !isSystem(file));
-	const system = files.filter((file) => isSystem(file) && !isHostile(file));
-	const hostile = files.filter(isHostile);
+	const system = files.filter((file) => isSystem(file) && !isCompany(file));
+	const company = files.filter(isCompany);
 	const steps = [
 		{ name: "unit", files: unit, options: ["--timeout=240", "--jobs=3"] },
 		{ name: "system", files: system, options: ["--timeout=600", "--jobs=1"] },
-		{ name: "hostile", files: hostile, options: ["--timeout=600", "--jobs=3"] },
+		{ name: "company", files: company, options: ["--timeout=600", "--jobs=3"] },
 	];
 	return steps
 		.filter((step) => step.files.length > 0)
