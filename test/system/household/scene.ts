@@ -97,8 +97,8 @@ t.test("told of live TV, it gives nothing within half a second", async (t) => {
 		const isFound = give !== "none" && give < CARRIES && delay < TARGET;
 		return isFound && meter.rate(2 * SECOND) > CARRIES / 2;
 	});
-	await tell("activity-live");
 	const told = monotonic();
+	await tell("activity-live");
 	const { toNeighbours } = await counters(desk, box);
 	await sleep(4 * SECOND);
 	const rest = meter.between(told, told + 0.5 * SECOND);
