@@ -1,6 +1,6 @@
 // `npm run test:image [-- --soak] [-- --rebuild]`: boots the receiver's image in QEMU, in a neighbourhood of real processes. Debian, as root.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import pkg from "../package.json" with { type: "json" };
@@ -21,14 +21,20 @@ const ALONE = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const DHCP = [
 	...["dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--port=0"],
 	...["--interface=tap0", "--bind-interfaces", "--dhcp-authoritative"],
-	...["--dhcp-range=10.66.0.10,10.66.0.20", "--leasefile-ro", "--user=root"],
+	...["--dhcp-range=10.66.0.10,10.66.0.20", "--leasefile-ro", "--pid-file=", "--user=root"],
 ];
+
+interface ProgramOptions {
+	readonly env?: Readonly<Record<string, string>>;
+	readonly how?: "SIGTERM" | "SIGKILL";
+	/** Takes what it says on its standard output. */
+	readonly said?: Buffer[];
+}
 
 function program(
 	command: string,
 	args: readonly string[],
-	env: Readonly<Record<string, string>> = {},
-	how: "SIGTERM" | "SIGKILL" = "SIGTERM",
+	{ env = {}, how = "SIGTERM", said }: ProgramOptions = {},
 ): Promise<number> {
 	const child = spawn(command, args, {
 		cwd: ROOT,
@@ -37,14 +43,39 @@ function program(
 			PATH: `${BIN}:${process.env["PATH"]}`,
 			...env,
 		},
-		stdio: ["ignore", "inherit", "inherit"],
+		stdio: ["ignore", said === undefined ? "inherit" : "pipe", "inherit"],
 	});
+	child.stdout?.on("data", (bytes: Buffer) => said?.push(bytes));
 	const stop = () => child.kill(how);
 	process.once("SIGINT", stop).once("SIGTERM", stop);
 	return new Promise((resolve, reject) => {
 		child.once("error", reject);
 		child.once("close", (code) => resolve(code ?? 1));
 	});
+}
+
+/** Runs one test in a network of its own. What it says comes at its end, its timeline at once. */
+async function runTest(
+	file: string,
+	env: Readonly<Record<string, string>>,
+): Promise<number> {
+	const tap = [
+		...["tap", "--disable-coverage", "--allow-empty-coverage"],
+		...["--timeout=4000", "--reporter=tap", file],
+	];
+	const script = [
+		"set -e",
+		...NETWORK,
+		`${DHCP.join(" ")} & dhcp=$!`,
+		"trap 'kill $dhcp' EXIT",
+		tap.join(" "),
+	];
+	const said: Buffer[] = [];
+	const args = [...ALONE, "sh", "-c", script.join("\n")];
+	// unshare hears nothing less than SIGKILL, and all that is in there ends with it.
+	const code = await program("unshare", args, { env, how: "SIGKILL", said });
+	process.stdout.write(Buffer.concat(said));
+	return code;
 }
 
 async function step(command: string, ...args: string[]): Promise<void> {
@@ -69,24 +100,14 @@ try {
 	await step("node", "build.mjs", "--target", "all", "--quiet");
 	if (values.rebuild || !existsSync(IMAGE))
 		await step("node", "image/build.ts");
-	const tap = [
-		...["tap", "--disable-coverage", "--allow-empty-coverage"],
-		...["--timeout=4000", "--jobs=1", "--reporter=tap", "test/image/*.test.ts"],
-	];
-	const script = [
-		"set -e",
-		...NETWORK,
-		`${DHCP.join(" ")} & dhcp=$!`,
-		"trap 'kill $dhcp' EXIT",
-		tap.join(" "),
-	];
-	process.exitCode = await program(
-		"unshare",
-		[...ALONE, "sh", "-c", script.join("\n")],
-		{ LARDER_IMAGE: IMAGE, ...(values.soak && { LARDER_SOAK: "yes" }) },
-		// unshare hears nothing less, and all that is in there ends with it.
-		"SIGKILL",
-	);
+	const env = {
+		LARDER_IMAGE: IMAGE,
+		...(values.soak && { LARDER_SOAK: "yes" }),
+	};
+	// Side by side, each with a receiver and a neighbourhood of its own: one emulated machine keeps one core busy.
+	const tests = globSync("test/image/*.test.ts", { cwd: ROOT });
+	const codes = await Promise.all(tests.map((file) => runTest(file, env)));
+	process.exitCode = Math.max(...codes);
 } catch (error) {
 	console.error(describe(error));
 	process.exitCode = 1;

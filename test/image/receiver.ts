@@ -1,7 +1,7 @@
 // A receiver in QEMU that runs the image, in a neighbourhood that lives on this machine.
 import { createWriteStream, type WriteStream } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Test } from "tap";
 import { flash, putOnBoot } from "../../image/media.ts";
 import { boot, type Guest, type GuestOptions } from "../../image/qemu.ts";
@@ -21,8 +21,13 @@ const NETWORK = [
 ];
 /** An emulated machine takes its time. */
 export const PATIENCE: Millis = 240 * SECOND;
+/** The test that runs here: those of the image run side by side. */
+const WHICH = basename(process.argv[1] ?? "", ".test.ts");
 /** Of the last run. */
-const CONSOLE = join(import.meta.dirname, "../../dist/image/console.log");
+const CONSOLE = join(
+	import.meta.dirname,
+	`../../dist/image/console-${WHICH}.log`,
+);
 const SHARDS = "/var/lib/larder/data/shards";
 const HASHES = `
 const [base, ...paths] = process.argv.slice(1);
@@ -43,7 +48,7 @@ const began = monotonic();
 /** A line of the timeline. */
 export function note(what: string): void {
 	const seconds = Math.round((monotonic() - began) / SECOND);
-	process.stderr.write(`[${`${seconds}`.padStart(5)} s] ${what}\n`);
+	process.stderr.write(`[${`${seconds}`.padStart(5)} s] ${WHICH}: ${what}\n`);
 }
 
 /** A machine with a disk of its own. It is off at first. */
