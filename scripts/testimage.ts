@@ -21,7 +21,12 @@ const ALONE = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const DHCP = [
 	...["dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--port=0"],
 	...["--interface=tap0", "--bind-interfaces", "--dhcp-authoritative"],
-	...["--dhcp-range=10.66.0.10,10.66.0.20", "--leasefile-ro", "--pid-file=", "--user=root"],
+	...[
+		"--dhcp-range=10.66.0.10,10.66.0.20",
+		"--leasefile-ro",
+		"--pid-file=",
+		"--user=root",
+	],
 ];
 
 interface ProgramOptions {

@@ -166,11 +166,10 @@ export class Receiver {
 		await this.run(`/usr/lib/larder/node --input-type=module -e '${script}'`);
 	}
 
+	/** What its agent says of itself, once it says anything. */
 	async status(): Promise<Status> {
-		const read = parseMessage(
-			status,
-			Buffer.from(await this.run("larder status --json")),
-		);
+		const said = await this.until("larder status --json", /^\{/);
+		const read = parseMessage(status, Buffer.from(said));
 		if (!read.ok) throw new Error(read.detail);
 		return read.value;
 	}

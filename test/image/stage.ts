@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { type Film, filled, publishFilm } from "../system/desk.ts";
+import { type Film, publishFilm } from "../system/desk.ts";
 import { openSecureDesk, order } from "../system/hostile/secure.ts";
-import { HOST, note, Receiver } from "./receiver.ts";
+import { HOST, note, PATIENCE, Receiver } from "./receiver.ts";
 
 export const SERIAL = "SN-0002";
 /** A receiver with more of everything. */
@@ -46,7 +46,7 @@ export async function openStage(t: Test) {
 		/** Resolves when they hold this one, too. */
 		held: async (film: Film) => {
 			copies += 2 * film.shards;
-			await filled(desk, copies);
+			await desk.filled(copies, AbortSignal.timeout(PATIENCE));
 		},
 		/** Whether the receiver's gateway gives a film as it was published. */
 		gives: async (film: Film): Promise<boolean> => {

@@ -85,7 +85,8 @@ t.test("a receiver in trouble of its own", async (t) => {
 
 	await t.test("9: a disk that others have filled", async (t) => {
 		await receiver.run(
-			"fallocate -l 100G /data/others || dd if=/dev/zero of=/data/others bs=1M || true",
+			// Most of it without writing anything, the rest until nothing goes any more.
+			"fallocate -l $(df --output=avail -B1 /data | tail -1) /data/others || fallocate -l $(($(df --output=avail -B1 /data | tail -1) - (64 << 20))) /data/others; dd if=/dev/zero of=/data/rest bs=1M || true",
 		);
 		t.match(await receiver.run("df --output=avail /data"), /\n *0\n/);
 		const another = await publish(16 * MiB);
@@ -98,7 +99,7 @@ t.test("a receiver in trouble of its own", async (t) => {
 			"active",
 		);
 		t.ok(await gives(film), "what it holds plays");
-		await receiver.run("rm /data/others");
+		await receiver.run("rm /data/others /data/rest");
 		await held(another);
 	});
 
