@@ -2,14 +2,13 @@ import { readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { systemCode } from "../base/errors.ts";
 import type { Bytes } from "../base/units.ts";
+import { isWorn, wearWords } from "../plan/wear.ts";
 import type { Check } from "../wire/ipc.ts";
 import type { Wear } from "../wire/reports.ts";
 import { finding } from "./finding.ts";
 
 /** Linux counts in these, whatever the device's own are. */
 const SECTOR: Bytes = 512;
-/** From here on somebody should know, in percent of the life that the maker gives it. */
-const WORN = 80;
 const RESERVES = ["normal", "warning", "urgent"] as const;
 
 /** An eMMC or SD card. */
@@ -56,12 +55,11 @@ export async function checkFlash(data: string): Promise<Check[]> {
 	return flash?.wear === undefined ? [] : [checkWear(flash.wear)];
 }
 
-export function checkWear({ used, reserve }: Wear): Check {
-	const level = used >= WORN || reserve !== "normal" ? "warn" : "ok";
+export function checkWear(wear: Wear): Check {
 	return finding(
 		"flash",
-		level,
-		`up to ${used} % of its life is used, its reserve is ${reserve}`,
+		isWorn(wear) ? "warn" : "ok",
+		wearWords(wear),
 		"Lower fill.write_budget, and plan to replace the receiver: flash that is worn out takes no more writes.",
 	);
 }

@@ -1,13 +1,12 @@
 import { Argument, type Command } from "commander";
 import { LarderError } from "../base/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
-import { formatBytes } from "../base/units.ts";
 import { HeadendClient } from "../headend/api/client.ts";
-import type { BoxView } from "../headend/fleet/views.ts";
 import { short } from "../wire/ids.ts";
+import { boxRows, boxTable, concernTable } from "./boxes.ts";
 import { BOX, findBox } from "./find.ts";
 import { DIR } from "./folder.ts";
-import { formatSpan, plural, print, printJson, table, tint } from "./output.ts";
+import { plural, print, printJson, table, tint } from "./output.ts";
 import { warnOfReload } from "./reload.ts";
 import type { AskBox } from "./support.ts";
 
@@ -22,14 +21,39 @@ export function addFleetCommands(program: Command): void {
 	program
 		.command("boxes")
 		.description("the boxes: who is there, how full, and what they last said")
+		.argument("[box]", `all that is known of one: ${BOX[1]}`)
+		.option(...DIR)
+		.option("--json", "print JSON")
+		.action(
+			async (
+				which: string | undefined,
+				{ dir, json }: { dir: string; json?: true },
+			) => {
+				const headend = await HeadendClient.open(dir);
+				const boxes = await headend.boxes();
+				const now = Date.now();
+				if (which !== undefined) {
+					const box = findBox(boxes, which);
+					if (json) printJson(box);
+					else print(table(boxRows(box, now)).join("\n"));
+				} else if (json) printJson(boxes);
+				else if (boxes.length === 0) print("no box has reported yet");
+				else print(boxTable(boxes, now).join("\n"));
+			},
+		);
+	program
+		.command("attention")
+		.description("the boxes that need a person: why, since when, what to do")
 		.option(...DIR)
 		.option("--json", "print JSON")
 		.action(async ({ dir, json }: { dir: string; json?: true }) => {
 			const headend = await HeadendClient.open(dir);
-			const boxes = await headend.boxes();
+			const boxes = (await headend.boxes()).filter(
+				({ concerns }) => concerns.length > 0,
+			);
 			if (json) printJson(boxes);
-			else if (boxes.length === 0) print("no box has reported yet");
-			else print(tableOfBoxes(boxes, Date.now()).join("\n"));
+			else if (boxes.length === 0) print("no box needs anybody");
+			else print(concernTable(boxes, Date.now()).join("\n"));
 		});
 	program
 		.command("command")
@@ -115,51 +139,3 @@ export const askBox: AskBox = async (box, dir) => {
 	const { id, serial } = findBox(await headend.boxes(), box);
 	return [serial.replaceAll(/[^\w.-]/g, "_"), await headend.support(id)];
 };
-
-function tableOfBoxes(boxes: readonly BoxView[], now: number): string[] {
-	const head = [
-		...["box", "serial", "state", "fill", "held", "placed"],
-		...["used", "room", "neighbours", "version"],
-		"said",
-	].map((name) => tint("faint", name));
-	return table(
-		[head, ...boxes.map((box) => row(box, now))],
-		[3, 4, 5, 6, 7, 8],
-	);
-}
-
-function row(box: BoxView, now: number): string[] {
-	const size = (bytes: number | null) =>
-		bytes === null ? "–" : formatBytes(bytes);
-	return [
-		short(box.id),
-		box.serial,
-		stateOf(box, now),
-		fillOf(box),
-		size(box.held),
-		size(box.placed),
-		size(box.used),
-		size(box.capacity),
-		box.neighbours === null ? "–" : String(box.neighbours),
-		box.version ?? "–",
-		box.revoked
-			? (box.revokedWhy ?? "")
-			: [box.phase ?? "", box.code ?? ""].join(" ").trim(),
-	];
-}
-
-function stateOf(box: BoxView, now: number): string {
-	if (box.revoked) return tint("bad", "revoked");
-	if (!box.online)
-		return tint("warn", `away ${formatSpan(now - box.turnedAt)}`);
-	if (box.part === "out") return tint("warn", "opted out");
-	if (box.part === "draining") return tint("warn", "draining");
-	if (box.reach === "none") return tint("warn", "cannot be reached");
-	return tint("good", box.power === "standby" ? "standby" : "online");
-}
-
-/** Never 100 unless it is. */
-function fillOf({ held, placed }: BoxView): string {
-	if (held === null || placed === null || placed === 0) return "–";
-	return `${Math.floor((100 * held) / placed)} %`;
-}

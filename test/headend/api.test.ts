@@ -19,8 +19,8 @@ t.test("the operator's page and API", async (t) => {
 	it.fleet.recordFill(
 		box,
 		fillOf({
-			usedSpace: 9,
-			titles: [{ id: title.id, placed: 4, held: 3, bytes: 3 }],
+			...{ usedSpace: 9, missingBytes: 70 },
+			titles: [{ id: title.id, placed: 4, held: 3, bytes: 3, short: "2" }],
 		}),
 	);
 	await it.fleet.flush();
@@ -40,6 +40,14 @@ t.test("the operator's page and API", async (t) => {
 			t.equal((await ask("GET", path)).status, 404, path);
 		t.equal((await ask("DELETE", "/")).status, 405);
 		t.equal((await ask("HEAD", "/style.css")).text, "");
+	});
+
+	await t.test("figures for Prometheus", async (t) => {
+		const { headers, text } = await ask("GET", "/api/metrics");
+		t.match(headers["content-type"], /^text\/plain/);
+		t.match(text, `larder_region_boxes_online{region="${region}"} 1`);
+		t.match(text, `larder_region_used_bytes{region="${region}"} 9`);
+		t.match(text, `larder_region_missing_bytes{region="${region}"} 70`);
 	});
 
 	await t.test("fleet, plan and titles", async (t) => {
@@ -63,6 +71,7 @@ t.test("the operator's page and API", async (t) => {
 				fewest: 1,
 				placed: 4,
 				held: 3,
+				short: 1,
 				sentByOrigin: 5,
 			},
 		]);

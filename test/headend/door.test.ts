@@ -128,6 +128,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 		{
 			...{ overview: none, boxes: none, titles: none },
 			...{ keys: none, purges: none, enrol: none },
+			metrics: async () => ({ type: "text/plain", text: "" }),
 		},
 		it.options,
 		await Tokens.open(it.operator.dir),

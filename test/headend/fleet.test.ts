@@ -77,6 +77,40 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 		t.equal((await view(b))?.wear, null);
 	});
 
+	await t.test("its room and its disk, and since when", async (t) => {
+		const disk = { unreadable: 0, changed: 1, mended: 2, scrubbed: 3 };
+		const last = {
+			...{ session: "3".repeat(16), reservedSpace: 8, reserve: 9 },
+			...{ counters: { ...counters, fromNeighbours: 1 } },
+			written: { boot: 5, all: 6 },
+		};
+		const tell = async (
+			state: "good" | "full" | "failing",
+			missingBytes: number,
+		) => {
+			now += HOUR;
+			const more = { disk: { state, ...disk }, missingBytes };
+			fleet.recordFill(b, fillOf({ ...last, ...more }));
+			return await view(b);
+		};
+		t.match(await tell("good", 0), {
+			...{ reserved: 8, reserve: 9, missing: 0, missingAt: null },
+			...{ written: { boot: 5, all: 6 }, disk: { state: "good", ...disk } },
+			diskAt: now,
+		});
+		const full = await tell("full", 70);
+		t.match(full, { missing: 70, missingAt: now, diskAt: now });
+		t.match(await tell("full", 60), {
+			...{ missing: 60, missingAt: now - HOUR, diskAt: now - HOUR },
+			concerns: [{ kind: "disk-full", since: now - HOUR }],
+		});
+		t.match(await regions(database), [{ missing: 60, ailing: 1 }]);
+		t.match(await tell("failing", 0), { missingAt: null, diskAt: now });
+		const [older] = [fillOf({ session: "3".repeat(16) })];
+		fleet.recordFill(b, { ...older, counters: last.counters });
+		t.match(await view(b), { disk: null, missing: null, concerns: [] });
+	});
+
 	await t.test(
 		"a stranger is dropped, and the others of its batch are kept",
 		async (t) => {
@@ -211,7 +245,7 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 			[region, title, JSON.stringify([a, b])],
 		);
 		t.same(await titleFills(database), [
-			{ title, boxes: 2, fewest: 1, placed: 4, held: 1 },
+			{ title, boxes: 2, fewest: 1, placed: 4, held: 1, short: 0 },
 		]);
 	});
 

@@ -16,6 +16,7 @@ import { purgeViews } from "../fleet/stragglers.ts";
 import { boxes } from "../fleet/views.ts";
 import { type Assets, readAssets, sendAsset } from "./assets.ts";
 import { Door } from "./door.ts";
+import { fleetFigures } from "./figures.ts";
 import { Live } from "./live.ts";
 import { Refusals } from "./refusals.ts";
 import { Refusal, SAFETY, sendError } from "./reply.ts";
@@ -75,6 +76,7 @@ export class Api {
 			purges: (title?: TitleId) =>
 				purgeViews(database, title ? EVERY : SOME, title),
 			enrol: () => enrolment.view(),
+			metrics: () => fleetFigures(database),
 		};
 		this.live = new Live(
 			[

@@ -62,6 +62,17 @@ export function sendJson(
 	response.end(JSON.stringify(value));
 }
 
+/** An answer that is no JSON, with its media type. */
+export interface Text {
+	readonly type: string;
+	readonly text: string;
+}
+
+export function sendText(response: ServerResponse, { type, text }: Text): void {
+	response.writeHead(200, { "content-type": type });
+	response.end(text);
+}
+
 /** `{code, message, remedy}`. What is no error of Larder's is logged and not told. */
 export function sendError(
 	response: ServerResponse,

@@ -19,9 +19,9 @@ import type { Planner } from "../fleet/planner.ts";
 import type { RolloutDeeds } from "../rollout/rollouts.ts";
 import { enrolRoutes } from "./enrolroutes.ts";
 import type { Live } from "./live.ts";
-import { Refusal, sendJson } from "./reply.ts";
+import { Refusal, sendJson, type Text } from "./reply.ts";
 import { rolloutRoutes } from "./rolloutroutes.ts";
-import { changesIn, type Routes, reads } from "./routing.ts";
+import { changesIn, type Routes, reads, tells } from "./routing.ts";
 import { ROLES, type Tokens, tokenName } from "./tokens.ts";
 
 /** Entries of the audit log in one answer; older ones are asked for with `before`. */
@@ -93,7 +93,10 @@ export function routesOf(
 			"overview" | "boxes" | "titles" | "keys" | "enrol",
 			() => Promise<unknown>
 		>
-	> & { readonly purges: (title?: TitleId) => Promise<unknown> },
+	> & {
+		readonly purges: (title?: TitleId) => Promise<unknown>;
+		readonly metrics: () => Promise<Text>;
+	},
 	deeds: Deeds,
 	tokens: Tokens,
 	live: Live,
@@ -104,6 +107,7 @@ export function routesOf(
 	return {
 		"/api/overview": { GET: reads(views.overview) },
 		"/api/boxes": { GET: reads(views.boxes) },
+		"/api/metrics": { GET: tells(views.metrics) },
 		"/api/titles": { GET: reads(views.titles) },
 		"/api/events": {
 			GET: { role: "viewer", answer: ({ response }) => live.listen(response) },

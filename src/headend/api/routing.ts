@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type * as z from "zod/mini";
 import type { Audit, Change } from "../audit.ts";
 import type { Visitor } from "./door.ts";
-import { readBody, sendJson } from "./reply.ts";
+import { readBody, sendJson, sendText, type Text } from "./reply.ts";
 import type { Role } from "./tokens.ts";
 
 export interface Asked {
@@ -29,6 +29,14 @@ export function reads(view: (asked: Asked) => Promise<unknown>): Route {
 	return {
 		role: "viewer",
 		answer: async (asked) => sendJson(asked.response, await view(asked)),
+	};
+}
+
+/** As `reads`, of a text that is no JSON. */
+export function tells(view: (asked: Asked) => Promise<Text>): Route {
+	return {
+		role: "viewer",
+		answer: async (asked) => sendText(asked.response, await view(asked)),
 	};
 }
 

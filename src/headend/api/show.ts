@@ -106,7 +106,7 @@ export async function titles(sources: Sources): Promise<TitleView[]> {
 	const { origin } = sources;
 	const rows = await titleFills(sources.database);
 	const fills = new Map(rows.map(({ title, ...fill }) => [title, fill]));
-	const none = { boxes: 0, fewest: 0, placed: 0, held: 0 };
+	const none = { boxes: 0, fewest: 0, placed: 0, held: 0, short: 0 };
 	return sources.titles().map((record) => ({
 		...entryOf(record),
 		...(fills.get(record.id) ?? none),

@@ -248,4 +248,15 @@ ALTER TABLE fills ADD COLUMN wear jsonb;
 -- Whether its household takes part: in, draining or out. Older boxes do not tell, and do.
 ALTER TABLE boxes ADD COLUMN part text;
 `,
+	`
+-- What else a box says of its room and its disk. Older ones do not.
+ALTER TABLE fills ADD COLUMN reserved bigint;
+ALTER TABLE fills ADD COLUMN reserve bigint;
+ALTER TABLE fills ADD COLUMN missing bigint;
+ALTER TABLE fills ADD COLUMN written jsonb;
+ALTER TABLE fills ADD COLUMN disk jsonb;
+-- By the headend's clock: since when its disk is as it is, and since when some of what is placed has no room.
+ALTER TABLE fills ADD COLUMN disk_at bigint;
+ALTER TABLE fills ADD COLUMN missing_at bigint;
+`,
 ];

@@ -77,7 +77,28 @@ const SUM = `jsonb_build_object(${COUNTERS.map(
 		`'${name}', least(coalesce((fills.past->>'${name}')::bigint, 0) + coalesce((fills.counters->>'${name}')::bigint, 0), ${Number.MAX_SAFE_INTEGER})`,
 ).join(", ")})`;
 
-/** A new session begins its counters at nothing; what the one before had counted goes to `past`. */
+/** What a box says in a fill report, by the column that keeps it. */
+const SAID = {
+	capacity: ["capacity", "bigint"],
+	streaming_share: ["streamingShare", "bigint"],
+	used: ["usedSpace", "bigint"],
+	reserved: ["reservedSpace", "bigint"],
+	reserve: ["reserve", "bigint"],
+	transient: ["transientBytes", "bigint"],
+	placed: ["placedBytes", "bigint"],
+	held: ["heldBytes", "bigint"],
+	missing: ["missingBytes", "bigint"],
+	neighbours: ["neighbours", "integer"],
+	counters: ["counters", "jsonb"],
+	titles: ["titles", "jsonb"],
+	wear: ["wear", "jsonb"],
+	written: ["written", "jsonb"],
+	disk: ["disk", "jsonb"],
+} as const satisfies Record<string, readonly [keyof Fill, string]>;
+const COLUMNS = Object.keys(SAID);
+const FIELDS = Object.values(SAID);
+
+/** A new session begins its counters at nothing; what the one before had counted goes to `past`. Trouble that goes on keeps its beginning. */
 export async function writeFills(
 	statements: Statements,
 	fills: readonly (readonly [BoxId, Fill])[],
@@ -85,14 +106,14 @@ export async function writeFills(
 ): Promise<void> {
 	if (fills.length === 0) return;
 	await statements.query(
-		`INSERT INTO fills (box, session, received_at, capacity, streaming_share, used, transient, placed, held, neighbours, counters, past, titles, wear)
-		SELECT box, session, $2, capacity, "streamingShare", "usedSpace", "transientBytes", "placedBytes", "heldBytes", neighbours, counters, '{}', titles, wear
+		`INSERT INTO fills (box, session, received_at, past, disk_at, missing_at, ${COLUMNS.join(", ")})
+		SELECT box, session, $2::bigint, '{}', $2::bigint, CASE WHEN "missingBytes" > 0 THEN $2::bigint END, ${FIELDS.map(([name]) => `"${name}"`).join(", ")}
 		FROM jsonb_to_recordset($1::jsonb)
-			AS r(box text, session text, capacity bigint, "streamingShare" bigint, "usedSpace" bigint, "transientBytes" bigint,
-				"placedBytes" bigint, "heldBytes" bigint, neighbours integer, counters jsonb, titles jsonb, wear jsonb)
-		ON CONFLICT (box) DO UPDATE SET session = excluded.session, wear = excluded.wear, received_at = excluded.received_at, capacity = excluded.capacity,
-			streaming_share = excluded.streaming_share, used = excluded.used, transient = excluded.transient, placed = excluded.placed,
-			held = excluded.held, neighbours = excluded.neighbours, counters = excluded.counters, titles = excluded.titles,
+			AS r(box text, session text, ${FIELDS.map(([name, type]) => `"${name}" ${type}`).join(", ")})
+		ON CONFLICT (box) DO UPDATE SET session = excluded.session, received_at = excluded.received_at,
+			${COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")},
+			disk_at = CASE WHEN fills.disk->>'state' = excluded.disk->>'state' THEN fills.disk_at ELSE excluded.disk_at END,
+			missing_at = CASE WHEN excluded.missing > 0 THEN coalesce(fills.missing_at, excluded.missing_at) END,
 			past = CASE WHEN fills.session = excluded.session THEN fills.past ELSE ${SUM} END`,
 		[JSON.stringify(fills.map(([box, fill]) => ({ ...fill, box }))), now],
 	);

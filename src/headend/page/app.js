@@ -1,5 +1,6 @@
 import { learnRole, listen } from "./acts.js";
 import { showArrivals } from "./arrivals.js";
+import { showAttention } from "./attention.js";
 import { onChoice, showBoxes } from "./boxes.js";
 import { showChanges } from "./changes.js";
 import { showFigures } from "./figures.js";
@@ -46,13 +47,13 @@ function draw() {
 		showTitles(titles, overview.copies);
 		showPurges([...news.purges.values()]);
 		showRollouts([...news.rollouts.values()]);
-		showBoxes(
-			[...news.boxes.values()].toSorted(
-				(a, b) =>
-					a.serial.localeCompare(b.serial, "en", { numeric: true }) ||
-					(a.id < b.id ? -1 : 1),
-			),
+		const boxes = [...news.boxes.values()].toSorted(
+			(a, b) =>
+				a.serial.localeCompare(b.serial, "en", { numeric: true }) ||
+				(a.id < b.id ? -1 : 1),
 		);
+		showAttention(boxes);
+		showBoxes(boxes);
 		showChanges([...news.changes.values()], news.boxes, overview.refused);
 	});
 }

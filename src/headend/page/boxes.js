@@ -79,6 +79,8 @@ function standing(box) {
 	if (box.part === "out") return ["short", "household opted out"];
 	if (box.part === "draining") return ["short", "hands on what it has"];
 	if (box.reach === "none") return ["short", "cannot be reached"];
+	if (box.disk !== null && box.disk.state !== "good")
+		return ["short", `disk is ${box.disk.state}`];
 	if (box.phase === "short")
 		return ["short", `short: ${box.code ?? "no room"}`];
 	if (box.phase === "failed" || box.phase === "refused")
@@ -195,18 +197,55 @@ function row(box) {
 			known && box.placed > 0 && !box.revoked
 				? el(
 						"div.level",
-						{ title: `${bytes(box.used)} used of ${bytes(box.capacity)}` },
+						{ title: room(box) },
 						meter([[box.held / box.placed]], "held of placed"),
 						el("span", {}, percent(box.held, box.placed)),
 					)
 				: "–",
+			...(box.missing > 0
+				? [el("small.note.reason", {}, `no room for ${bytes(box.missing)}`)]
+				: []),
 		),
 		count(box.placed),
 		count(box.fromNeighbours),
 		count(box.fromOrigin),
 		count(box.toNeighbours),
 		el("td.n", {}, box.neighbours === null ? "–" : String(box.neighbours)),
+		disk(box),
 		...(box.acts ? [el("td.n", {}, ...shutter(box))] : []),
+	);
+}
+
+function room({ used, capacity, reserved, reserve }) {
+	const all = [`${bytes(used)} used of ${bytes(capacity)}`];
+	if (reserved !== null) all.push(`${bytes(reserved)} with what is begun`);
+	if (reserve !== null) all.push(`${bytes(reserve)} left to others`);
+	return all.join(", ");
+}
+
+/** How its disk does, what was written to it, and what it lost. An older box does not tell. */
+function disk({ disk, written, wear }) {
+	if (disk === null) return el("td", {}, "–");
+	const { state, unreadable, changed, mended, scrubbed } = disk;
+	const all = [
+		`${unreadable} unreadable, ${changed} changed and ${mended} mended since the agent started`,
+		`${bytes(scrubbed)} read through`,
+	];
+	if (written !== null)
+		all.push(
+			`${bytes(written.boot)} written since the boot, ${bytes(written.all)} in all`,
+		);
+	if (wear !== null) all.push(`flash is up to ${wear.used}\u00a0% worn`);
+	const lost = unreadable + changed;
+	const notes = [
+		...(lost > 0 ? [`${plural(lost, "block")} lost`] : []),
+		...(written !== null ? [`${bytes(written.all)} written`] : []),
+	];
+	return el(
+		"td",
+		{ title: all.join("; ") },
+		state,
+		...notes.map((note) => el("small.note.reason", {}, note)),
 	);
 }
 

@@ -66,6 +66,9 @@ function cards(region, titles, catalog) {
 			"Room on the boxes",
 			figure(bytes(region.used), `of ${bytes(region.capacity)}`),
 			el("p", {}, `for ${plural(titles, "title")}, ${bytes(catalog)}`),
+			...(region.missing > 0
+				? [el("p", {}, `${bytes(region.missing)} of what is placed has none`)]
+				: []),
 			meter([[region.used / region.capacity, "near"]], "used of capacity"),
 		],
 		[

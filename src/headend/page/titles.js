@@ -71,7 +71,20 @@ function row(title) {
 						bytes(title.sentByOrigin),
 					),
 				]),
-		el("td", {}, el(`span.state.${tone}`, {}, words)),
+		el(
+			"td",
+			{},
+			el(`span.state.${tone}`, {}, words),
+			...(title.short > 0
+				? [
+						el(
+							"small.note.reason",
+							{},
+							`no room on ${plural(title.short, "box", "boxes")}`,
+						),
+					]
+				: []),
+		),
 		...(title.acts ? [el("td.n", {}, taker(title))] : []),
 	);
 }
