@@ -41,8 +41,18 @@ export async function openExchange(
 ) {
 	const { config, identity, store, origin, control, catalog, ledger, flow } =
 		base;
-	const { traffic, wishes, will, releases, budget, aging, space, clock, log } =
-		base;
+	const {
+		traffic,
+		wishes,
+		will,
+		told,
+		releases,
+		budget,
+		aging,
+		space,
+		clock,
+		log,
+	} = base;
 	let reconciler: Reconciler | undefined;
 	space.onChange(() => reconciler?.roomChanged());
 	store.disk.onChange(() => {
@@ -80,10 +90,10 @@ export async function openExchange(
 		onChange: (reach) => control.change({ reach }),
 	});
 	parts.add("reach", reach);
-	const power = new Power({ swarm, control, log });
+	const power = new Power({ swarm, control, told, log });
 	parts.add("power", power);
 	const household = new Household({
-		...{ swarm, will, pressure, log, counters: ledger.counters },
+		...{ swarm, will, told, pressure, log, counters: ledger.counters },
 		probes: new Probes({ nodes, swarm }),
 		limits: { ...config.rates, ...config.household },
 		onFill: () => reconciler?.reconsider(),

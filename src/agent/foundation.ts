@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Ledger } from "../act/ledger.ts";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
@@ -21,6 +21,7 @@ import { Will } from "./household/will.ts";
 import type { Identity } from "./identity.ts";
 import { finishReset } from "./reset.ts";
 import { freeOn, resolveGift, Space, sizeOf } from "./space.ts";
+import { Told } from "./told.ts";
 import { Traffic } from "./traffic.ts";
 import { Releases } from "./update/releases.ts";
 import { standing } from "./update/updater.ts";
@@ -103,6 +104,13 @@ export async function openFoundation(
 		ran: clock.ran,
 		log,
 	});
+	// Beside the socket: in a packaged box that is in memory.
+	const told = await Told.open({
+		path: join(dirname(config.ipc.socket), "told.json"),
+		boot: await bootId(),
+		log,
+	});
+	parts.add("told", told);
 	const control = await Control.start({
 		...(await brokerAccess(config.broker, ownTls(identity, clock))),
 		box: boxId,
@@ -111,7 +119,7 @@ export async function openFoundation(
 		version: VERSION,
 		target: TARGET,
 		update: releases && (await standing(releases, VERSION)),
-		power: "active",
+		power: told.power,
 		part: will.part,
 		reach: config.swarm.reach,
 		folder: join(config.data, "control"),
@@ -134,6 +142,6 @@ export async function openFoundation(
 			catalog,
 			control,
 		},
-		...{ wishes, will, traffic, releases, budget, aging, space, log },
+		...{ wishes, will, told, traffic, releases, budget, aging, space, log },
 	};
 }

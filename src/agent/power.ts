@@ -6,6 +6,7 @@ import type { Millis } from "../base/units.ts";
 import type { Control } from "../control/control.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { State } from "../wire/reports.ts";
+import type { Told } from "./told.ts";
 
 /** How often it is looked whether the machine slept. Such a timer wakes no machine. */
 const ROUND: Millis = SECOND;
@@ -20,12 +21,13 @@ const asleep: Clock = () => uptime() * SECOND - monotonic();
 export interface PowerParts {
 	readonly swarm: Pick<Swarm, "leave" | "stay" | "redial">;
 	readonly control: Pick<Control, "change" | "reconnect">;
+	readonly told: Pick<Told, "power" | "keep">;
 	readonly log: Log;
 	readonly asleep?: Clock;
 }
 
 /**
- * Whether the receiver is in use, as its firmware says; active until it does. The box is never kept awake, and sleeps whenever
+ * Whether the receiver is in use, as its firmware says; active until it does in this boot. The box is never kept awake, and sleeps whenever
  * it likes: what it was given a moment for is handed over, and after a long sleep all connections are made anew.
  * Invariant: the swarm gives exactly while the state is active.
  */
@@ -35,12 +37,14 @@ export class Power {
 	private readonly timer: NodeJS.Timeout;
 	private readonly seldom = new Seldom(LINES);
 	private slept: Millis;
-	private current: State["power"] = "active";
+	private current: State["power"];
 
 	constructor(parts: PowerParts) {
 		this.parts = parts;
 		this.asleep = parts.asleep ?? asleep;
 		this.slept = this.asleep();
+		this.current = parts.told.power;
+		if (this.current !== "active") parts.swarm.leave();
 		this.timer = setInterval(() => this.look(), ROUND).unref();
 	}
 
@@ -52,8 +56,9 @@ export class Power {
 	change(state: State["power"]): void {
 		// Before it gives again: to neighbours that are there.
 		this.look();
+		const { swarm, control, told, log } = this.parts;
+		told.keep({ power: state });
 		if (state === this.current) return;
-		const { swarm, control, log } = this.parts;
 		this.current = state;
 		if (state === "active") swarm.stay();
 		else swarm.leave();

@@ -1,13 +1,17 @@
 import t, { type Test } from "tap";
 import { Power } from "../../src/agent/power.ts";
+import type { Words } from "../../src/agent/told.ts";
 import { SECOND } from "../../src/base/time.ts";
+import type { State } from "../../src/wire/reports.ts";
 import { Happenings, heard } from "../control/operator.ts";
 
-function scene(t: Test) {
+function scene(t: Test, power: State["power"] = "active") {
 	const done: string[] = [];
+	const kept: Words[] = [];
 	const machine = { asleep: 5 };
 	const lines = new Happenings<string>();
-	const power = new Power({
+	const box = new Power({
+		told: { power, keep: (words) => void kept.push(words) },
 		swarm: {
 			leave: () => done.push("leave"),
 			stay: () => done.push("stay"),
@@ -20,8 +24,8 @@ function scene(t: Test) {
 		log: heard(lines),
 		asleep: () => machine.asleep,
 	});
-	t.teardown(() => power.close());
-	return { power, done, machine, lines: lines.all };
+	t.teardown(() => box.close());
+	return { power: box, kept, done, machine, lines: lines.all };
 }
 
 t.test("what is given is handed over before the box says so", async (t) => {
@@ -35,6 +39,15 @@ t.test("what is given is handed over before the box says so", async (t) => {
 	t.equal(power.state, "off");
 	power.change("active");
 	t.same(done, ["leave", "say off", "stay", "say active"]);
+});
+
+t.test("started again, it is what it was", async (t) => {
+	const { power, done, kept } = scene(t, "standby");
+	t.equal(power.state, "standby");
+	t.same(done.splice(0), ["leave"], "nothing is given meanwhile");
+	power.change("active");
+	t.same(done, ["stay", "say active"]);
+	t.same(kept, [{ power: "active" }]);
 });
 
 t.test("after a long sleep connections are made anew", async (t) => {

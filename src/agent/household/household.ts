@@ -7,6 +7,7 @@ import { firstUplink, steer, type Uplink } from "../../plan/uplink.ts";
 import type { Swarm } from "../../swarm/swarm.ts";
 import type { Activity, HouseholdStatus } from "../../wire/ipc.ts";
 import type { Counters, Part } from "../../wire/reports.ts";
+import type { Told } from "../told.ts";
 import { Pace } from "./pace.ts";
 import type { Probes } from "./probes.ts";
 import type { LimitsWanted, Will } from "./will.ts";
@@ -30,6 +31,7 @@ export interface HouseholdParts {
 	readonly swarm: Pick<Swarm, "give" | "onWanted">;
 	readonly probes: Pick<Probes, "ask" | "delay">;
 	readonly will: Will;
+	readonly told: Pick<Told, "activity" | "keep">;
 	readonly counters: Pick<Counters, "toNeighbours" | "playedFromOrigin">;
 	readonly limits: HouseholdLimits;
 	/** Percent of the time in which work waits. */
@@ -78,7 +80,8 @@ export class Household {
 		this.now = parts.now ?? monotonic;
 		this.limits = parts.limits;
 		const now = this.now();
-		this.told = { activity: "idle", at: now };
+		const { said, ago } = parts.told.activity;
+		this.told = { activity: said, at: now - ago };
 		this.uplink = firstUplink(now);
 		this.verdict = {
 			...{ give: parts.limits.up, why: undefined, waits: undefined },
@@ -112,6 +115,7 @@ export class Household {
 	/** What its user interface says that it does. When this returns, neighbours have been told to ask others where that is due. */
 	tell(activity: Activity): void {
 		this.told = { activity, at: this.now() };
+		this.parts.told.keep({ activity });
 		this.look();
 	}
 

@@ -4,9 +4,11 @@ import t, { type Test } from "tap";
 import { Household } from "../../../src/agent/household/household.ts";
 import { pressure } from "../../../src/agent/household/pressure.ts";
 import { Will } from "../../../src/agent/household/will.ts";
+import type { Words } from "../../../src/agent/told.ts";
 import { silent } from "../../../src/base/log.ts";
-import { MINUTE, SECOND } from "../../../src/base/time.ts";
+import { HOUR, MINUTE, SECOND } from "../../../src/base/time.ts";
 import { KiB, type Limit, MiB } from "../../../src/base/units.ts";
+import type { Activity } from "../../../src/wire/ipc.ts";
 
 // Nothing that waits in an agent keeps a process alive.
 const alive = setInterval(() => undefined, MINUTE);
@@ -20,10 +22,12 @@ async function scene(
 	{
 		limits = { up: UP, upActive: "none" as Limit, pressure: 80 },
 		path = join(t.testdir(), "household.json"),
+		told = { said: "idle" as Activity, ago: 0 },
 	} = {},
 ) {
 	const time = { now: 1000, ran: 5000 };
 	const done: unknown[] = [];
+	const kept: Words[] = [];
 	const machine = {
 		placed: 1,
 		pressure: 0,
@@ -45,6 +49,7 @@ async function scene(
 				return machine.delay;
 			},
 		},
+		told: { activity: told, keep: (words) => void kept.push(words) },
 		will: await Will.open({ path, ran: () => time.ran, log: silent }),
 		counters,
 		placed: () => machine.placed,
@@ -61,9 +66,21 @@ async function scene(
 	t.teardown(() => household.close());
 	return {
 		...{ household, time, done, machine, counters, path, limits, wanted },
-		lines,
+		...{ lines, kept },
 	};
 }
+
+t.test("told before the agent was started again", async (t) => {
+	const told = { said: "recording" as const, ago: 3 * HOUR };
+	const { household, done, time, limits, kept } = await scene(t, { told });
+	t.same(done, ["none", "fill waits"], "from the first moment on");
+	t.match(household.status, { activity: "recording", why: "recording" });
+	time.now += HOUR;
+	household.change(limits);
+	t.equal(household.status.why, undefined, "four hours in all");
+	household.tell("live");
+	t.same(kept, [{ activity: "live" }]);
+});
 
 t.test("live TV ends all giving before it is answered", async (t) => {
 	const { household, done, time, limits } = await scene(t);
