@@ -5,10 +5,11 @@ import type { Check, Diagnosis } from "../wire/ipc.ts";
 import { checkBox, checkStore } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { failure, finding } from "./finding.ts";
+import { checkHousehold, type HouseholdParts } from "./household/findings.ts";
 import type { Identity } from "./identity.ts";
 import type { Reach } from "./reach.ts";
 
-export interface DoctorParts {
+export interface DoctorParts extends HouseholdParts {
 	readonly config: Config;
 	readonly store: { readonly disk: Pick<ShardStore["disk"], "report"> };
 	readonly identity: Pick<Identity, "trust">;
@@ -43,9 +44,10 @@ export class Doctor {
 /** The checks from outside, and what only the agent can see. */
 async function diagnose(parts: DoctorParts): Promise<Check[]> {
 	const { config, identity, store, swarm, control, reach } = parts;
-	const [outside, reached] = await Promise.all([
+	const [outside, reached, household] = await Promise.all([
 		checkBox(config, identity.trust, swarm),
 		reach.look(),
+		checkHousehold(parts),
 	]);
 	const refused = [...swarm.refusals].map(([slug, n]) => `${n} × ${slug}`);
 	return [
@@ -67,6 +69,7 @@ async function diagnose(parts: DoctorParts): Promise<Check[]> {
 					"Check that swarm.bootstrap is reachable over UDP and that other boxes of the region are up.",
 				),
 		reached.check,
+		...household,
 		finding(
 			"memory",
 			process.memoryUsage.rss() > 192e6 ? "warn" : "ok",

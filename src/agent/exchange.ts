@@ -92,9 +92,9 @@ export async function openExchange(
 	parts.add("reach", reach);
 	const power = new Power({ swarm, control, told, log });
 	parts.add("power", power);
+	const probes = new Probes({ nodes, swarm });
 	const household = new Household({
-		...{ swarm, will, told, pressure, log, counters: ledger.counters },
-		probes: new Probes({ nodes, swarm }),
+		...{ swarm, will, told, probes, pressure, log, counters: ledger.counters },
 		limits: { ...config.rates, ...config.household },
 		onFill: () => reconciler?.reconsider(),
 		placed: () => control.placement?.titles.length ?? 0,
@@ -230,6 +230,7 @@ export async function openExchange(
 		power,
 		today,
 		household,
+		probes,
 		hours,
 		intake,
 		reporter,

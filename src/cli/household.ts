@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { SECOND } from "../base/time.ts";
 import { formatBytes, type Limit } from "../base/units.ts";
+import { type Reason, WORDS } from "../plan/household.ts";
 import {
 	type HouseholdStatus,
 	household,
@@ -13,20 +14,6 @@ import { ProgressBar } from "./progress.ts";
 
 /** How often it is looked how far the draining is. */
 const ROUND = SECOND;
-
-/** What the slugs of src/plan/household.ts mean to a person. */
-const REASONS: Readonly<Record<string, string>> = {
-	"opted-out": "this household does not take part",
-	draining: "what it has is being handed on",
-	paused: "it is paused",
-	live: "the household watches TV",
-	recording: "the household records",
-	underrun: "a player stuttered a moment ago",
-	uplink: "the uplink carries no more",
-	stream: "the household watches from the origin",
-	pressure: "the receiver has other work",
-	returning: "it comes back gradually",
-};
 
 export interface HouseholdOptions {
 	readonly socket: string;
@@ -85,7 +72,9 @@ function paused({ paused: left }: HouseholdStatus): [string, string][] {
 }
 
 function because(what: string, why: string | undefined): string {
-	return why === undefined ? what : `${what}: ${REASONS[why] ?? why}`;
+	if (why === undefined) return what;
+	// A newer agent may have more of them.
+	return `${what}: ${Object.hasOwn(WORDS, why) ? WORDS[why as Reason] : why}`;
 }
 
 function limitOf(limit: Limit): string {

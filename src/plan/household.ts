@@ -51,6 +51,20 @@ export type Reason =
 	| "pressure"
 	| "returning";
 
+/** What that means to a person. */
+export const WORDS: Readonly<Record<Reason, string>> = {
+	"opted-out": "this household does not take part",
+	draining: "what it has is being handed on",
+	paused: "it is paused",
+	live: "the household watches TV",
+	recording: "the household records",
+	underrun: "a player stuttered a moment ago",
+	uplink: "the uplink carries no more",
+	stream: "the household watches from the origin",
+	pressure: "the receiver has other work",
+	returning: "it comes back gradually",
+};
+
 export interface Verdict {
 	/** What neighbours are given at most, in all. */
 	readonly give: Limit;

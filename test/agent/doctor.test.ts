@@ -11,7 +11,7 @@ import { trustIn } from "../../src/wire/envelope.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 
 t.test("one examination for all who ask at the same time", async (t) => {
-	const asked = { broker: 0, origin: 0, nodes: 0, reach: 0 };
+	const asked = { broker: 0, origin: 0, nodes: 0, reach: 0, probes: 0 };
 	const broker = createServer((socket) => {
 		asked.broker++;
 		socket.end();
@@ -67,20 +67,39 @@ url = "http://127.0.0.1:${originAt}/"
 			},
 		},
 		control: { connected: true, trouble: undefined },
+		household: {
+			status: {
+				...{ part: "in", activity: "idle", give: 0 },
+				limits: { up: 0, upActive: "none" },
+			},
+			insight: { carries: undefined, toldAgo: 0, pressed: 3 },
+		},
+		hours: { leave: { trunk: 0, neighbours: 0, up: 0 } },
+		probes: {
+			find: async () => {
+				asked.probes++;
+				return undefined;
+			},
+		},
 	});
 
 	const all = Array.from({ length: 32 }, () => doctor.examine());
 	const [first, ...others] = await Promise.all(all);
-	t.same(asked, { broker: 1, origin: 1, nodes: 1, reach: 1 });
+	t.same(asked, { broker: 1, origin: 1, nodes: 1, reach: 1, probes: 1 });
 	t.same(
 		first?.checks.map(({ name, level }) => `${name} ${level}`),
 		[
 			...["identity fail", "disk warn", "space warn", "bootstrap ok"],
 			...["broker ok", "origin ok", "clock ok", "time ok", "store ok"],
-			...["control plane ok", "neighbours warn", "reach ok", "memory ok"],
+			...["control plane ok", "neighbours warn", "reach ok"],
+			...["giving ok", "filling ok", "uplink warn", "memory ok"],
 		],
 	);
 	for (const other of others) t.equal(other, first);
 	await doctor.examine();
-	t.same(asked, { broker: 2, origin: 2, nodes: 2, reach: 2 }, "and then anew");
+	t.same(
+		asked,
+		{ broker: 2, origin: 2, nodes: 2, reach: 2, probes: 2 },
+		"and then anew",
+	);
 });

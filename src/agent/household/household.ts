@@ -107,6 +107,16 @@ export class Household {
 		};
 	}
 
+	/** What lies behind it: what the uplink was found to carry, if it was; how long ago the household was told of; how busy the machine is. */
+	get insight() {
+		const { carries } = this.uplink;
+		return {
+			carries: Number.isFinite(carries) ? carries : undefined,
+			toldAgo: this.now() - this.told.at,
+			pressed: this.parts.pressure(),
+		};
+	}
+
 	/** Whether filling has to wait. */
 	get waits(): boolean {
 		return this.verdict.waits !== undefined;

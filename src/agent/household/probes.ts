@@ -71,6 +71,20 @@ export class Probes {
 		return delayOf(this.base, probes, this.heardAt, this.now());
 	}
 
+	/** A node that answers, and how soon; undefined when none does. Asks one after another, once for whoever wants to know. */
+	readonly find = async (): Promise<
+		{ readonly node: string; readonly trip: Millis } | undefined
+	> => {
+		const { nodes, swarm } = this.ports;
+		for (const { seen } of await swarm.survey(nodes)) {
+			if (!seen.ok) continue;
+			const node = seen.value.by;
+			const trip = await swarm.ping(node);
+			if (trip !== undefined) return { node, trip };
+		}
+		return undefined;
+	};
+
 	private async answer(node: string, question: Question): Promise<void> {
 		const trip = await this.ports.swarm.ping(node);
 		question.isOpen = false;

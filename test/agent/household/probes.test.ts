@@ -1,6 +1,6 @@
 import t, { type Test } from "tap";
 import { Probes } from "../../../src/agent/household/probes.ts";
-import { good } from "../../../src/base/result.ts";
+import { bad, good } from "../../../src/base/result.ts";
 import { SECOND } from "../../../src/base/time.ts";
 import { makeRegion } from "../../swarm/region.ts";
 
@@ -104,4 +104,25 @@ t.test("a real node answers", async (t) => {
 	t.ok(((await swarm.ping(region.address)) ?? -1) >= 0);
 	await region.end();
 	t.equal(await swarm.ping(region.address), undefined);
+});
+
+t.test("who wants to know is told of a node that answers", async (t) => {
+	const silent = new Set(["one:1"]);
+	const probes = new Probes({
+		nodes: NODES,
+		swarm: {
+			survey: async (nodes) =>
+				nodes.map((node) => ({
+					node,
+					seen:
+						node === "two:2"
+							? bad("silent", "no answer")
+							: good({ by: node, at: "" }),
+				})),
+			ping: async (node) => (silent.has(node) ? undefined : 7),
+		},
+	});
+	t.same(await probes.find(), { node: "three:3", trip: 7 });
+	silent.add("three:3");
+	t.equal(await probes.find(), undefined);
 });
