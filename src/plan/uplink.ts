@@ -8,6 +8,9 @@ const FAR: Millis = 4 * TARGET;
 /** What is left of the rate then, and just above the target. TCP halves, too, and so does who has given less already to no avail. */
 const HALF = 0.5;
 const LESS = 0.8;
+/** How often the queue is looked at, and while it is tried what the uplink carries: three late probes in a row show that it fills. */
+const USUAL: Millis = 0.25 * SECOND;
+const TRYING: Millis = 0.05 * SECOND;
 /** A change shows in the probes after so long: three of them at four a second. */
 const SETTLE: Millis = 0.75 * SECOND;
 /** With the queue empty the rate doubles in so long: gradual to a household, quick to a film that begins. */
@@ -19,10 +22,15 @@ const CREEPING: Millis = 30 * SECOND;
 const USED = 0.85;
 /** As long as nothing is known of the uplink it doubles faster. */
 const FIRST_DOUBLING: Millis = SECOND;
-/** What is tried first: 5 Mbit/s, which most uplinks carry. */
-export const FIRST: Rate = 625_000;
+/** What is tried first. Before it shows that it is too much no more is queued than goes out in half a second, down to uplinks of 1 Mbit/s. */
+export const FIRST: Rate = 156_250;
+/** While probes say that it is carried it doubles in so long, used or not, until it is what most uplinks carry: 5 Mbit/s. */
+const SOUNDING: Millis = 0.4 * SECOND;
+export const COMMON: Rate = 625_000;
 /** Who can send so much has no queue worth watching: 1 Gbit/s. */
 const FREE: Rate = 125e6;
+/** What neighbours take no more of than this part is nothing to hurry for. */
+const LIGHT = 1 / 4;
 /** Less is given to nobody: the smallest chunk each eighth of a second. */
 export const FLOOR: Rate = 32 * KiB;
 /** So little of what the uplink carries fills no queue. When one stays filled for so long all the same, it is the household's own. */
@@ -59,17 +67,27 @@ export interface Uplink {
 	readonly since: Millis | undefined;
 	/** Since when no node has answered. */
 	readonly blindSince: Millis | undefined;
+	/** The rate that is tried once the queue is empty again; 0 while nothing is held back. */
+	readonly held: Rate;
 }
 
 export function firstUplink(now: Millis): Uplink {
 	return {
 		...{ rate: FIRST, carries: Number.POSITIVE_INFINITY, at: now },
 		...{ cutAt: Number.NEGATIVE_INFINITY, cutTo: 0 },
-		...{ since: undefined, blindSince: undefined },
+		...{ since: undefined, blindSince: undefined, held: 0 },
 	};
 }
 
-/** Looks at the queue once more; a few times a second while anything is given. */
+/** How long until the queue is to be looked at again: not long while more is given than the uplink is known to carry. */
+export function nextLook(uplink: Uplink, given: Rate): Millis {
+	const { rate, carries } = uplink;
+	const isKnown = Number.isFinite(carries) && NEAR * rate <= carries;
+	if (isKnown || !Number.isFinite(rate)) return USUAL;
+	return isSounding(uplink) || given >= LIGHT * rate ? TRYING : USUAL;
+}
+
+/** Looks at the queue once more; as often as `nextLook` says while anything is given. */
 export function steer(before: Uplink, view: UplinkView): Uplink {
 	const { now, delay } = view;
 	// What passed while nothing was given is no time in which the queue was seen to be empty.
@@ -88,7 +106,11 @@ export function steer(before: Uplink, view: UplinkView): Uplink {
 	if (before.rate === 0) return resume(next, delay, now);
 	if (delay > TARGET) return cut(next, delay, view);
 	const calm = { ...next, since: undefined };
-	return delay > TARGET / 2 ? calm : grow(calm, view.given, span);
+	if (delay > TARGET / 2) return calm;
+	const { held } = calm;
+	return held > 0
+		? { ...calm, rate: held, held: 0 }
+		: grow(calm, view.given, span);
 }
 
 function cut(
@@ -102,9 +124,10 @@ function cut(
 		const since = before.since ?? now;
 		const isOthers = now - since >= PATIENCE;
 		return isOthers
-			? { ...before, rate: 0, since: undefined }
+			? { ...before, rate: 0, since: undefined, held: 0 }
 			: { ...before, since };
 	}
+	if (!isKnown) return stop(before, delay, { now, given });
 	if (now - before.cutAt < SETTLE) return before;
 	const used = Math.min(before.rate, Math.max(given, FLOOR));
 	// Cuts that follow one upon another empty the queue, and say nothing of what the uplink carries.
@@ -115,9 +138,27 @@ function cut(
 	return { ...before, rate, carries, cutAt: now, cutTo: rate };
 }
 
+/** More was tried than the uplink carries: first the queue gets empty. What it does carry shows once all of a rate was used. */
+function stop(
+	before: Uplink,
+	delay: Millis,
+	{ now, given }: Omit<UplinkView, "delay">,
+): Uplink {
+	const isUsed = given >= before.rate * USED;
+	const left = isUsed && delay <= FAR ? LESS : HALF;
+	return {
+		...before,
+		...{ rate: FLOOR, held: Math.max(FLOOR, before.rate * left) },
+		...{ cutAt: now, cutTo: FLOOR },
+		carries: isUsed ? Math.min(before.rate, given) : before.carries,
+	};
+}
+
 /** Only what is used can be found to be too little. */
 function grow(before: Uplink, given: Rate, span: Millis): Uplink {
 	const { rate, carries } = before;
+	if (isSounding(before))
+		return { ...before, rate: Math.min(COMMON, rate * 2 ** (span / SOUNDING)) };
 	if (given < rate * USED) return before;
 	const doubling = Number.isFinite(carries) ? DOUBLING : FIRST_DOUBLING;
 	const isNear = rate >= NEAR * carries && NEAR * rate <= carries;
@@ -130,4 +171,8 @@ function resume(before: Uplink, delay: Millis, now: Millis): Uplink {
 	const since = before.since ?? now;
 	if (now - since < CALM) return { ...before, since };
 	return { ...before, rate: FLOOR, since: undefined };
+}
+
+function isSounding({ rate, cutAt }: Uplink): boolean {
+	return rate < COMMON && cutAt === Number.NEGATIVE_INFINITY;
 }

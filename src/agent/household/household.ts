@@ -3,7 +3,12 @@ import { Seldom } from "../../base/seldom.ts";
 import { MINUTE, monotonic, SECOND } from "../../base/time.ts";
 import type { Limit, Millis, Rate } from "../../base/units.ts";
 import { judge, type Verdict } from "../../plan/household.ts";
-import { firstUplink, steer, type Uplink } from "../../plan/uplink.ts";
+import {
+	firstUplink,
+	nextLook,
+	steer,
+	type Uplink,
+} from "../../plan/uplink.ts";
 import type { Swarm } from "../../swarm/swarm.ts";
 import type { Activity, HouseholdStatus } from "../../wire/ipc.ts";
 import type { Counters, Part } from "../../wire/reports.ts";
@@ -12,8 +17,7 @@ import { Pace } from "./pace.ts";
 import type { Probes } from "./probes.ts";
 import type { LimitsWanted, Will } from "./will.ts";
 
-/** How often it is looked while neighbours are given something, and else. Such a timer wakes no machine. */
-const GIVING: Millis = 0.25 * SECOND;
+/** How often it is looked while neighbours are given nothing. Such a timer wakes no machine. */
 const IDLE: Millis = SECOND;
 /** A neighbour that has asked for nothing for so long is done. */
 const WANTED: Millis = 5 * SECOND;
@@ -210,9 +214,10 @@ export class Household {
 		});
 		this.carryOut(before);
 		clearTimeout(this.timer);
-		const isGiving = this.isSteering(now) && this.verdict.give !== "none";
 		// A region's boxes do not all ask at once.
-		const pause = (isGiving ? GIVING : IDLE) * (0.75 + Math.random() / 2);
+		const isGiving = this.isSteering(now) && this.verdict.give !== "none";
+		const usual = isGiving ? nextLook(this.uplink, given) : IDLE;
+		const pause = usual * (0.75 + Math.random() / 2);
 		this.timer = setTimeout(() => this.look(), pause).unref();
 	}
 

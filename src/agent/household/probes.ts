@@ -10,8 +10,8 @@ import {
 } from "../../plan/queue.ts";
 import type { Swarm } from "../../swarm/swarm.ts";
 
-/** Questions that wait for their answers at a time: two seconds' worth. */
-const OPEN = 8;
+/** Questions that wait for their answers at a time: four seconds' worth, or one where they go often. */
+const OPEN = 16;
 
 export interface ProbePorts {
 	/** The operator's DHT nodes, `host:port`: they lie beyond the access link, where the home gateway does not. */

@@ -15,7 +15,7 @@ const alive = setInterval(() => undefined, MINUTE);
 t.teardown(() => clearInterval(alive));
 
 /** Less than what is tried first of an uplink that nothing is known of. */
-const UP: number = 512 * KiB;
+const UP: number = 128 * KiB;
 
 async function scene(
 	t: Test,

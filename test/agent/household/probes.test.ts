@@ -54,7 +54,7 @@ t.test("no more is asked than a few answers can be owed", async (t) => {
 		probes.ask();
 		time.now += 250;
 	}
-	t.equal(asked.length, 8);
+	t.equal(asked.length, 16);
 });
 
 t.test("a node that is silent is left after a while", async (t) => {
