@@ -90,7 +90,8 @@ export class Identity {
 	}
 
 	/**
-	 * Takes a newer lease for this box. Throws IDENTITY_INVALID for any other, STORE_UNUSABLE when it cannot be written.
+	 * Takes a newer lease for this box. Throws IDENTITY_INVALID for any other, STORE_UNUSABLE when it cannot be written; it holds until
+	 * the agent ends all the same.
 	 * @param mandate what the root said of issuers with it
 	 */
 	async renew(papers: Papers, mandate?: Signed): Promise<void> {
@@ -103,10 +104,9 @@ export class Identity {
 			newEnrolUrl: told === enrolUrl ? undefined : told,
 			...(mandate && { mandate }),
 		};
-		const issued = this.check(file);
-		await writeIdentity(this.path, file);
+		this.issued = this.check(file);
 		this.file = file;
-		this.issued = issued;
+		await writeIdentity(this.path, file);
 	}
 
 	private obey(mandate: Signed): void {

@@ -1,4 +1,4 @@
-import { describe } from "../base/errors.ts";
+import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { fullJitter, HOUR, monotonic, SECOND } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
@@ -112,7 +112,13 @@ export class Lease {
 		clock.learn(fresh);
 		this.toldTime = clock.now();
 		if (papers !== undefined) {
-			await identity.renew(papers, mandate);
+			await identity.renew(papers, mandate).catch((error: unknown) => {
+				const isOther =
+					!(error instanceof LarderError) || error.code !== "STORE_UNUSABLE";
+				if (isOther) throw error;
+				// A disk in trouble must not end a membership: it is asked for anew after a restart.
+				log.error({}, describe(error));
+			});
 			const until = new Date(identity.certificate.notAfter).toISOString();
 			log.info({ until }, "membership renewed");
 			onRenewed();

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { BoxClock } from "../../src/agent/clock.ts";
@@ -114,6 +114,18 @@ t.test("the time is asked for, the lease renewed at two thirds", async (t) => {
 	);
 	await look();
 	t.equal(asked.length, 3);
+});
+
+t.test("a disk that takes no writes keeps no box from its lease", async (t) => {
+	const { path, ticks, identity, asked, answers, renewed, look } =
+		await scene(t);
+	await mkdir(`${path}.part`);
+	ticks.now += 24 * DAY;
+	answers.push({ at: ISSUED + 24 * DAY }, { at: ISSUED + 24 * DAY });
+	await look();
+	while (renewed.length === 0 && asked.length < 3) await look();
+	t.same(renewed, [ISSUED + 54 * DAY]);
+	t.equal(identity.certificate.notAfter, ISSUED + 54 * DAY);
 });
 
 t.test("boxes that were made together do not renew together", async (t) => {
