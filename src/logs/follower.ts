@@ -33,6 +33,8 @@ export interface FollowerEvents {
  */
 export class Follower {
 	readonly key: string;
+	/** Whether it only shows what is on the disk, which takes no writes. */
+	readonly isFixed: boolean;
 	readonly entries = new Map<TitleId, CatalogEntry>();
 	private applied = 0;
 	private replaying: Promise<void> | undefined;
@@ -45,7 +47,9 @@ export class Follower {
 		store: Corestore,
 		core: Hypercore,
 		events: FollowerEvents,
+		isFixed: boolean,
 	) {
+		this.isFixed = isFixed;
 		this.key = core.key.toString("hex");
 		this.store = store;
 		this.core = core;
@@ -54,20 +58,22 @@ export class Follower {
 
 	/**
 	 * Opens the log in its folder and replays what is on disk.
+	 * @param isFixed on a disk that takes no writes: it is neither written nor followed
 	 * @throws LarderError STORE_UNUSABLE
 	 */
 	static async open(
 		folder: string,
 		key: string,
 		events: FollowerEvents,
+		isFixed = false,
 	): Promise<Follower> {
-		const store = await openStorage(folder, "reader");
+		const store = await openStorage(folder, isFixed ? "visitor" : "reader");
 		try {
 			const core = store.get({ key: Buffer.from(key, "hex"), writable: false });
 			await core.ready();
-			const follower = new Follower(store, core, events);
+			const follower = new Follower(store, core, events, isFixed);
 			await follower.replay();
-			follower.listen();
+			if (!isFixed) follower.listen();
 			return follower;
 		} catch (cause) {
 			await store.close();
@@ -97,7 +103,7 @@ export class Follower {
 	}
 
 	replicate(stream: NoiseStream): void {
-		this.store.replicate(stream);
+		if (!this.isFixed && !this.closed) this.store.replicate(stream);
 	}
 
 	async close(): Promise<void> {

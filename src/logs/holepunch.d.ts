@@ -50,7 +50,10 @@ declare module "corestore" {
 	import type Hypercore from "hypercore";
 	import type HypercoreStorage from "hypercore-storage";
 	export default class Corestore {
-		constructor(storage: HypercoreStorage);
+		constructor(
+			storage: HypercoreStorage,
+			options?: { readonly readOnly: boolean },
+		);
 		ready(): Promise<void>;
 		get(
 			options: { name: string } | { key: Buffer; writable: boolean },

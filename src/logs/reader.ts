@@ -11,9 +11,15 @@ import type { NoiseStream } from "@hyperswarm/secret-stream";
 import type { Catalog } from "../act/ports.ts";
 import { describe, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { HOUR, MINUTE, monotonic } from "../base/time.ts";
+import { KiB, type Millis } from "../base/units.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
 import { short, type TitleId } from "../wire/ids.ts";
 import { type CatalogFault, Follower } from "./follower.ts";
+
+/** A log that does not come on for so long is opened anew, and each time later. */
+const FIRST_REST: Millis = MINUTE;
+const LAST_REST: Millis = HOUR;
 
 export type { CatalogFault } from "./follower.ts";
 
@@ -35,6 +41,10 @@ export class CatalogReader implements Catalog {
 	private next: Follower | undefined;
 	private expected = 0;
 	private turn: Promise<void> = Promise.resolve();
+	/** How far the log was when it was last looked whether it comes on, and how long it may rest before it is opened anew. */
+	private seen = { length: -1, at: monotonic() };
+	private patience: Millis = FIRST_REST;
+	private readonly timer: NodeJS.Timeout;
 	private closed = false;
 	private readonly streams = new Set<NoiseStream>();
 	private readonly listeners = new Set<() => void>();
@@ -46,6 +56,7 @@ export class CatalogReader implements Catalog {
 		this.dir = dir;
 		this.log = log;
 		this.onFault = onFault;
+		this.timer = setInterval(() => this.look(), FIRST_REST / 4).unref();
 	}
 
 	/** Entries as far as the log is on disk. Never waits for the network. */
@@ -98,6 +109,7 @@ export class CatalogReader implements Catalog {
 	}
 
 	async close(): Promise<void> {
+		clearInterval(this.timer);
 		await this.inTurn(async () => {
 			this.closed = true;
 			await this.next?.close();
@@ -116,7 +128,48 @@ export class CatalogReader implements Catalog {
 		);
 		for (const name of await readdir(this.dir))
 			if (name !== "current" && name !== key) await this.remove(name);
-		if (/^[0-9a-f]{64}$/.test(key)) this.current = await this.open(key);
+		if (!/^[0-9a-f]{64}$/.test(key)) return;
+		try {
+			this.current = await this.open(key);
+		} catch (error) {
+			if (await takesWrites(this.dir)) throw error;
+			// What is on the disk can still be given and played by who knows it.
+			this.report("catalog-damaged", describe(error));
+		}
+	}
+
+	/**
+	 * A log that a disk in trouble keeps from coming on is opened anew once the disk takes writes; so is one that rests for long,
+	 * for nobody tells whether that is why.
+	 */
+	private look(): void {
+		const followed = this.next ?? this.current;
+		if (followed === undefined) return;
+		const { length, isFixed } = followed;
+		const isBehind = length < this.expected && this.streams.size > 0;
+		if (length !== this.seen.length || !(isFixed || isBehind)) {
+			this.seen = { length, at: monotonic() };
+			this.patience = FIRST_REST;
+			return;
+		}
+		if (monotonic() - this.seen.at < this.patience) return;
+		this.seen = { length, at: monotonic() };
+		this.patience = Math.min(LAST_REST, 2 * this.patience);
+		this.inTurn(() => this.reopen(followed)).catch((error: unknown) =>
+			this.report("catalog-damaged", describe(error)),
+		);
+	}
+
+	private async reopen(followed: Follower): Promise<void> {
+		const isNext = followed === this.next;
+		if (!isNext && followed !== this.current) return;
+		if (!(await takesWrites(this.dir))) return;
+		await followed.close();
+		const follower = await this.open(followed.key);
+		for (const stream of this.streams) follower.replicate(stream);
+		if (isNext) this.next = follower;
+		else this.current = follower;
+		this.announce();
 	}
 
 	private async change(key: string): Promise<void> {
@@ -143,8 +196,13 @@ export class CatalogReader implements Catalog {
 		this.current = follower;
 		this.announce();
 		const name = join(this.dir, "current");
-		await writeFile(`${name}.part`, follower.key, { flush: true });
-		await rename(`${name}.part`, name);
+		try {
+			await writeFile(`${name}.part`, follower.key, { flush: true });
+			await rename(`${name}.part`, name);
+		} catch (error) {
+			// Only the next start needs it.
+			this.log.warn({}, `the catalog's place is not kept: ${describe(error)}`);
+		}
 	}
 
 	private async discard(follower: Follower): Promise<void> {
@@ -152,7 +210,7 @@ export class CatalogReader implements Catalog {
 		await this.remove(follower.key);
 	}
 
-	/** A log that does not open is a lost copy: it is removed and fetched again. */
+	/** A log that does not open is a lost copy: it is removed and fetched again, unless the disk takes no writes. */
 	private async open(key: string): Promise<Follower> {
 		const folder = join(this.dir, key);
 		const events = {
@@ -165,6 +223,8 @@ export class CatalogReader implements Catalog {
 		} catch (error) {
 			// Held open by another process: nothing is wrong with it.
 			if (/lock/i.test(describe(error))) throw error;
+			if (!(await takesWrites(this.dir)))
+				return await Follower.open(folder, key, events, true);
 			this.report("catalog-damaged", describe(error));
 			await this.remove(key);
 			return await Follower.open(folder, key, events);
@@ -188,8 +248,13 @@ export class CatalogReader implements Catalog {
 		this.onFault(fault);
 	}
 
+	/** Never rejects: what is left is removed at the next start. */
 	private async remove(name: string): Promise<void> {
-		await rm(join(this.dir, name), { recursive: true, force: true });
+		try {
+			await rm(join(this.dir, name), { recursive: true, force: true });
+		} catch (error) {
+			this.log.warn({}, `an old catalog log is left: ${describe(error)}`);
+		}
 	}
 
 	private inTurn(work: () => Promise<void>): Promise<void> {
@@ -198,6 +263,21 @@ export class CatalogReader implements Catalog {
 		});
 		this.turn = mine.catch(() => undefined);
 		return mine;
+	}
+}
+
+/** Whether the disk that a folder lies on takes a small file. */
+async function takesWrites(dir: string): Promise<boolean> {
+	const probe = join(dir, "probe");
+	try {
+		// More than file systems keep in a folder's own entry, and than a full one has left by chance.
+		await writeFile(probe, Buffer.alloc(64 * KiB), { flush: true });
+		return true;
+	} catch {
+		return false;
+	} finally {
+		// Where it cannot go it takes no room either.
+		await rm(probe, { force: true }).catch(() => undefined);
 	}
 }
 

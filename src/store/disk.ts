@@ -80,12 +80,11 @@ export class Disk {
 	/** Something on the disk failed, as the system says. */
 	failed(error: unknown): void {
 		const code = systemCode(error) ?? "";
-		if (code === "EROFS") this.turn("read-only", error);
+		if (code === "EIO") this.counts.unreadable++;
+		// One that loses what it holds is often made read-only for it: that is the lesser news.
+		if (code === "EIO" || this.isWorn) this.turn("failing", error);
+		else if (code === "EROFS") this.turn("read-only", error);
 		else if (["ENOSPC", "EDQUOT"].includes(code)) this.turn("full", error);
-		else if (code === "EIO") {
-			this.counts.unreadable++;
-			this.turn("failing", error);
-		}
 	}
 
 	/** A block or the leaves of the shard there are lost: the medium does not give them back, or they are not what was written. */

@@ -49,10 +49,8 @@ export class Relief {
 			const going = planRelief(this.standing(), store.excess);
 			await Promise.all(going.map((shard) => this.drop(shard)));
 			const left = Math.max(0, store.excess);
-			log.info(
-				{ excess: before, left, unplaced: going.length },
-				"gave room back to the disk",
-			);
+			const gave = { excess: before, left, unplaced: going.length };
+			if (left < before) log.info(gave, "gave room back to the disk");
 		}
 	}
 

@@ -10,6 +10,16 @@ const CHOICES = [
 	["away", "Away"],
 	["out", "Shut out"],
 ];
+/** Why a box needs a person, in a word. */
+const CONCERNS = {
+	"disk-failing": "disk is failing",
+	"disk-read-only": "disk is read-only",
+	"disk-full": "disk is full",
+	"disk-slow": "disk is slow",
+	"disk-loses": "disk loses blocks",
+	worn: "flash is worn",
+	short: "no room for long",
+};
 const choice = { tone: "all", words: "" };
 
 /** The map of all boxes, and the table of those chosen. */
@@ -79,8 +89,8 @@ function standing(box) {
 	if (box.part === "out") return ["short", "household opted out"];
 	if (box.part === "draining") return ["short", "hands on what it has"];
 	if (box.reach === "none") return ["short", "cannot be reached"];
-	if (box.disk !== null && box.disk.state !== "good")
-		return ["short", `disk is ${box.disk.state}`];
+	const [concern] = box.concerns;
+	if (concern !== undefined) return ["short", CONCERNS[concern.kind]];
 	if (box.phase === "short")
 		return ["short", `short: ${box.code ?? "no room"}`];
 	if (box.phase === "failed" || box.phase === "refused")
@@ -245,7 +255,7 @@ function disk({ disk, written, wear }) {
 		"td",
 		{ title: all.join("; ") },
 		state,
-		...notes.map((note) => el("small.note.reason", {}, note)),
+		...notes.map((note) => el("small.note.line", {}, note)),
 	);
 }
 

@@ -30,9 +30,16 @@ export interface Disk {
 	readonly device: string;
 }
 
-/** An ext4 of so many bytes, unmounted after the test. What fails on it makes it read-only, as on receivers. */
-export async function ext4(t: Test, size: Bytes): Promise<Disk> {
-	const root = await mkdtemp(join(tmpdir(), "larder-disk-"));
+/**
+ * An ext4 of so many bytes, unmounted after the test. What fails on it makes it read-only, as on receivers.
+ * @param below where its image lies
+ */
+export async function ext4(
+	t: Test,
+	size: Bytes,
+	below = tmpdir(),
+): Promise<Disk> {
+	const root = await mkdtemp(join(below, "larder-disk-"));
 	t.teardown(() => rm(root, { recursive: true, force: true }));
 	const image = join(root, "image");
 	const dir = join(root, "mount");

@@ -115,6 +115,40 @@ t.test("told of live TV, it gives nothing within half a second", async (t) => {
 	await viewer.process?.stop();
 });
 
+for (const [rate, carries] of [
+	["2mbit", 250_000],
+	["5mbit", CARRIES],
+] as const)
+	t.test(`and in the first seconds of giving, over ${rate}`, async (t) => {
+		await here.cap(rate, QUEUE);
+		for (const moment of [0.4, 0.8, 1.5, 3]) {
+			await box.process?.stop();
+			await desk.startBox(box);
+			await poll("it has met its neighbour", async () => {
+				const { swarm } = await desk.statusOf(box);
+				return swarm.neighbours.length > 0;
+			});
+			const viewer = await addViewer(desk, film, { swarmHost: CENTRE });
+			const playing = play(desk, viewer, film);
+			await poll("it gives", async () => meter.rate(0.2 * SECOND) > LITTLE);
+			await sleep(moment * SECOND);
+			const told = monotonic();
+			await tell("activity-live");
+			await sleep(4 * SECOND);
+			const rest = meter.between(told, told + 0.5 * SECOND);
+			const after = meter.between(told + 0.5 * SECOND, told + 3.5 * SECOND);
+			const part = Math.round((200 * rest) / carries);
+			t.comment(
+				`${moment} s: ${rest} B, ${part} % of what half a second carries`,
+			);
+			t.ok(after <= LITTLE, `${moment} s: ${after} B left the uplink later`);
+			await tell("activity-idle");
+			await viewer.process?.stop();
+			await playing.catch(() => undefined);
+		}
+		await here.cap(RATE, QUEUE);
+	});
+
 t.test("what the household uploads by itself goes first", async (t) => {
 	const { viewer, playing } = await watch();
 	let taken = 0;

@@ -59,7 +59,7 @@ export async function addHome(t: Test, number: number): Promise<Home> {
 	const { within } = home;
 	const cap = async (rate: string, queue: string) => {
 		const tbf = ["tbf", "rate", rate, "burst", "16kb", "limit", queue];
-		await modem.run("tc", "qdisc", "add", "dev", "wan", "root", ...tbf);
+		await modem.run("tc", "qdisc", "replace", "dev", "wan", "root", ...tbf);
 	};
 	const offer = async (port: number, path: string) => {
 		const server = await openDoor(path, port);
