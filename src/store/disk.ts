@@ -54,6 +54,16 @@ export class Disk {
 		this.options = options;
 	}
 
+	/** Clears away what a probe left that the power cut short. Never rejects: a disk that takes no writes is served from. */
+	async open(): Promise<void> {
+		try {
+			await rm(this.probed, { force: true });
+			await rm(`${this.probed}.part`, { force: true });
+		} catch (error) {
+			this.failed(error);
+		}
+	}
+
 	get state(): DiskState {
 		return this.current;
 	}
@@ -153,13 +163,12 @@ export class Disk {
 
 	/** Never rejects. */
 	private async probe(): Promise<void> {
-		const path = join(this.options.folder, "probe");
 		const before = this.current;
 		try {
 			const began = monotonic();
 			await this.sync(async () => {
-				await writeWhole(path, Buffer.alloc(256 * KiB));
-				await rm(path);
+				await writeWhole(this.probed, Buffer.alloc(256 * KiB));
+				await rm(this.probed);
 			});
 			// What was found meanwhile stands; a medium that loses what it holds is believed after a while of quiet only.
 			const isQuick = monotonic() - began < SLOW;
@@ -169,6 +178,10 @@ export class Disk {
 			this.failed(error);
 		}
 		if (this.current !== "good" && !this.closed) this.tryAgain();
+	}
+
+	private get probed(): string {
+		return join(this.options.folder, "probe");
 	}
 
 	private get isWorn(): boolean {

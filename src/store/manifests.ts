@@ -1,4 +1,4 @@
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LarderError, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -26,29 +26,25 @@ export class Manifests {
 		this.log = log;
 	}
 
-	/** Undefined when there is none; a damaged one is removed, so that it is fetched again. */
+	/** Undefined when there is none, or a damaged one. */
 	async get(id: TitleId): Promise<Manifest | undefined> {
 		const kept = this.parsed.get(id);
 		if (kept !== undefined) return this.keep(id, kept);
 		const bytes = await this.bytes(id);
 		if (bytes === undefined) return undefined;
-		if (titleIdOf(bytes) === id) {
-			// Checking the schema anew would cost five times as much, for every title at every start.
-			return this.keep(id, JSON.parse(bytes.toString("utf8")) as Manifest);
-		}
-		this.log.warn({ title: id }, "a manifest on disk is damaged");
-		await rm(this.path(id), { force: true });
-		return undefined;
+		// Checking the schema anew would cost five times as much, for every title at every start.
+		return this.keep(id, JSON.parse(bytes.toString("utf8")) as Manifest);
 	}
 
-	/** Its exact bytes, for neighbours. */
+	/**
+	 * Its exact bytes, for neighbours. Undefined when there is none, or a damaged one, which stays until another is written over it:
+	 * a folder without any is taken for one that is being removed.
+	 */
 	async bytes(id: TitleId): Promise<Buffer | undefined> {
-		try {
-			return await readFile(this.path(id));
-		} catch (error) {
-			if (systemCode(error) === "ENOENT") return undefined;
-			throw error;
-		}
+		const bytes = await this.read(id);
+		if (bytes === undefined || titleIdOf(bytes) === id) return bytes;
+		this.log.warn({ title: id }, "a manifest on disk is damaged");
+		return undefined;
 	}
 
 	/** Checks bytes from anywhere against the id and keeps them. Throws MANIFEST_INVALID. */
@@ -68,6 +64,15 @@ export class Manifests {
 
 	forget(id: TitleId): void {
 		this.parsed.delete(id);
+	}
+
+	private async read(id: TitleId): Promise<Buffer | undefined> {
+		try {
+			return await readFile(this.path(id));
+		} catch (error) {
+			if (systemCode(error) === "ENOENT") return undefined;
+			throw error;
+		}
 	}
 
 	private keep(id: TitleId, manifest: Manifest): Manifest {

@@ -59,6 +59,7 @@ export class ShardStore implements Store {
 		const store = new ShardStore(options);
 		await store.guard(`opening the store at ${options.folder}`, async () => {
 			await mkdir(options.folder, { recursive: true, mode: 0o700 });
+			await store.disk.open();
 			await store.all.open();
 		});
 		store.checking = store.all.check(store.closing.signal);

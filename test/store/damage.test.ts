@@ -1,6 +1,7 @@
 import {
 	existsSync,
 	mkdirSync,
+	readdirSync,
 	readFileSync,
 	symlinkSync,
 	truncateSync,
@@ -132,9 +133,31 @@ t.test("a damaged manifest is fetched again, its shards stay", async (t) => {
 	t.equal(await store.manifest(id), undefined);
 	t.equal(store.inventory(id), undefined);
 	t.same(store.titles(), []);
-	await store.putManifest(id, title.manifestBytes);
-	t.same([...store.inventory(id)!.held], [0, 1, 2, 3]);
+	t.equal(await store.manifestBytes(id), undefined, "nor is it given");
+	await store.audit();
+	await store.close();
+	// The power goes before another came.
+	const again = await open(t, folder);
+	await again.putManifest(id, title.manifestBytes);
+	t.same([...again.inventory(id)!.held], [0, 1, 2, 3]);
+	t.ok(await again.read(id, { shard: 3, ...whole }));
+});
+
+t.test("a manifest that is damaged later is not given", async (t) => {
+	const { folder, place } = await filled(t);
+	const store = await open(t, folder);
+	t.same(await store.manifestBytes(id), title.manifestBytes);
+	flip(join(place, "manifest"), 60);
+	t.equal(await store.manifestBytes(id), undefined);
 	t.ok(await store.read(id, { shard: 3, ...whole }));
+});
+
+t.test("what a probe of the disk left is cleared away", async (t) => {
+	const { folder } = await filled(t);
+	for (const name of ["probe", "probe.part"])
+		writeFileSync(join(folder, name), "?");
+	await open(t, folder);
+	t.same(readdirSync(folder), [id]);
 });
 
 t.test("shards without a manifest do not stay", async (t) => {
