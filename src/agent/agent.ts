@@ -2,7 +2,7 @@ import { LarderError } from "../base/errors.ts";
 import { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
 import { Recent } from "../base/recent.ts";
-import { SECOND } from "../base/time.ts";
+import { monotonic, SECOND } from "../base/time.ts";
 import { boxView } from "../gateway/box.ts";
 import { type Gateway, startGateway } from "../gateway/server.ts";
 import { bootId, playerToken } from "../gateway/token.ts";
@@ -56,7 +56,7 @@ export async function startAgent(
 	onUpdated: () => void,
 	recent = new Recent(),
 ): Promise<Agent> {
-	const started = Date.now();
+	const began = monotonic();
 	const loaded = await loadConfig(configPath);
 	log.level = loaded.logLevel;
 	const config = await boundTo(loaded, log);
@@ -90,7 +90,7 @@ export async function startAgent(
 		parts.add("interface watch", network);
 		let latest: Settings = { config: loaded, restart: [] };
 		const gateway = await openDoors(
-			{ ...base, ...exchange, started, latest: () => latest },
+			{ ...base, ...exchange, latest: () => latest },
 			{ recent, isOnTrial, restart: onUpdated },
 			parts,
 		);
@@ -113,7 +113,7 @@ export async function startAgent(
 				gateway: gateway.port,
 				udp: exchange.swarm.dhtPort,
 				tcp: exchange.swarm.tcpPort,
-				startedIn: Date.now() - started,
+				startedIn: Math.round(monotonic() - began),
 			},
 			"ready",
 		);
@@ -134,7 +134,7 @@ interface Run {
 
 /** The ways in for players and for who runs the box. */
 async function openDoors(
-	box: Base & Exchange & Pick<StatusParts, "started" | "latest">,
+	box: Base & Exchange & Pick<StatusParts, "latest">,
 	run: Run,
 	parts: ServiceGroup,
 ): Promise<Gateway> {

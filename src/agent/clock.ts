@@ -98,8 +98,10 @@ export class BoxClock {
 	 * How long this box has run in all, in whole milliseconds: whatever is said of the time, it goes on like a watch, and
 	 * stands still while the box is off. A power cut may take some of it back.
 	 */
-	readonly ran: Clock = () =>
-		this.ranBefore + Math.max(0, Math.floor(this.tick() - this.began));
+	readonly ran: Clock = () => this.ranBefore + this.up();
+
+	/** How long it has run this time, in the machine's sleep too, in whole milliseconds. */
+	readonly up: Clock = () => Math.max(0, Math.floor(this.tick() - this.began));
 
 	get isKnown(): boolean {
 		return this.said !== undefined && this.counts(this.said);

@@ -7,6 +7,7 @@ import { MAX_STATUS_TITLES, type Status } from "../wire/ipc.ts";
 import type { WriteBudget } from "./budget.ts";
 import { VERSION } from "./built.ts";
 import { checkExpiry, checkStore } from "./checks.ts";
+import type { BoxClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Hours } from "./hours.ts";
@@ -37,7 +38,7 @@ export interface StatusParts {
 	readonly budget: WriteBudget;
 	readonly flow: Flow;
 	readonly store: Pick<ShardStore, "disk">;
-	readonly started: number;
+	readonly clock: Pick<BoxClock, "up">;
 	readonly latest: () => Settings;
 }
 
@@ -57,7 +58,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
 		box: identity.boxId,
 		region: identity.region,
 		session: control.session,
-		uptime: Date.now() - parts.started,
+		uptime: parts.clock.up(),
 		power: parts.power.state,
 		household: parts.household.status,
 		membership: {

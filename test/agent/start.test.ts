@@ -8,12 +8,15 @@ import type { HeadRecord } from "../../src/control/headrecord.ts";
 import { freeTcpPort } from "../../src/desk/ports.ts";
 import { startBroker } from "../../src/headend/control/broker.ts";
 import { sealAnswer } from "../../src/headend/enrol/papers.ts";
+import type { BoxSettings } from "../../src/headend/operator/boxconfig.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
 import { initOperator } from "../../src/headend/operator/operator.ts";
+import { callIpc } from "../../src/ipc/client.ts";
 import type { Command } from "../../src/wire/command.ts";
 import { seal } from "../../src/wire/envelope.ts";
 import type { Bans } from "../../src/wire/head.ts";
-import { encodeMessage } from "../../src/wire/json.ts";
+import { type Status, status } from "../../src/wire/ipc.ts";
+import { encodeMessage, parseValue } from "../../src/wire/json.ts";
 import { shortFolder } from "../cli/run.ts";
 import { newTitle, REGION } from "../control/operator.ts";
 import { hear, openDesk } from "../control/rig.ts";
@@ -27,7 +30,7 @@ Object.assign(globalThis, { LARDER_BUILT: BUILT });
 const { startAgent } = await import("../../src/agent/agent.ts");
 
 /** A box whose lease was given at that instant, ready to be started, and the desk that hears it. */
-async function scene(t: Test, issued: number) {
+async function scene(t: Test, issued: number, settings: BoxSettings = {}) {
 	const dir = await shortFolder(t);
 	const broker = await startBroker({ host: "127.0.0.1", port: 0, log: silent });
 	t.teardown(() => broker.close());
@@ -45,7 +48,7 @@ async function scene(t: Test, issued: number) {
 		{
 			...{ serial: "1", dir: folder, swarmHost: "127.0.0.1", swarmPort: 0 },
 			...{ reach: "direct", socket: join(dir, "s"), quota: "1 MiB" },
-			gatewayPort: await freeTcpPort(),
+			...{ gatewayPort: await freeTcpPort(), ...settings },
 		},
 		() => issued,
 	);
@@ -75,7 +78,15 @@ async function scene(t: Test, issued: number) {
 		);
 		t.teardown(() => agent.close());
 	};
-	return { operator, box, desk, folder, start, tell: time.resolve };
+	const ask = async (): Promise<Status> => {
+		const read = parseValue(
+			status,
+			await callIpc(join(dir, "s"), "status", MINUTE),
+		);
+		if (!read.ok) throw new Error(read.detail);
+		return read.value;
+	};
+	return { operator, box, desk, folder, start, ask, tell: time.resolve };
 }
 
 for (const [what, issued, floor] of [
@@ -118,4 +129,26 @@ t.test("what is left alone is judged again once time is known", async (t) => {
 	tell(issued + 7 * DAY);
 	await until(() => obeyed() === 30);
 	t.pass("it obeys all");
+});
+
+t.test("the system's clock may jump by a year, and back", async (t) => {
+	/** A Monday. */
+	const noon = Date.UTC(2026, 0, 5, 12);
+	const windows = '[{ hours = "12-13", trunk = "8 Mbit/s" }]';
+	const { box, desk, start, ask, tell } = await scene(t, BUILT, { windows });
+	await start();
+	await hear(desk, box, "state");
+	tell(noon);
+	let before = await ask();
+	while (before.fill?.closed !== undefined) before = await ask();
+	const { now } = Date;
+	for (const days of [365, -365, 0]) {
+		t.intercept(Date, "now", { value: () => now() + days * DAY + 5 * HOUR });
+		const { uptime, fill, membership, control, problems } = await ask();
+		t.ok(uptime >= before.uptime && uptime < 5 * MINUTE, `up for ${uptime} ms`);
+		t.same(fill, before.fill, "it is as late as it was");
+		t.same(membership, before.membership);
+		t.same(control, before.control, "and the broker is there");
+		t.same(problems, before.problems);
+	}
 });
