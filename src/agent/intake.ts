@@ -148,7 +148,8 @@ export class Intake {
 		signal.throwIfAborted();
 		const stats = await lstat(path);
 		if (this.done.has(keyOf(path, stats))) return "done";
-		if (Date.now() - stats.mtimeMs < QUIET) return "later";
+		// What another clock wrote, or this one before it was put back, may be of the future.
+		if (Math.abs(Date.now() - stats.mtimeMs) < QUIET) return "later";
 		if (!(await this.knows(id, shard))) return "waiting";
 		const geometry = store.geometry(id);
 		if (geometry === undefined) return "waiting";
