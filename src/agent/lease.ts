@@ -32,7 +32,7 @@ export interface LeaseOptions {
 
 /**
  * Keeps the membership alive: asks for the time when the broker is there, for another lease when two thirds of this one
- * are over or its issuer counts no more, and at the enrolment listener when the broker lets this box in no more.
+ * are over, it begins in the future or its issuer counts no more, and at the enrolment listener when the broker lets this box in no more.
  */
 export class Lease {
 	private readonly options: LeaseOptions;
@@ -85,7 +85,10 @@ export class Lease {
 	private isDue(): boolean {
 		const { notBefore, notAfter } = this.options.identity.certificate;
 		const due = notBefore + this.share * (notAfter - notBefore);
-		return this.options.clock.now() >= due || this.isRetired;
+		const { clock } = this.options;
+		// Whoever gave it thought that it was later, and neighbours know better.
+		const isOfTheFuture = clock.latest() < notBefore;
+		return clock.now() >= due || isOfTheFuture || this.isRetired;
 	}
 
 	/** Never rejects; the next round asks again. */

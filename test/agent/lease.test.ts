@@ -6,7 +6,7 @@ import { readIdentity } from "../../src/agent/identity.ts";
 import { Lease } from "../../src/agent/lease.ts";
 import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
-import { DAY } from "../../src/base/time.ts";
+import { DAY, HOUR } from "../../src/base/time.ts";
 import type { Asked, Fresh } from "../../src/control/issuances.ts";
 import { stillCounts } from "../../src/control/verify.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
@@ -218,3 +218,26 @@ t.test("what does not help is not asked for at once again", async (t) => {
 	t.same(asked, ["renew"]);
 	t.same(renewed, []);
 });
+
+t.test(
+	"a headend whose clock went a year ahead, and back, leaves nobody out",
+	async (t) => {
+		const { ticks, clock, identity, asked, answers, renewed, look } =
+			await scene(t);
+		const ahead = ISSUED + 365 * DAY;
+		answers.push({ at: ahead }, { at: ahead });
+		await look();
+		while (renewed.length < 1) await new Promise(setImmediate);
+		t.equal(identity.certificate.notBefore, ahead);
+		ticks.now += 7 * HOUR;
+		const now = ISSUED + 7 * HOUR;
+		answers.push({ at: now }, { at: now });
+		await look();
+		while (renewed.length < 2) await new Promise(setImmediate);
+		t.same(asked, ["time", "renew", "time", "renew"]);
+		t.equal(clock.now(), now);
+		t.equal(identity.certificate.notBefore, now, "good from now on");
+		await look();
+		t.equal(asked.length, 4);
+	},
+);

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import t, { type Test } from "tap";
 import { Power } from "../../src/agent/power.ts";
 import type { Words } from "../../src/agent/told.ts";
@@ -74,4 +75,28 @@ t.test("who says so again and again does not fill the log", async (t) => {
 	}
 	t.equal(done.length, 4000, "it is obeyed");
 	t.ok(lines.length > 1 && lines.length <= 20, `${lines.length} lines`);
+});
+
+const skip =
+	process.getuid?.() !== 0 && "a machine that slept is made by root only";
+
+t.test("a sleep shows in one of the machine's clocks", { skip }, async (t) => {
+	// As after a sleep of eight hours, which the kernel adds to the one clock and not to the other.
+	const slept = ["unshare", "--time", "--boottime", "28800", "--fork"];
+	const clocks = (...within: string[]): [number, number] => {
+		const program = `console.log(os.uptime(), Number(process.hrtime.bigint()) / 1e9)`;
+		const [command = "", ...args] = [
+			...within,
+			process.execPath,
+			"-e",
+			program,
+		];
+		const said = spawnSync(command, args, { encoding: "utf8" });
+		const [up = 0, awake = 0] = said.stdout.split(" ").map(Number);
+		return [up, awake];
+	};
+	const [up, awake] = clocks();
+	const [upThen, awakeThen] = clocks(...slept);
+	t.ok(upThen - up >= 28_800, `${upThen - up} s of it`);
+	t.ok(awakeThen - awake < 28_800, "this one stood still");
 });
