@@ -82,6 +82,8 @@ export class Holders implements HolderBook {
 	async forget(id: TitleId): Promise<void> {
 		this.known.delete(id);
 		await rm(this.path(id), { force: true });
+		// What a power cut left.
+		await rm(`${this.path(id)}.part`, { force: true });
 	}
 
 	/** Never rejects. */

@@ -39,30 +39,42 @@ export class KeyFolder {
 		try {
 			await this.turns.run(id, async () => {
 				await mkdir(this.folder, { recursive: true, mode: 0o700 });
-				const part = join(this.folder, `${id}.part`);
-				await writeFile(part, bytes, { mode: 0o600 });
-				await rename(part, join(this.folder, id));
+				await writeFile(this.part(id), bytes, { mode: 0o600 });
+				await rename(this.part(id), join(this.folder, id));
 			});
 		} catch (error) {
 			this.log.warn({ err: error }, "a key was not kept");
 		}
 	}
 
-	/** Rejects with what the disk says. */
-	remove(id: TitleId): Promise<void> {
-		return this.turns.run(id, () => rm(join(this.folder, id), { force: true }));
+	/** And what a power cut left of another. Rejects with what the disk says. */
+	async remove(id: TitleId): Promise<void> {
+		await this.turns.run(id, async () => {
+			await rm(join(this.folder, id), { force: true });
+			await rm(this.part(id), { force: true });
+		});
 	}
 
-	/** Removes what is not `worth` keeping: it only tells what was watched. */
+	/** Removes what is not `worth` keeping, and what power cuts left: it only tells what was watched. */
 	async sweep(worth: (id: TitleId, bytes: Buffer) => boolean): Promise<void> {
 		const names = await readdir(this.folder).catch((error: unknown) => {
 			if (systemCode(error) === "ENOENT") return [];
 			throw error;
 		});
-		for (const id of names) {
+		for (const name of names) {
+			const id = name.replace(/\.part$/, "");
 			if (!isTitleId(id)) continue;
+			if (id !== name) {
+				await this.turns.run(id, () => rm(this.part(id), { force: true }));
+				continue;
+			}
 			const bytes = await this.read(id);
 			if (bytes !== undefined && !worth(id, bytes)) await this.remove(id);
 		}
+	}
+
+	/** While it is being written. */
+	private part(id: TitleId): string {
+		return join(this.folder, `${id}.part`);
 	}
 }

@@ -3,9 +3,11 @@ import { readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { TitleKey } from "../../src/act/ports.ts";
+import { KeyFolder } from "../../src/agent/keyfolder.ts";
 import { type AskForKey, TitleKeys } from "../../src/agent/keys.ts";
 import { fileVault, type Vault } from "../../src/agent/vault.ts";
 import { LarderError } from "../../src/base/errors.ts";
+import { silent } from "../../src/base/log.ts";
 import { HOUR } from "../../src/base/time.ts";
 import type { Manifest } from "../../src/content/manifest.ts";
 import type { BoxId, TitleId } from "../../src/wire/ids.ts";
@@ -215,7 +217,10 @@ t.test(
 );
 
 t.test("a title that is taken back takes its key with it", async (t) => {
-	const folder = t.testdir({ [id]: record(lease()) });
+	// The power went while another one was written.
+	const folder = t.testdir({
+		...{ [id]: record(lease()), [`${id}.part`]: record(lease()) },
+	});
 	const denied = new LarderError("TITLE_KEY_DENIED", "taken back");
 	const late = Promise.withResolvers<Buffer>();
 	const { keys, open, opened } = box(t, folder, [denied, late.promise]);
@@ -239,6 +244,20 @@ t.test("a title that is taken back takes its key with it", async (t) => {
 	await t.rejects(asked, { code: "TITLE_KEY_DENIED" }, "not one on its way");
 	t.same(await readdir(folder), []);
 });
+
+t.test(
+	"what is not worth keeping goes, and what a power cut left",
+	async (t) => {
+		const other = "ab".repeat(32);
+		const text = record(lease());
+		const folder = t.testdir({
+			...{ [id]: text, [`${id}.part`]: text, [other]: text, notes: "mine" },
+			[`${other}.part`]: text,
+		});
+		await new KeyFolder(folder, silent).sweep((one) => one === id);
+		t.same((await readdir(folder)).toSorted(), [id, "notes"].toSorted());
+	},
+);
 
 t.test("a key is in memory while its title is open", async (t) => {
 	const folder = t.testdir({ [id]: record(lease()) });
