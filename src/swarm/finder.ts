@@ -10,7 +10,9 @@ import { KnownNodes } from "./known.ts";
 import { regionTopic, Seeking } from "./seeking.ts";
 import { type Answer, roundTrip, survey } from "./survey.ts";
 
-/** Unannouncing asks DHT nodes that may be gone. */
+/** Announcing asks DHT nodes that may be gone, and is not waited for: a box that nobody finds yet plays what it holds. */
+const WELCOME: Millis = 0.5 * SECOND;
+/** So does unannouncing. */
 const FAREWELL: Millis = 1.5 * SECOND;
 
 export interface FinderOptions {
@@ -53,10 +55,10 @@ export class Finder {
 		this.hyperswarm.on("connection", onStream);
 	}
 
-	/** From now on this box is found. */
+	/** From now on this box is found; a little later where DHT nodes do not answer. */
 	async join(): Promise<void> {
 		const { networkSecret, region, neighbours, log } = this.options;
-		await this.hyperswarm.listen();
+		await within(WELCOME, this.hyperswarm.listen(), undefined);
 		this.seeking = new Seeking(
 			this.hyperswarm.join(regionTopic(networkSecret, region)),
 			neighbours,
