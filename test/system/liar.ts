@@ -135,7 +135,7 @@ export async function startLiar(
 	};
 }
 
-function goodsOf({ operator }: Neighbourhood, film: Film): Goods {
+export function goodsOf({ operator }: Neighbourhood, film: Film): Goods {
 	const { manifest, id } = film;
 	const read = (...name: string[]) =>
 		readFile(join(operator.dir, "origin", id, ...name));
