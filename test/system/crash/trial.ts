@@ -51,6 +51,8 @@ export class Trial {
 	private readonly rig: Rig;
 	/** Shards of which a block was changed on the disk, and that have not been whole since. */
 	private readonly flipped = new Set<string>();
+	/** Shards that were put into the inbox: they are there until they are whole among the others. */
+	private readonly brought = new Set<string>();
 	private leave: Leave = { fills: true };
 	private kind: Kind = "fill";
 	/** Whether another program has taken the disk. */
@@ -104,6 +106,10 @@ export class Trial {
 					const names = await namesIn(rig.inbox(film));
 					return names.every((name) => !/^\d/.test(name));
 				});
+			const whole = wholeIn(await readTruth(data, films));
+			const gone = [...this.brought].filter((key) => !whole.has(key));
+			none("brought, and nowhere", gone);
+			this.brought.clear();
 			let wrong: string[] = [];
 			const look = async () => {
 				const truth = await readTruth(data, films);
@@ -173,7 +179,7 @@ export class Trial {
 		}
 		const { signal, code } = await life.process.exited;
 		if (signal !== "SIGKILL") throw new Error(`it ended by itself: ${code}`);
-		await this.checkLog();
+		const orders = await this.checkLog();
 		const started = await life.ready;
 		if (started !== undefined) this.starts.push(started);
 		if (started !== undefined && started > START)
@@ -183,7 +189,8 @@ export class Trial {
 		none("no shards", lyingIn(after, this.flipped));
 		none("files that nobody knows", await strangeIn(data, films, "killed"));
 		const stillPlaced = await placedIn(data, films, trust);
-		const isScant = leave.quota === SCANT || this.recorded;
+		// An operator that heard of little room has it give up what it is told to hold again a moment later.
+		const isScant = leave.quota === SCANT || this.recorded || orders > 1;
 		const lost = lostSince(before, after).filter(
 			(key) =>
 				!this.flipped.has(key) && placed.has(key) && stillPlaced.has(key),
@@ -195,7 +202,8 @@ export class Trial {
 		return after;
 	}
 
-	private async checkLog(): Promise<void> {
+	/** How many placements it accepted. */
+	private async checkLog(): Promise<number> {
 		const log = await this.rig.log();
 		const faults = log.filter(({ level }) => Number(level) >= 50);
 		none(
@@ -208,6 +216,7 @@ export class Trial {
 			const isSo = [...this.flipped].some((key) => key.endsWith(`/${shard}`));
 			if (!isSo) throw new Error(`shard ${shard} is said to be damaged`);
 		}
+		return log.filter(({ msg }) => msg === "placement accepted").length;
 	}
 
 	/** Sees to it that there is work of its kind. */
@@ -232,9 +241,11 @@ export class Trial {
 				this.flipped.add(key);
 		if (kind !== "import") return;
 		this.leave = { fills: false };
-		for (const { film, shard } of await lacks())
-			if (draw() < 0.7)
-				await rig.bring(film, shard, draw() < 0.5 ? "copy" : "link");
+		for (const { film, shard, key } of await lacks()) {
+			if (draw() < 0.3) continue;
+			await rig.bring(film, shard, draw() < 0.5 ? "copy" : "link");
+			this.brought.add(key);
+		}
 	}
 
 	/** What happens to a box while it runs. */
