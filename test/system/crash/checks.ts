@@ -128,3 +128,8 @@ export async function placedIn(
 	}
 	return placed;
 }
+
+/** Throws with all that was found. */
+export function none(what: string, found: readonly string[]): void {
+	if (found.length > 0) throw new Error(`${what}:\n${found.join("\n")}`);
+}

@@ -6,6 +6,7 @@ import {
 	lostSince,
 	lyingIn,
 	misstated,
+	none,
 	placedIn,
 	shardsOf,
 	usedBy,
@@ -231,8 +232,10 @@ export class Trial {
 		const isFull = lacking.length === 0;
 		if (kind === "scrub" ? !isFull : kind === "evict" && lacking.length > WORK)
 			await this.mend();
-		if (kind === "import" || kind === "fill")
+		if (kind === "import" || kind === "fill") {
 			if (lacking.length < WORK) await this.shrink();
+			await this.regain();
+		}
 		this.leave = { fills: true, down: "3 MiB/s" };
 		if (kind === "evict" && draw() < 0.5)
 			this.leave = { fills: true, quota: SCANT };
@@ -258,6 +261,19 @@ export class Trial {
 		await rig.record(await usedBy(rig.data, rig.films, truth), SCANT);
 	}
 
+	/** An operator that has heard of room again has it hold all. */
+	private async regain(): Promise<void> {
+		const { rig } = this;
+		const { trust } = rig.desk.operator;
+		const isAll = async () =>
+			(await placedIn(rig.data, rig.films, trust)).size === rig.shards;
+		if (await isAll()) return;
+		await this.live({ fills: false }, undefined, async ({ ready }) => {
+			await ready;
+			await poll("all is placed again", isAll);
+		});
+	}
+
 	/** A box that had to give up half. */
 	private async shrink(): Promise<void> {
 		const { rig } = this;
@@ -275,10 +291,6 @@ export class Trial {
 /** Whether it begins once the box is ready, and not with its start. */
 function isFrom(kind: Kind, { quota }: Leave): boolean {
 	return kind === "scrub" || (kind === "evict" && quota !== SCANT);
-}
-
-function none(what: string, found: readonly string[]): void {
-	if (found.length > 0) throw new Error(`${what}:\n${found.join("\n")}`);
 }
 
 /** For a person. */
