@@ -76,7 +76,6 @@ export class Trial {
 		const { kind, when } = point;
 		const isAgain = kind === "restart";
 		if (!isAgain) await this.prepare(point);
-		if (!isAgain) this.kind = kind;
 		const trap = "trap" in when ? when.trap : undefined;
 		let killed: Omit<Killed, "truth"> | undefined;
 		const truth = await this.live(this.leave, trap, async (life) => {
@@ -223,6 +222,7 @@ export class Trial {
 	/** Sees to it that there is work of its kind. */
 	private async prepare({ kind, draw }: Point): Promise<void> {
 		const { rig } = this;
+		this.kind = kind;
 		await this.erase();
 		const lacks = async () => {
 			const whole = wholeIn(await readTruth(rig.data, rig.films));
@@ -295,7 +295,6 @@ function isFrom(kind: Kind, { quota }: Leave): boolean {
 
 /** For a person. */
 export function tell({ at, isMet, truth }: Killed, shards: number): string {
-	const how = isMet ? "" : " from outside";
-	const lies = describeTruth(truth, shards);
-	return `killed${how} at ${Math.round(at)} ms, on the disk ${lies}`;
+	const killed = isMet ? "killed" : "killed from outside";
+	return `${killed} at ${Math.round(at)} ms, on the disk ${describeTruth(truth, shards)}`;
 }
