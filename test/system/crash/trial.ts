@@ -52,7 +52,7 @@ export class Trial {
 	private readonly rig: Rig;
 	/** Shards of which a block was changed on the disk, and that have not been whole since. */
 	private readonly flipped = new Set<string>();
-	/** Shards that were put into the inbox: they are there until they are whole among the others. */
+	/** Shards put into the inbox: there until they are whole among the others. */
 	private readonly brought = new Set<string>();
 	private leave: Leave = { fills: true };
 	private kind: Kind = "fill";
@@ -180,6 +180,8 @@ export class Trial {
 		const { signal, code } = await life.process.exited;
 		if (signal !== "SIGKILL") throw new Error(`it ended by itself: ${code}`);
 		const orders = await this.checkLog();
+		// What is not placed any more was only taken in for a while.
+		if (orders > 0) this.brought.clear();
 		const started = await life.ready;
 		if (started !== undefined) this.starts.push(started);
 		if (started !== undefined && started > START)
@@ -229,8 +231,11 @@ export class Trial {
 			return [...shardsOf(rig.films)].filter(({ key }) => !whole.has(key));
 		};
 		const lacking = await lacks();
-		const isFull = lacking.length === 0;
-		if (kind === "scrub" ? !isFull : kind === "evict" && lacking.length > WORK)
+		if (
+			kind === "scrub"
+				? lacking.length > 0
+				: kind === "evict" && lacking.length > WORK
+		)
 			await this.mend();
 		if (kind === "import" || kind === "fill") {
 			if (lacking.length < WORK) await this.shrink();
@@ -295,6 +300,5 @@ function isFrom(kind: Kind, { quota }: Leave): boolean {
 
 /** For a person. */
 export function tell({ at, isMet, truth }: Killed, shards: number): string {
-	const killed = isMet ? "killed" : "killed from outside";
-	return `${killed} at ${Math.round(at)} ms, on the disk ${describeTruth(truth, shards)}`;
+	return `killed${isMet ? "" : " from outside"} at ${Math.round(at)} ms, on the disk ${describeTruth(truth, shards)}`;
 }
