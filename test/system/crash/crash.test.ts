@@ -4,7 +4,8 @@ import { HOUR } from "../../../src/base/time.ts";
 import { skip } from "../disk/mounts.ts";
 import { choosePoints, describePoint } from "./points.ts";
 import { Rig } from "./rig.ts";
-import { Trial, tell } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import { tell } from "./truth.ts";
 
 const { LARDER_CRASH_SEED = "24", LARDER_CRASH_POINTS = "6" } = process.env;
 const seed = Number(LARDER_CRASH_SEED);

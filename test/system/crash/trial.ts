@@ -17,7 +17,7 @@ import { flip } from "./damage.ts";
 import type { Kind, Point } from "./points.ts";
 import { type Leave, type Life, type Rig, SCANT } from "./rig.ts";
 import {
-	describeTruth,
+	type Killed,
 	namesIn,
 	readTruth,
 	strangeIn,
@@ -32,15 +32,6 @@ const NEVER: Millis = 4 * SECOND;
 const MARGIN = 0.75;
 /** So few that are missing are no work. */
 const WORK = 8;
-
-/** What is known of a point when its box is dead. */
-export interface Killed {
-	/** Milliseconds since it was started. */
-	readonly at: Millis;
-	/** Whether a call came at which it was to be killed. */
-	readonly isMet: boolean;
-	readonly truth: Truth;
-}
 
 /**
  * Kills a box at one point after the other, and holds it to what lies on its disk. Each check throws, with what is wrong.
@@ -296,9 +287,4 @@ export class Trial {
 /** Whether it begins once the box is ready, and not with its start. */
 function isFrom(kind: Kind, { quota }: Leave): boolean {
 	return kind === "scrub" || (kind === "evict" && quota !== SCANT);
-}
-
-/** For a person. */
-export function tell({ at, isMet, truth }: Killed, shards: number): string {
-	return `killed${isMet ? "" : " from outside"} at ${Math.round(at)} ms, on the disk ${describeTruth(truth, shards)}`;
 }

@@ -1,6 +1,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import type { Millis } from "../../../src/base/units.ts";
 import {
 	blocksIn,
 	leavesBytes,
@@ -120,10 +121,24 @@ function unlessGone(error: NodeJS.ErrnoException): undefined {
 }
 
 /** For a person. */
-export function describeTruth(truth: Truth, all: number): string {
+function describeTruth(truth: Truth, all: number): string {
 	const lying = [...truth.values()];
 	const whole = lying.filter(({ isWhole, isNamed }) => isWhole && isNamed);
 	const begun = lying.length - whole.length;
 	const blocks = lying.reduce((sum, each) => sum + each.good.size, 0);
 	return `${whole.length} of ${all} shards whole, ${begun} begun, ${blocks} good blocks`;
+}
+
+/** What is known of a point when its box is dead. */
+export interface Killed {
+	/** Milliseconds since it was started. */
+	readonly at: Millis;
+	/** Whether a call came at which it was to be killed. */
+	readonly isMet: boolean;
+	readonly truth: Truth;
+}
+
+/** For a person. */
+export function tell({ at, isMet, truth }: Killed, shards: number): string {
+	return `killed${isMet ? "" : " from outside"} at ${Math.round(at)} ms, on the disk ${describeTruth(truth, shards)}`;
 }
