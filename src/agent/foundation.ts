@@ -82,7 +82,10 @@ export async function openFoundation(
 	const folder = join(config.data, "shards");
 	const size = sizeOf(gift.quota, gift);
 	const onWritten = (bytes: Bytes) => budget.wrote(bytes);
-	const store = await ShardStore.open({ folder, ...size, onWritten, log });
+	const cuts = join(config.data, "control", "cuts.json");
+	const store = await ShardStore.open({
+		...{ folder, cuts, ...size, onWritten, log },
+	});
 	parts.add("store", store);
 	const free = () => freeOn(config.data);
 	const space = await Space.watch({ store, gift, free, log });

@@ -18,6 +18,8 @@ export interface TitlePorts {
 	readonly resting: Resting;
 	readonly books: Books;
 	readonly disk: Disk;
+	/** As in ShardPlace. */
+	readonly hashes: () => Promise<readonly string[]>;
 	/** Something of this shard came or went. */
 	readonly onChange: (shard: number) => void;
 	readonly log: Log;

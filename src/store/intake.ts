@@ -38,7 +38,7 @@ async function move(
 ): Promise<void> {
 	for await (const _ of loose.blocks()) signal.throwIfAborted();
 	await loose.sync();
-	await store.adopt(title, shard, path, loose.leaves);
+	await store.adopt(title, shard, path);
 }
 
 async function copy(

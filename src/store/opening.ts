@@ -11,8 +11,8 @@ export interface ShardPlace {
 	readonly folder: string;
 	readonly index: number;
 	readonly geometry: Geometry;
-	/** The manifest's hash of this shard's leaves, at `index`. */
-	readonly hashes: readonly string[];
+	/** The manifest's hashes of shards' leaves. Rejects with TITLE_UNKNOWN while there is no manifest that is whole. */
+	readonly hashes: () => Promise<readonly string[]>;
 	/** Told of what is lost of it. */
 	readonly disk: Pick<Disk, "lost">;
 }
@@ -41,12 +41,13 @@ export function spotOf(place: ShardPlace): string {
 	return finalPath(place);
 }
 
-/** Opens a shard's file, a whole one to be read only. Throws ShardDamaged. */
+/** Opens a shard's file, a whole one to be read only. Throws ShardDamaged, and TITLE_UNKNOWN as `hashes` does. */
 export async function openShard(
 	place: ShardPlace,
 	path: string,
 ): Promise<OpenShard> {
-	const { geometry, index, hashes, disk } = place;
+	const { geometry, index, disk } = place;
+	const hashes = await place.hashes();
 	const handle = await openThere(path, path === partPath(place) ? "r+" : "r");
 	try {
 		const length = leavesBytes(geometry, index);

@@ -15,6 +15,8 @@ import { Titles } from "./titles.ts";
 
 export interface StoreOptions extends StoreSize {
 	readonly folder: string;
+	/** Where it is written down how titles are cut, so that a start need not read all of their manifests. */
+	readonly cuts?: string;
 	/** So much of a shard was written. */
 	readonly onWritten?: (bytes: Bytes) => void;
 	readonly log: Log;
@@ -38,13 +40,13 @@ export class ShardStore implements Store {
 	readonly disk: Disk;
 
 	private constructor(options: StoreOptions) {
-		const { folder, log } = options;
+		const { folder, cuts, log } = options;
 		this.onWritten = options.onWritten ?? (() => undefined);
 		this.books = new Books(options);
 		this.disk = new Disk({ folder, log });
 		this.log = log;
 		this.all = new Titles({
-			...{ folder, books: this.books, disk: this.disk, log },
+			...{ folder, cuts, books: this.books, disk: this.disk, log },
 			onChange: (title, shard) => {
 				for (const listener of this.listeners) listener({ title, shard });
 			},
@@ -184,14 +186,9 @@ export class ShardStore implements Store {
 	}
 
 	/** Moves a verified file of this file system in as a shard, which is held then. Throws as `putLeaves`. */
-	async adopt(
-		id: TitleId,
-		shard: number,
-		path: string,
-		leaves: VerifiedLeaves,
-	): Promise<void> {
+	async adopt(id: TitleId, shard: number, path: string): Promise<void> {
 		await this.guard("taking a shard in", () =>
-			this.title(id).adopt(shard, path, leaves),
+			this.title(id).adopt(shard, path),
 		);
 	}
 

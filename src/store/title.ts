@@ -1,9 +1,9 @@
+import { basename } from "node:path";
 import type { PartialShard } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
 import type { Bytes } from "../base/units.ts";
 import type { Bitfield } from "../content/bitfield.ts";
 import type { BlockRun, Geometry } from "../content/geometry.ts";
-import { shardHashOf } from "../content/hash.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
 import { auditTitle } from "./audit.ts";
 import { Contents, type TitlePorts } from "./contents.ts";
@@ -27,8 +27,6 @@ export class TitleFolder {
 	readonly geometry: Geometry;
 	private readonly folder: string;
 	private readonly ports: TitlePorts;
-	/** The manifest's hashes of shards that are or were here: a box has few shards of very many titles. */
-	private readonly hashes: string[] = [];
 	private readonly contents: Contents;
 	private readonly turns = new Turns<number>();
 
@@ -37,7 +35,6 @@ export class TitleFolder {
 		this.ports = ports;
 		this.geometry = scan.geometry;
 		this.contents = new Contents(scan, ports.books);
-		for (const { shard, hash } of scan.shards) this.hashes[shard] = hash;
 	}
 
 	get held(): Bitfield {
@@ -76,11 +73,7 @@ export class TitleFolder {
 	}
 
 	/** Gives a verified file its place as a shard, instead of what is there of it, if that is not whole. Throws STORE_FULL. */
-	async adopt(
-		shard: number,
-		path: string,
-		leaves: VerifiedLeaves,
-	): Promise<void> {
+	async adopt(shard: number, path: string): Promise<void> {
 		await this.turns.run(shard, async () => {
 			const { contents } = this;
 			const { books, disk } = this.ports;
@@ -88,7 +81,6 @@ export class TitleFolder {
 			await this.discard(shard);
 			const size = contents.sizeOf(shard);
 			books.checkRoom(size);
-			this.hashes[shard] = shardHashOf(leaves);
 			contents.claim.move(size);
 			try {
 				await disk.sync(() => publishFile(path, finalPath(this.place(shard))));
@@ -182,6 +174,10 @@ export class TitleFolder {
 			return await work(file);
 		} catch (error) {
 			if (error instanceof Closed) return undefined;
+			// Without its manifest nothing can be checked, and nothing is wrong with the shard.
+			const isUnknown =
+				error instanceof LarderError && error.code === "TITLE_UNKNOWN";
+			if (isUnknown) return undefined;
 			if (!(error instanceof ShardDamaged)) throw error;
 			this.warn(error, shard);
 			await this.remove(shard);
@@ -212,7 +208,6 @@ export class TitleFolder {
 		if (contents.isStuck(shard)) await this.discard(shard);
 		const size = contents.sizeOf(shard);
 		this.ports.books.checkRoom(size);
-		this.hashes[shard] = shardHashOf(leaves);
 		contents.claim.move(size);
 		try {
 			const { resting, disk } = this.ports;
@@ -284,11 +279,13 @@ export class TitleFolder {
 	}
 
 	private place(index: number): ShardPlace {
-		const { folder, geometry, hashes } = this;
-		return { folder, index, geometry, hashes, disk: this.ports.disk };
+		const { folder, geometry } = this;
+		const { hashes, disk } = this.ports;
+		return { folder, index, geometry, hashes, disk };
 	}
 
 	private warn(err: Error, shard: number): void {
-		this.ports.log.warn({ err, shard }, "a shard on disk is damaged");
+		const title = basename(this.folder);
+		this.ports.log.warn({ err, title, shard }, "a shard on disk is damaged");
 	}
 }

@@ -1,11 +1,16 @@
+import { type Dirent, readdirSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as others } from "node:timers/promises";
+import { LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Bytes } from "../base/units.ts";
+import type { Geometry } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import { isTitleId, type TitleId } from "../wire/ids.ts";
 import { auditStore } from "./audit.ts";
 import type { Books } from "./books.ts";
+import { Cuts } from "./cuts.ts";
 import type { Disk } from "./disk.ts";
 import { Manifests } from "./manifests.ts";
 import { Resting } from "./resting.ts";
@@ -18,6 +23,8 @@ const OPEN = 64;
 
 export interface TitlesPorts {
 	readonly folder: string;
+	/** As in StoreOptions. */
+	readonly cuts: string | undefined;
 	readonly books: Books;
 	readonly disk: Disk;
 	/** Something of this shard came or went. */
@@ -36,12 +43,16 @@ export class Titles {
 	private readonly ports: TitlesPorts;
 	private readonly resting: Resting;
 	private readonly turns = new Turns<TitleId>();
+	private readonly cuts: Cuts | undefined;
 
 	constructor(ports: TitlesPorts) {
 		this.ports = ports;
 		this.byId = this.here;
 		this.resting = new Resting(OPEN, ports.log);
 		this.manifests = new Manifests(ports.folder, ports.log);
+		const { cuts, log } = ports;
+		if (cuts !== undefined)
+			this.cuts = new Cuts({ path: cuts, all: () => this.geometries(), log });
 	}
 
 	/** Bytes of shards on disk. */
@@ -57,8 +68,10 @@ export class Titles {
 
 	/** Takes stock by names and sizes. */
 	async open(): Promise<void> {
+		const cuts = await this.cuts?.read();
 		for (const name of await readdir(this.ports.folder)) {
-			if (isTitleId(name)) await this.recall(name);
+			if (isTitleId(name)) await this.recall(name, cuts?.get(name));
+			await others();
 		}
 	}
 
@@ -69,7 +82,7 @@ export class Titles {
 			if (isNew) this.ports.books.checkRoom(besides(bytes.length));
 			const { disk } = this.ports;
 			const manifest = await disk.sync(() => this.manifests.put(id, bytes));
-			if (isNew) await this.add(id, manifest);
+			if (isNew) await this.take(id, manifest);
 			return manifest;
 		});
 	}
@@ -119,31 +132,65 @@ export class Titles {
 
 	async close(): Promise<void> {
 		for (const title of this.here.values()) await title.close();
+		await this.cuts?.close();
 	}
 
-	/** Takes up a title that an earlier run left. One folder that cannot be read does not keep the others from being served. */
-	private async recall(id: TitleId): Promise<void> {
-		const folder = join(this.ports.folder, id);
+	/**
+	 * Takes up a title that an earlier run left. One folder that cannot be read does not keep the others from being served.
+	 * @param known how it is cut, where that is written down
+	 */
+	private async recall(id: TitleId, known?: Geometry): Promise<void> {
+		const folder = this.folderOf(id);
 		try {
-			const names = await readdir(folder);
-			const manifest = await this.manifests.get(id);
-			if (manifest !== undefined) await this.add(id, manifest);
+			const entries = readdirSync(folder, { withFileTypes: true });
 			// A damaged manifest is fetched again while its shards wait; none at all means that nobody did.
-			else if (!names.includes(MANIFEST)) await rm(folder, { recursive: true });
+			if (!entries.some(({ name }) => name === MANIFEST))
+				await rm(folder, { recursive: true });
+			else if (known !== undefined) this.add(id, known, entries);
+			else {
+				const manifest = await this.manifests.get(id);
+				if (manifest !== undefined) await this.take(id, manifest);
+			}
 		} catch (error) {
 			this.ports.log.warn({ err: error, title: id }, "a title is unreadable");
 		}
 	}
 
-	private async add(id: TitleId, manifest: Manifest): Promise<void> {
-		const { folder, books, disk, onChange, log } = this.ports;
-		const path = join(folder, id);
-		const scan = await scanFolder(path, manifest);
+	/** A title whose manifest is on disk, and was read. */
+	private async take(
+		id: TitleId,
+		{ size, blockSize, shardBlocks }: Manifest,
+	): Promise<void> {
+		const folder = this.folderOf(id);
+		const entries = await readdir(folder, { withFileTypes: true });
+		this.add(id, { size, blockSize, shardBlocks }, entries);
+		this.cuts?.changed();
+	}
+
+	private add(
+		id: TitleId,
+		geometry: Geometry,
+		entries: readonly Dirent[],
+	): void {
+		const { books, disk, onChange, log } = this.ports;
+		const path = this.folderOf(id);
+		const scan = scanFolder(path, entries, geometry);
 		const ports = {
-			...{ books, disk, log: log.child({ title: id }) },
+			...{ books, disk, log },
 			resting: this.resting,
+			hashes: () => this.hashesOf(id),
 			onChange: (shard: number) => onChange(id, shard),
 		};
 		this.here.set(id, new TitleFolder(path, scan, ports));
+	}
+
+	private async hashesOf(id: TitleId): Promise<readonly string[]> {
+		const manifest = await this.manifests.get(id);
+		if (manifest !== undefined) return manifest.shards;
+		throw new LarderError("TITLE_UNKNOWN", `no manifest of ${id} is here`);
+	}
+
+	private *geometries(): Generator<readonly [TitleId, Geometry]> {
+		for (const [id, { geometry }] of this.here) yield [id, geometry];
 	}
 }
