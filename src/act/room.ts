@@ -94,7 +94,14 @@ export class Room {
 		this.evict(this.pick(bytes).going);
 	}
 
-	/** The placement changed, or titles were removed: looks the disk through. */
+	/** A title is off the disk. */
+	forget(title: TitleId): void {
+		this.transients.forget(title, (shard) =>
+			this.users.has(keyOf(title, shard)),
+		);
+	}
+
+	/** The placement changed: looks the disk through. */
 	recount(): void {
 		this.counted = true;
 		const { isPlaced } = this.ports;

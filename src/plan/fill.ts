@@ -3,8 +3,9 @@ import type { Bitfield } from "../content/bitfield.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { encodeRanges } from "../wire/ranges.ts";
 
-/** One shard that this box is to hold. */
+/** One shard that this box is to hold. Made once: a box may be to hold 65,536, and they are gone through after every step. */
 export interface WantedShard {
+	readonly title: TitleId;
 	readonly shard: number;
 	readonly rank: number;
 	/** Bytes of its file, leaves included. */
@@ -87,11 +88,6 @@ export interface FillPlan {
 	}[];
 }
 
-type Missing = WantedShard & {
-	readonly title: TitleId;
-	readonly begun: boolean;
-};
-
 /**
  * Manifests first, then shards by rank, rank 0 first: the region's other boxes wait for those. Of what neighbours have, what was begun
  * comes first and then what fewest of them have. What was begun has its room already; shards that do not fit are left out from the end;
@@ -100,20 +96,25 @@ type Missing = WantedShard & {
 export function planFill(view: FillView): FillPlan {
 	const { begun, fresh, unknown, ...levels } = takeStock(view.placed);
 	let room = view.room - levels.heldBytes;
-	const short: Missing[] = [];
-	const fitting: Missing[] = [];
-	for (const shard of [...byRank(begun), ...byRank(fresh)]) {
-		if (shard.bytes > room) short.push(shard);
-		else {
-			room -= shard.bytes;
-			fitting.push(shard);
+	const short: WantedShard[] = [];
+	const fitting: WantedShard[] = [];
+	for (const shards of [byRank(begun), byRank(fresh)])
+		for (const shard of shards) {
+			if (shard.bytes > room) short.push(shard);
+			else {
+				room -= shard.bytes;
+				fitting.push(shard);
+			}
 		}
-	}
 	const manifests = unknown
 		.filter((id) => view.outlook(id) === "due")
 		.slice(0, view.free.manifests)
 		.map((title) => ({ kind: "fetch-manifest", title }) as const);
-	const { fetches, waiting } = chooseShards(byRank(fitting), view);
+	const { fetches, waiting } = chooseShards(
+		byRank(fitting),
+		new Set(begun),
+		view,
+	);
 	const missingBytes = short.reduce((sum, { bytes }) => sum + bytes, 0);
 	const busy = unknown.length > 0 || fitting.length > 0;
 	const phase = busy ? "fetching" : missingBytes > 0 ? "short" : "applied";
@@ -124,8 +125,8 @@ export function planFill(view: FillView): FillPlan {
 
 function takeStock(placed: readonly PlacedView[]) {
 	const unknown: TitleId[] = [];
-	const begun: Missing[] = [];
-	const fresh: Missing[] = [];
+	const begun: WantedShard[] = [];
+	const fresh: WantedShard[] = [];
 	const titles: FillPlan["titles"][number][] = [];
 	let placedBytes = 0;
 	let heldBytes = 0;
@@ -144,9 +145,8 @@ function takeStock(placed: readonly PlacedView[]) {
 				held++;
 				continue;
 			}
-			const isBegun = view.begun.has(wanted.shard);
-			const list = isBegun ? begun : fresh;
-			list.push({ ...wanted, title: id, begun: isBegun });
+			const list = view.begun.has(wanted.shard) ? begun : fresh;
+			list.push(wanted);
 		}
 		placedShards += shards.length;
 		heldShards += held;
@@ -166,7 +166,7 @@ function takeStock(placed: readonly PlacedView[]) {
 
 function withShort(
 	titles: FillPlan["titles"],
-	short: readonly Missing[],
+	short: readonly WantedShard[],
 ): FillPlan["titles"] {
 	if (short.length === 0) return titles;
 	const byTitle = Map.groupBy(short, ({ title }) => title);
@@ -178,15 +178,19 @@ function withShort(
 }
 
 /** A stable sort: within a rank what was begun stays in front. */
-function byRank(shards: readonly Missing[]): Missing[] {
+function byRank(shards: readonly WantedShard[]): WantedShard[] {
 	return shards.toSorted((a, b) => a.rank - b.rank);
 }
 
 /** Two lanes: what may come from the origin, and what neighbours have. */
-function chooseShards(missing: readonly Missing[], view: FillView) {
+function chooseShards(
+	missing: readonly WantedShard[],
+	begun: ReadonlySet<WantedShard>,
+	view: FillView,
+) {
 	const fetches: FillStep[] = [];
 	const waiting: { title: TitleId; shard: number }[] = [];
-	const here: Missing[] = [];
+	const here: WantedShard[] = [];
 	let { origin } = view.free;
 	let { look } = view;
 	for (const wanted of missing) {
@@ -202,7 +206,8 @@ function chooseShards(missing: readonly Missing[], view: FillView) {
 		}
 		if (lane === "neighbours" && view.free.neighbours > 0) here.push(wanted);
 	}
-	for (const wanted of rarestFirst(here, view).slice(0, view.free.neighbours)) {
+	const chosen = rarestFirst(here, begun, view);
+	for (const wanted of chosen.slice(0, view.free.neighbours)) {
 		const { title, shard, rank } = wanted;
 		fetches.push({ kind: "fetch-shard", title, shard, rank, origin: false });
 	}
@@ -210,10 +215,15 @@ function chooseShards(missing: readonly Missing[], view: FillView) {
 }
 
 /** What is begun stays in front: it takes room already. A stable sort: of what is as rare, lower ranks come first. */
-function rarestFirst(here: readonly Missing[], view: FillView): Missing[] {
+function rarestFirst(
+	here: readonly WantedShard[],
+	begun: ReadonlySet<WantedShard>,
+	view: FillView,
+): WantedShard[] {
 	const keyed = here.map((wanted) => {
-		const { title, shard, begun } = wanted;
-		return { wanted, holders: begun ? 0 : view.holders(title, shard) };
+		const { title, shard } = wanted;
+		const isBegun = begun.has(wanted);
+		return { wanted, holders: isBegun ? 0 : view.holders(title, shard) };
 	});
 	return keyed
 		.sort((a, b) => a.holders - b.holders)

@@ -63,6 +63,12 @@ export class Transients {
 		if (shards.size === 0) this.titles.delete(title);
 	}
 
+	/** All of a title, but for shards that stay. */
+	forget(title: TitleId, stays: (shard: number) => boolean): void {
+		for (const shard of [...(this.titles.get(title)?.keys() ?? [])])
+			if (!stays(shard)) this.delete(title, shard);
+	}
+
 	/** A viewer reads a shard, transient or not, and is about to read the next. */
 	read(title: TitleId, shard: number, now: Millis): void {
 		this.demand.note(title, now);

@@ -71,3 +71,19 @@ t.test("a box that is started again knows what is there", async (t) => {
 	await evict(box, SHARDS + 2);
 	t.same(heldOf(box), [0, 1], "the end went");
 });
+
+t.test("to remove a title is not to look through all others", async (t) => {
+	const region = await makeRegion(t, ...titles);
+	const box = await region.box("box", { titles, streamingShare });
+	await watched(box, one);
+	await watched(box, other);
+	// Nothing of it is placed.
+	box.reconciler.place([]);
+	const looks = t.capture(box.store, "titles", box.store.titles);
+	box.reconciler.purge([other.id]);
+	const before = looks().length;
+	await until(() => box.store.inventory(other.id) === undefined);
+	await until(() => box.room.bytes === SHARDS * file);
+	t.equal(looks().length, 0, `after ${before} for the order itself`);
+	t.same(heldOf(box, one), [0, 1, 2, 3]);
+});

@@ -4,6 +4,7 @@ import { NeighbourFailed } from "../../src/act/ports.ts";
 import { Flow } from "../../src/agent/flow.ts";
 import { joinRegion } from "../../src/agent/neighbours.ts";
 import { silent } from "../../src/base/log.ts";
+import { MINUTE } from "../../src/base/time.ts";
 import { leavesBytes } from "../../src/content/geometry.ts";
 import type { Purged } from "../../src/control/purges.ts";
 import { ShardStore } from "../../src/store/store.ts";
@@ -35,7 +36,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 	});
 	t.teardown(() => store.close());
 	const placement = new Set<string>();
-	const waiting: (() => void)[] = [];
+	const later = { now: 0, draws: [0, 1] };
 	const announcement = policy && {
 		network: trust.network,
 		region: operator.region,
@@ -87,10 +88,9 @@ async function openPair(t: Test, policy: Policy | undefined) {
 		isPlaced: (title, shard) =>
 			placement.has(shard === undefined ? title : `${title}/${shard}`),
 		later: {
-			after(_wait, work) {
-				waiting.push(work);
-				return () => undefined;
-			},
+			now: () => later.now,
+			random: () => later.draws.shift() ?? 1,
+			every: 5,
 		},
 		onGiven() {},
 		onMember() {},
@@ -104,7 +104,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 	};
 	const other = (await region.box("other")).swarm;
 	await until(() => other.neighbours.has(id));
-	return { id, store, swarm, place, purged, other, waiting };
+	return { id, store, swarm, place, purged, other, later };
 }
 
 type Pair = Awaited<ReturnType<typeof openPair>>;
@@ -204,13 +204,12 @@ t.test("neighbours hear what another placement makes theirs", async (t) => {
 
 t.test("what is shared later is told of and given later", async (t) => {
 	const pair = await openPair(t, "later");
-	const { store, other, waiting } = pair;
+	const { store, other, later } = pair;
 	await put(store, watched, 0);
 	await put(store, watched, 1);
 	other.watch(watched.id);
 	t.same(await given(pair, watched, 0), NONE);
-	t.equal(waiting.length, 2);
-	waiting[0]?.();
+	later.now = 30 * MINUTE;
 	await until(() => other.candidates(watched.id, 0).length > 0);
 	t.same(other.candidates(watched.id, 1), []);
 	t.same(await given(pair, watched, 0), ALL);

@@ -18,10 +18,11 @@ function title(
 ): PlacedView {
 	const held = new Bitfield(ranks.length);
 	for (const shard of over.held ?? []) held.add(shard);
+	const id = name as TitleId;
 	return {
-		id: name as TitleId,
+		id,
 		shards: [...ranks].flatMap((rank, shard) =>
-			rank === "-" ? [] : [{ shard, rank: Number(rank), bytes: 10 }],
+			rank === "-" ? [] : [{ title: id, shard, rank: Number(rank), bytes: 10 }],
 		),
 		held,
 		begun: new Set(over.begun),

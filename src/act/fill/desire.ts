@@ -52,7 +52,8 @@ export class Desire {
 			shards = [...(this.ranks.get(id) ?? [])]
 				.filter(([shard]) => shard < held.length)
 				.map(([shard, rank]) => {
-					return { shard, rank, bytes: shardFileBytes(geometry, shard) };
+					const bytes = shardFileBytes(geometry, shard);
+					return { title: id, shard, rank, bytes };
 				});
 			this.wanted.set(id, shards);
 		}

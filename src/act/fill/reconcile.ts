@@ -86,7 +86,7 @@ export class Reconciler {
 			isWanted: (id) =>
 				this.desire.has(id) || isPlayed(id) || fetcher.isFetching(id),
 			onRemoved: (id) => {
-				room.recount();
+				room.forget(id);
 				onRemoved(id);
 			},
 			log,
