@@ -54,6 +54,17 @@ export function memoryOf(pid: number): Memory | undefined {
 	}
 }
 
+/** Unique set size: what would come free if the process ended. NaN when it is just ending. */
+export function ussOf(pid: number): Bytes {
+	try {
+		const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+		const clean = figureIn(rollup, "Private_Clean");
+		return (clean + figureIn(rollup, "Private_Dirty")) * 1024;
+	} catch {
+		return Number.NaN;
+	}
+}
+
 /** The most memory that a process ever had resident. */
 export function peakRss(pid: number): Bytes {
 	return figureIn(readFileSync(`/proc/${pid}/status`, "utf8"), "VmHWM") * 1024;
