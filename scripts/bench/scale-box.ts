@@ -22,7 +22,7 @@ import { encodeRanges } from "../../src/wire/ranges.ts";
 import { run } from "../run.ts";
 import { Child } from "./measure/child.ts";
 import { machineFacts, mustBeOnDisk } from "./measure/machine.ts";
-import { clock, MemoryWatch } from "./measure/process.ts";
+import { MemoryWatch } from "./measure/process.ts";
 import {
 	type Hoarded,
 	makeHoard,
@@ -239,7 +239,6 @@ async function measure(dir: string, sockets: string): Promise<Report> {
 		player.begin(20);
 		await wait(3 * SECOND, undefined, { signal });
 		await note("a viewer plays");
-		const before = clock();
 		const without = placed.slice(Math.min(100, Math.floor(placed.length / 10)));
 		const live = {
 			id: real.id,
@@ -254,7 +253,6 @@ async function measure(dir: string, sockets: string): Promise<Report> {
 		};
 		const second = await region.place(id, [...without, live]);
 		const secondTook = (await took(second.rev)) - second.at;
-		const asked = Number((await members.said("asked", signal))["at"]) - before;
 		await wait(2 * SECOND, undefined, { signal });
 		await note("another placement, while a viewer plays");
 		const firstBytes = await player.end();
@@ -286,7 +284,6 @@ async function measure(dir: string, sockets: string): Promise<Report> {
 				bytes: told.bytes,
 				took: firstTook,
 				again: secondTook,
-				asked,
 			},
 			player: { opened, during: firstBytes, underLoad },
 			load: { got, failed, peak, span: figure("load") * SECOND },

@@ -19,6 +19,7 @@ import type { Holdings } from "../../../src/swarm/inventory.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
 import type { Shelf } from "../../../src/swarm/upload.ts";
 import { timeOf } from "../../../src/wire/envelope.ts";
+import { MAX_RUN } from "../../../src/wire/exchange.ts";
 import type { BoxId, TitleId } from "../../../src/wire/ids.ts";
 import { MAX_INTERESTS } from "../../../src/wire/inventory.ts";
 import { clock } from "../measure/process.ts";
@@ -64,16 +65,10 @@ const manifest = await readFile(settings.manifest);
 const all = new Bitfield(shards);
 for (let shard = 0; shard < shards; shard++) all.add(shard);
 
-let isAsked = false;
 const shelf: Shelf = {
 	manifest: async (id) => (id === title ? manifest : undefined),
 	holders: async () => undefined,
-	leaves: async (id) => {
-		if (id !== title) return undefined;
-		if (!isAsked) say("asked", { at: clock() });
-		isAsked = true;
-		return leaves;
-	},
+	leaves: async (id) => (id === title ? leaves : undefined),
 	blocks: async (id, _shard, first, count) => {
 		if (id !== title) return undefined;
 		const start = first * DEFAULT_BLOCK_SIZE;
@@ -176,7 +171,7 @@ let loaders: Promise<void>[] = [];
 /** One member's load; never rejects. */
 async function fetchOn(swarm: Swarm, n: number): Promise<void> {
 	const { signal } = loading;
-	const count = 16;
+	const count = MAX_RUN;
 	for (let turn = n; !signal.aborted; turn++) {
 		const shard = turn % settings.held;
 		const first = (turn * count) % DEFAULT_SHARD_BLOCKS;

@@ -31,8 +31,6 @@ export interface Report {
 		/** From when it is told until it says that it fetches: the first, and one that changes little. */
 		readonly took: Millis;
 		readonly again: Millis;
-		/** Until a neighbour is asked for a shard of it. */
-		readonly asked: Millis;
 	};
 	/** First bytes of what is on the disk. */
 	readonly player?: {
@@ -80,7 +78,7 @@ export function show(report: Report): void {
 	const { placement, player, load, idle, stock } = report;
 	if (placement)
 		console.log(
-			`\na placement of ${formatBytes(placement.bytes)}: ${threeFigures(placement.took)} ms until it is followed, another ${threeFigures(placement.again)} ms, a neighbour asked after ${threeFigures(placement.asked)} ms`,
+			`\na placement of ${formatBytes(placement.bytes)}: ${threeFigures(placement.took)} ms until it is followed, another ${threeFigures(placement.again)} ms`,
 		);
 	if (player)
 		console.log(
