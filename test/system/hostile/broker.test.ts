@@ -24,7 +24,10 @@ import {
 import { hostileBroker } from "./broker.ts";
 
 /** What a box writes of itself at its end, whatever it hears. */
-const OWN = new Set(["time.json", "scrub.json", "writes.json", "today.json"]);
+const OWN = new Set([
+	...["time.json", "scrub.json", "writes.json", "today.json"],
+	"cuts.json",
+]);
 
 const SIZE = 600_000;
 
