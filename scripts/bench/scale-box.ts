@@ -104,14 +104,10 @@ interface Box {
 
 function start({ dir, bundle }: Box): Promise<Running> {
 	const config = join(dir, "larder.toml");
-	return launch([
-		process.execPath,
-		...NODE_FLAGS,
-		bundle,
-		"agent",
-		"-c",
-		config,
-	]);
+	// The heap and the allocator as in systemd/.
+	const flags = ["--max-old-space-size=96", ...NODE_FLAGS];
+	const agent = [...flags, bundle, "agent", "-c", config];
+	return launch([process.execPath, ...agent], { MALLOC_ARENA_MAX: "1" });
 }
 
 function canDropCaches(): boolean {
