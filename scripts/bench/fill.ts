@@ -1,10 +1,8 @@
 // A title from one origin to many boxes with capped uplinks, against aria2, libtorrent and Syncthing. As root.
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
@@ -15,13 +13,14 @@ import { PYTHON } from "./exchange/torrent.ts";
 import type { Contestant } from "./fill/contestant.ts";
 import { floorOf } from "./fill/floor.ts";
 import { larder } from "./fill/larder.ts";
-import { type Caps, Network } from "./fill/network.ts";
 import { race } from "./fill/race.ts";
 import { figuresOf, type Result, show } from "./fill/report.ts";
 import { syncthing } from "./fill/syncthing.ts";
 import { aria2, libtorrent } from "./fill/torrent.ts";
 import { threeFigures } from "./measure/figures.ts";
-import { machineFacts, mustBeOnDisk } from "./measure/machine.ts";
+import { machineFacts } from "./measure/machine.ts";
+import { runAlone } from "./network/alone.ts";
+import { type Caps, Network } from "./network/network.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const CONTESTANTS: readonly Contestant[] = [
@@ -64,33 +63,6 @@ const { values: options } = parseArgs({
 });
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
-
-/** Starts this file again in namespaces that end with it, whatever becomes of either. */
-async function outside(): Promise<number> {
-	if (process.getuid?.() !== 0)
-		throw new Error("networks are made by root: sudo npm run bench -- fill");
-	const parent = resolve(options.dir);
-	await mkdir(parent, { recursive: true });
-	await mustBeOnDisk(parent);
-	const dir = await mkdtemp(join(parent, "fill-"));
-	const alone = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-	const self = [process.execPath, import.meta.filename];
-	const args = [...self, ...process.argv.slice(2), "--inside", dir];
-	const child = spawn("unshare", [...alone, ...args], {
-		stdio: ["ignore", "inherit", "inherit"],
-		// Ctrl-C is for this process: it ends the other, and all that is in there ends with it.
-		detached: true,
-	});
-	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-		process.once(signal, () => child.kill("SIGKILL"));
-	try {
-		const [code] = (await once(child, "close")) as [number | null];
-		return code ?? 1;
-	} finally {
-		if (options.keep) say(`kept: ${dir}`);
-		else await rm(dir, { recursive: true, force: true });
-	}
-}
 
 async function inside(dir: string): Promise<void> {
 	const sizes = options.boxes.split(",").map((text) => whole("boxes", text));
@@ -208,7 +180,12 @@ function whole(
 if (options.help) console.log(USAGE);
 else {
 	try {
-		if (options.inside === undefined) process.exitCode = await outside();
+		if (options.inside === undefined)
+			process.exitCode = await runAlone(
+				import.meta.filename,
+				process.argv.slice(2),
+				{ name: "fill", parent: options.dir, keep: options.keep },
+			);
 		else await inside(options.inside);
 	} catch (error) {
 		console.error(`bench: ${describe(error)}`);

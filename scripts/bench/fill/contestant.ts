@@ -1,5 +1,5 @@
 import type { Bytes } from "../../../src/base/units.ts";
-import type { Network } from "./network.ts";
+import type { Network } from "../network/network.ts";
 
 /** Where a race takes place. */
 export interface Stage {

@@ -1,5 +1,5 @@
 import type { Bytes, Millis } from "../../../src/base/units.ts";
-import type { Caps } from "./network.ts";
+import type { Caps } from "../network/network.ts";
 
 /**
  * The least time in which a source can bring `size` bytes to each of `boxes` boxes that give on what they have, were data a fluid and headers

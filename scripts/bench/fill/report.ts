@@ -1,7 +1,7 @@
 import type { Bytes, Millis } from "../../../src/base/units.ts";
 import { table } from "../../../src/cli/output.ts";
 import { median, spread, threeFigures } from "../measure/figures.ts";
-import type { Caps } from "./network.ts";
+import type { Caps } from "../network/network.ts";
 import type { Outcome } from "./race.ts";
 
 /** All races of one contestant at one number of boxes. */

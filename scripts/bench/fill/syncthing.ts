@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { link, mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { run } from "../../run.ts";
+import type { Node } from "../network/network.ts";
+import { Program } from "../network/program.ts";
 import type { Contestant, Race, Stage } from "./contestant.ts";
-import type { Node } from "./network.ts";
-import { Program } from "./program.ts";
 
 const PORT = 22_000;
 

@@ -4,9 +4,9 @@ import { basename, dirname, join } from "node:path";
 import { sleep } from "../../../src/base/time.ts";
 import { run } from "../../run.ts";
 import { PYTHON } from "../exchange/torrent.ts";
+import type { Node } from "../network/network.ts";
+import { Program } from "../network/program.ts";
 import type { Contestant, Race, Stage } from "./contestant.ts";
-import type { Node } from "./network.ts";
-import { Program } from "./program.ts";
 import { startTracker } from "./tracker.ts";
 
 const SCRIPT = join(import.meta.dirname, "swarm.py");

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { HUB } from "./network.ts";
+import { HUB } from "../network/network.ts";
 
 export interface Tracker {
 	readonly url: string;

@@ -1,0 +1,118 @@
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { silent } from "../../../src/base/log.ts";
+import {
+	type DeskBox,
+	Neighbourhood,
+	type NeighbourhoodOptions,
+} from "../../../src/desk/neighbourhood.ts";
+import { freeTcpPort } from "../../../src/desk/ports.ts";
+import { startBroker } from "../../../src/headend/control/broker.ts";
+import { HUB, type Network } from "./network.ts";
+import { serve } from "./nginx.ts";
+
+const ORIGIN_PORT = 8480;
+/** Agents that start at a time: starting is the heaviest thing that they do. */
+const AT_ONCE = 4;
+
+/** A desk spread over a network: headend, broker and DHT nodes at the hub, nginx as the origin on the source, an agent on each box. */
+export interface SpreadDesk {
+	readonly desk: Neighbourhood;
+	/** The origin's folder. */
+	readonly origin: string;
+	/** Starts an agent on every box; gives them in the network's order. */
+	addBoxes(
+		settings?: Parameters<Neighbourhood["addBox"]>[0],
+	): Promise<readonly DeskBox[]>;
+	close(): Promise<void>;
+}
+
+export async function spreadDesk(
+	dir: string,
+	network: Network,
+	options: Pick<NeighbourhoodOptions, "copies" | "takeover" | "quota">,
+	signal: AbortSignal,
+): Promise<SpreadDesk> {
+	const closers: (() => Promise<unknown>)[] = [];
+	const close = async () => {
+		for (const each of closers.splice(0).reverse()) await each();
+	};
+	const { source, boxes: nodes } = network;
+	try {
+		const broker = await startBroker({
+			host: "127.0.0.1",
+			port: 0,
+			log: silent,
+		});
+		closers.push(() => broker.close());
+		const relay = await relayTo(broker.port);
+		closers.push(relay.close);
+		const desk = await Neighbourhood.start(
+			{
+				dir: join(dir, "desk"),
+				host: HUB,
+				broker: `mqtt://${HUB}:${relay.port}`,
+				origin: false,
+				originUrl: `http://${source.address}:${ORIGIN_PORT}`,
+				...options,
+			},
+			signal,
+		);
+		closers.push(() => desk.close());
+		const origin = join(desk.operator.dir, "origin");
+		const listen = `${source.address}:${ORIGIN_PORT}`;
+		closers.push(await serve(join(dir, "nginx"), origin, source, listen));
+		return {
+			desk,
+			origin,
+			addBoxes: async (settings = {}) => {
+				const boxes: DeskBox[] = [];
+				for (let at = 0; at < nodes.length; at += AT_ONCE) {
+					const some = nodes.slice(at, at + AT_ONCE);
+					const adding = await Promise.all(
+						some.map(({ address, through }, i) =>
+							desk.addBox(
+								{
+									serial: `box-${at + i + 1}`,
+									swarmHost: address,
+									...settings,
+								},
+								through,
+							),
+						),
+					);
+					boxes.push(...adding);
+				}
+				return boxes;
+			},
+			close,
+		};
+	} catch (error) {
+		await close();
+		throw error;
+	}
+}
+
+/** The desk's broker listens on loopback alone: here is the way to it for boxes, in a network that nobody else is in. */
+async function relayTo(port: number) {
+	const server = createServer((near) => {
+		const far = connect(port, "127.0.0.1");
+		for (const [one, other] of [
+			[near, far],
+			[far, near],
+		] as const) {
+			one.on("error", () => other.destroy());
+			one.pipe(other);
+		}
+	});
+	const own = await freeTcpPort();
+	server.listen(own, HUB);
+	await once(server, "listening");
+	return {
+		port: own,
+		close: async () => {
+			server.close();
+		},
+	};
+}

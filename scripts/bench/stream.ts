@@ -1,0 +1,174 @@
+// Starting, winding and watching at boxes with capped uplinks, against nginx over a trunk. As root.
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { describe } from "../../src/base/errors.ts";
+import { HOUR, SECOND } from "../../src/base/time.ts";
+import { seededRandom } from "./eviction/trace.ts";
+import { machineFacts } from "./measure/machine.ts";
+import { runAlone } from "./network/alone.ts";
+import { Network } from "./network/network.ts";
+import type { Contestant } from "./stream/contestant.ts";
+import { type EveningOptions, spend } from "./stream/evening.ts";
+import { makeFilm } from "./stream/film.ts";
+import { larder } from "./stream/larder.ts";
+import { figuresOf, type Result, show } from "./stream/report.ts";
+import { control, trunk } from "./stream/web.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const CONTESTANTS: readonly Contestant[] = [larder, trunk, control];
+const USAGE = `npm run bench -- stream [options]
+  --boxes N       boxes in the region (20)
+  --sessions N    sessions in all: each starts a film and winds once (100)
+  --viewers N     sessions at once (4)
+  --play N        seconds that are watched at each of the two places (10)
+  --titles N      titles to choose from (5)
+  --seconds N     length of the film (120)
+  --up N          what each box may send, in Mbit/s (5)
+  --down N        what each box may receive, in Mbit/s (50)
+  --trunk N       what the source may send, in Mbit/s (20)
+  --rtt LIST      round-trips from box to box, in ms (0,20)
+  --kill PART     so many of the boxes are killed in the middle (0)
+  --seed N        of what is watched where (1)
+  --only TEXT     those contestants only whose name has this in it
+  --json          print JSON instead of a table
+  --keep          leave what was written, the logs too
+  --dir FOLDER    where the data lies while it runs: on a disk (dist/bench)
+It needs root for network namespaces; it makes them in one of its own, and they are gone with it.`;
+
+const { values: options } = parseArgs({
+	options: {
+		boxes: { type: "string", default: "20" },
+		sessions: { type: "string", default: "100" },
+		viewers: { type: "string", default: "4" },
+		play: { type: "string", default: "10" },
+		titles: { type: "string", default: "5" },
+		seconds: { type: "string", default: "120" },
+		up: { type: "string", default: "5" },
+		down: { type: "string", default: "50" },
+		trunk: { type: "string", default: "20" },
+		rtt: { type: "string", default: "0,20" },
+		kill: { type: "string", default: "0" },
+		seed: { type: "string", default: "1" },
+		only: { type: "string", default: "" },
+		json: { type: "boolean", default: false },
+		keep: { type: "boolean", default: false },
+		dir: { type: "string", default: join(ROOT, "dist", "bench") },
+		help: { type: "boolean", default: false },
+		/** The folder of this run; given to the process that runs in namespaces of its own. */
+		inside: { type: "string" },
+	},
+});
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+async function inside(dir: string): Promise<void> {
+	const contestants = CONTESTANTS.filter(({ name }) =>
+		name.includes(options.only),
+	);
+	if (contestants.length === 0)
+		throw new Error(`no contestant is called ${options.only}`);
+	const facts = machineFacts({
+		nginx: ["nginx", "-v"],
+		ffmpeg: ["ffmpeg", "-version"],
+	});
+	const film = join(dir, "film");
+	await makeFilm(film, whole("seconds"));
+	const results: Result[] = [];
+	for (const rtt of options.rtt.split(",").map(Number))
+		for (const contestant of contestants) {
+			const own = join(dir, `${contestant.name.replaceAll(" ", "-")}-${rtt}`);
+			const result = await evening(contestant, own, film, rtt);
+			results.push(result);
+			say(
+				`${result.name}, ${rtt} ms: ${JSON.stringify(figuresOf(result.evening))}`,
+			);
+			for (const failure of result.evening.failures) say(failure);
+		}
+	if (options.json) {
+		console.log(
+			JSON.stringify({ machine: facts, options, results }, undefined, 2),
+		);
+		return;
+	}
+	for (const [name, fact] of Object.entries(facts))
+		console.log(`${name}: ${fact}`);
+	console.log(
+		`${options.boxes} boxes; Mbit/s: trunk ${options.trunk}, each box ${options.up} up, ${options.down} down; at most ${options.viewers} viewers at once, ${Number(options.kill) * 100} % of the boxes killed`,
+	);
+	show(results);
+	for (const { name, about } of contestants) console.log(`${name}: ${about}.`);
+}
+
+/** All sessions of one contestant, in a network and a folder of its own. */
+async function evening(
+	contestant: Contestant,
+	dir: string,
+	film: string,
+	roundTrip: number,
+): Promise<Result> {
+	const network = await Network.open(whole("boxes"), undefined, roundTrip);
+	try {
+		await mkdir(dir);
+		const titles = whole("titles");
+		const signal = AbortSignal.timeout(HOUR);
+		const house = await contestant.open({ dir, film, network, titles }, signal);
+		try {
+			await network.shape({
+				source: whole("trunk") * 1e6,
+				up: whole("up") * 1e6,
+				down: whole("down") * 1e6,
+			});
+			const plan: EveningOptions = {
+				sessions: whole("sessions"),
+				viewers: whole("viewers"),
+				titles,
+				play: whole("play") * SECOND,
+				killed: Number(options.kill),
+				draw: seededRandom(whole("seed")),
+			};
+			const spent = await spend(network, house, plan, (line) =>
+				say(`${contestant.name}: ${line}`),
+			);
+			return { name: contestant.name, roundTrip, evening: spent };
+		} finally {
+			await house.close();
+		}
+	} finally {
+		await network.close();
+		if (!options.keep) await rm(dir, { recursive: true, force: true });
+	}
+}
+
+function whole(
+	name:
+		| "boxes"
+		| "sessions"
+		| "viewers"
+		| "play"
+		| "titles"
+		| "seconds"
+		| "up"
+		| "down"
+		| "trunk"
+		| "seed",
+): number {
+	const value = Number(options[name]);
+	if (Number.isInteger(value) && value > 0) return value;
+	throw new Error(`--${name} takes a whole number of at least 1`);
+}
+
+if (options.help) console.log(USAGE);
+else {
+	try {
+		if (options.inside === undefined) {
+			const { dir: parent, keep } = options;
+			const args = process.argv.slice(2);
+			const own = { name: "stream", parent, keep };
+			process.exitCode = await runAlone(import.meta.filename, args, own);
+		} else await inside(options.inside);
+	} catch (error) {
+		console.error(`bench: ${describe(error)}`);
+		process.exitCode = 1;
+	}
+}

@@ -1,0 +1,91 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { sleep } from "../../../src/base/time.ts";
+import { shardCount } from "../../../src/content/geometry.ts";
+import { readManifest } from "../../../src/content/manifest.ts";
+import { publish } from "../../../src/headend/publish/publish.ts";
+import type { TitleId } from "../../../src/wire/ids.ts";
+import { run } from "../../run.ts";
+import { spreadDesk } from "../network/desk.ts";
+import type { Contestant, House, Stage } from "./contestant.ts";
+
+const COPIES = 5;
+const LOOK = 200;
+
+/** Agents as they are bundled for boxes, filled by a headend's plan. */
+export const larder: Contestant = {
+	name: "larder",
+	about: `the bundled agents with their defaults, ${COPIES} copies of each shard placed by a headend; the origin is nginx behind the trunk`,
+	open,
+};
+
+async function open(
+	{ dir, film, network, titles }: Stage,
+	signal: AbortSignal,
+): Promise<House> {
+	const spread = await spreadDesk(dir, network, { copies: COPIES }, signal);
+	const { desk, origin, addBoxes, close } = spread;
+	try {
+		const boxes = await addBoxes();
+		const ids: TitleId[] = [];
+		let shards = 0;
+		for (let i = 0; i < titles; i++) {
+			const { title } = await publish(
+				{ operatorDir: desk.operator.dir, source: film, kind: "title" },
+				signal,
+			);
+			const bytes = await readFile(join(origin, title.id, "manifest"));
+			const manifest = readManifest(title.id, bytes);
+			if (!manifest.ok) throw new Error(manifest.detail);
+			shards += shardCount(manifest.value);
+			ids.push(title.id);
+		}
+		await desk.filled(shards * COPIES, signal);
+		for (const box of boxes)
+			await listed(box.within ?? [], desk.gatewayOf(box), titles, signal);
+		const boxAt = (box: number) => {
+			const one = boxes[box];
+			if (one === undefined) throw new Error(`there is no box ${box}`);
+			return one;
+		};
+		return {
+			urlOf: (box, title) =>
+				`${desk.gatewayOf(boxAt(box))}/titles/${ids[title]}`,
+			sourcesOf: async (box) => {
+				const { counters } = await desk.statusOf(boxAt(box));
+				return {
+					disk: counters.playedFromDisk,
+					neighbours: counters.playedFromNeighbours,
+					origin: counters.playedFromOrigin,
+				};
+			},
+			kill: async (box) => {
+				await boxAt(box).process?.stop("SIGKILL");
+			},
+			close,
+		};
+	} catch (error) {
+		await close();
+		throw error;
+	}
+}
+
+/** Resolves when a box lists so many titles, asked from its own machine. */
+async function listed(
+	within: readonly string[],
+	gateway: string,
+	titles: number,
+	signal: AbortSignal,
+): Promise<void> {
+	const [enter = "", ...words] = [
+		...within,
+		"curl",
+		"-sf",
+		`${gateway}/titles`,
+	];
+	for (;;) {
+		const list = JSON.parse(await run(enter, words)) as unknown[];
+		if (list.length >= titles) return;
+		await sleep(LOOK, signal);
+	}
+}
