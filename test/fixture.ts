@@ -244,6 +244,8 @@ export interface BoxSettings {
 	readonly up?: number;
 	/** Titles that the catalog lists and that this box has the keys of. */
 	readonly titles?: readonly TestTitle[];
+	/** Playing time of each title in seconds; not known by default. */
+	readonly duration?: number;
 	readonly keys?: Keys;
 	readonly isPurged?: (id: TitleId) => boolean;
 	readonly mayRemove?: (id: TitleId) => boolean;
@@ -334,8 +336,8 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		},
 	});
 	const ledger = new Ledger();
-	const { titles = [] } = settings;
-	const catalog = titles.map(entryOf);
+	const { titles = [], duration = 0 } = settings;
+	const catalog = titles.map((title) => entryOf(title, duration));
 	const library = new TitleLibrary({
 		...common,
 		fetcher,
@@ -409,10 +411,10 @@ export function keyOf(
 	};
 }
 
-function entryOf({ id, manifest }: TestTitle): CatalogEntry {
+function entryOf({ id, manifest }: TestTitle, duration: number): CatalogEntry {
 	const name = id.slice(0, 8);
 	const labels = { kind: "title", assetId: name, version: 1, name } as const;
-	return { id, ...labels, duration: 0, size: manifest.size };
+	return { id, ...labels, duration, size: manifest.size };
 }
 
 /** One DHT node on loopback. */

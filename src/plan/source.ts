@@ -18,12 +18,10 @@ export interface SourceQuestion {
 	/** Bytes of the one block that is to be had first. */
 	readonly bytes: Bytes;
 	readonly candidates: readonly SourceCandidate[];
-	/** Whether a viewer waits for it. */
-	readonly urgent: boolean;
-	/** How long the block has been wanted without coming nearer. */
-	readonly waited: Millis;
-	/** From this wait on the origin may be asked; Infinity for never. */
-	readonly originAfter: Millis;
+	/** How long until a viewer needs it: below 0 it is late, Infinity when nobody does. */
+	readonly slack: Millis;
+	/** In how long the origin may be asked; Infinity for never. */
+	readonly originIn: Millis;
 }
 
 export type SourceChoice =
@@ -35,23 +33,30 @@ export type SourceChoice =
 
 /** What an unproven neighbour is taken for: a 5 Mbit/s uplink. */
 const UNPROVEN: Rate = 625_000;
-/** Viewers' blocks go before fill at the neighbour, so what fill has in flight there keeps them out less. */
-const URGENT_WINDOW = 2;
-/** A viewer's blocks are spread over neighbours that would need longer than this for the next one. */
-const URGENT_SLICE: Millis = 50;
+/** What is pressing goes before all else at the neighbour, so what is in flight there keeps it out less. */
+const PRESSING_WINDOW = 2;
+/** Pressing blocks are spread over neighbours that would need longer than this for the next one. */
+const PRESSING_SLICE: Millis = 50;
+
+/** A block is pressing that a viewer needs this soon: whatever is surest brings it, at the cost of small requests. */
+export const PRESSING: Millis = 4 * SECOND;
+
+export function isPressing(slack: Millis): boolean {
+	return slack <= PRESSING;
+}
 
 /**
  * Where the next block comes from: the neighbour that is likely to have sent it first, as long as it has room in its window;
- * the origin when nobody has, after the wait that its use is put off for.
- * Likely time = round trip + (bytes in flight + bytes asked) / throughput. A viewer does not wait for a neighbour that
- * would be too slow for one block even with nothing else to do, as long as the origin is there.
+ * the origin when nobody has, once it may be asked. Likely time = round trip + (bytes in flight + bytes asked) / throughput.
+ * A viewer does not wait for a neighbour that would be too slow for one block even with nothing else to do, as long as the origin is there.
  */
 export function chooseSource(question: SourceQuestion): SourceChoice {
-	const { bytes, candidates, urgent, waited, originAfter } = question;
+	const { bytes, candidates, slack, originIn } = question;
+	const pressing = isPressing(slack);
 	let best: SourceCandidate | undefined;
 	let bestTime = Number.POSITIVE_INFINITY;
 	for (const candidate of candidates) {
-		if (!hasRoom(candidate, bytes, urgent)) continue;
+		if (!hasRoom(candidate, bytes, pressing)) continue;
 		const { inFlight, roundTrip } = candidate;
 		const time = roundTrip + takes(candidate, inFlight + bytes);
 		if (time < bestTime) {
@@ -59,35 +64,36 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 			bestTime = time;
 		}
 	}
-	const tooSlow =
-		urgent && Number.isFinite(originAfter) && isTooSlow(best, bytes);
+	const tooSlow = Number.isFinite(originIn) && isTooSlow(best, bytes, slack);
 	if (best !== undefined && !tooSlow) {
-		const slice = (rateOf(best) * URGENT_SLICE) / SECOND / bytes;
-		const most = urgent ? Math.max(1, Math.floor(slice)) : Infinity;
+		const slice = (rateOf(best) * PRESSING_SLICE) / SECOND / bytes;
+		const most = pressing ? Math.max(1, Math.floor(slice)) : Infinity;
 		return { from: "neighbour", box: best.box, most };
 	}
-	if (waited >= originAfter) return { from: "origin" };
-	return { from: "nobody", wait: originAfter - waited };
+	if (originIn <= 0) return { from: "origin" };
+	return { from: "nobody", wait: originIn };
 }
 
 /** Whether a neighbour can be asked for another block now. */
 export function hasRoom(
 	{ inFlight, window }: SourceCandidate,
 	bytes: Bytes,
-	urgent: boolean,
+	pressing: boolean,
 ): boolean {
-	const room = urgent ? window * URGENT_WINDOW : window;
+	const room = pressing ? window * PRESSING_WINDOW : window;
 	return inFlight === 0 || inFlight + bytes <= room;
 }
 
-/** Whether a neighbour cannot be counted on for a block that a viewer waits for. */
+/** Whether a neighbour cannot be counted on for a block that a viewer needs so soon. Fill takes its time. */
 export function isTooSlow(
 	candidate: SourceCandidate | undefined,
 	bytes: Bytes,
+	slack: Millis,
 ): boolean {
 	if (candidate === undefined) return true;
 	const { roundTrip } = candidate;
-	return roundTrip + takes(candidate, bytes) > VIEWER_PATIENCE.holder;
+	const patience = Math.max(0, slack) + VIEWER_PATIENCE.holder;
+	return roundTrip + takes(candidate, bytes) > patience;
 }
 
 function takes(candidate: SourceCandidate, bytes: Bytes): Millis {
@@ -118,9 +124,9 @@ export function originPatience(
 export interface ViewerPatience {
 	/** For holders to be found and dialled, before the origin is asked. */
 	readonly dial: Millis;
-	/** For neighbours that hold an urgent block but are busy or slow, before the origin is asked. */
+	/** For neighbours that hold a block but are busy or slow, before the origin is asked. */
 	readonly holder: Millis;
-	/** For an urgent block that somebody was asked for, before another neighbour is asked too. */
+	/** For a pressing block that somebody was asked for, before another neighbour is asked too. */
 	readonly rescue: Millis;
 	/** Without a block of the title, before a viewer is told that it cannot be had. */
 	readonly giveUp: Millis;
@@ -132,6 +138,24 @@ export const VIEWER_PATIENCE: ViewerPatience = {
 	rescue: 600,
 	giveUp: 20 * SECOND,
 };
+
+/** What nobody near holds comes over the trunk sooner or later: so long before it is needed, that a trunk that falters is no stall. */
+const ALONE: Millis = 15 * SECOND;
+
+/**
+ * In how long a viewer's block may come over the trunk: when it has been wanted for a while, and its deadline is at risk.
+ * @param waited for how long it has been wanted; its holders have been looked for, when nobody has it
+ * @param held whether a neighbour has it
+ */
+export function viewerOriginIn(
+	{ dial, holder }: Pick<ViewerPatience, "dial" | "holder">,
+	held: boolean,
+	waited: Millis,
+	slack: Millis,
+): Millis {
+	const [patience, before] = held ? [holder, PRESSING] : [dial, ALONE];
+	return Math.max(patience - waited, slack - before);
+}
 
 /**
  * A shard that neighbours say they have and do not give is left to them for so long by each rank, one after the other: households

@@ -131,7 +131,11 @@ t.test("the origin budget holds filling, and no viewer", async (t) => {
 	place(box, 0, [0]);
 	await until(() => asked.bytes > 0);
 	t.equal(box.store.inventory(id)?.bytes, 0, "what came is not taken in");
-	const viewed = box.fetcher.block({ title: id, shard: 1, manifest }, 0, true);
+	const viewed = box.fetcher.block(
+		{ title: id, shard: 1, manifest },
+		0,
+		monotonic(),
+	);
 	t.ok((await viewed.result).bytes.length > 0);
 });
 

@@ -107,6 +107,21 @@ t.test("no room to keep anything: the film plays all the same", async (t) => {
 	t.equal(viewer.store.inventory(id)?.bytes, 0);
 });
 
+t.test("a neighbour that keeps up is enough, once the film runs", async (t) => {
+	const region = await makeRegion(t, title);
+	// The first half of the title plays for two minutes: 100 KiB a second.
+	const holder = await region.box("holder", { up: 150 * KiB });
+	await hold(holder, title);
+	const viewer = await region.box("viewer", { titles, duration: 120 });
+	await meet(viewer, holder);
+	const before = region.origin.sent();
+	const part = await watch(viewer, title, 0, 2 * MiB);
+	t.ok(part.equals(plaintext.subarray(0, 2 * MiB)));
+	// What is needed in the first seconds comes from whoever is surest.
+	const sent = region.origin.sent() - before;
+	t.ok(sent <= MiB / 2, `${sent / KiB} KiB came over the trunk`);
+});
+
 t.test("a player that goes away ends what it had asked for", async (t) => {
 	const region = await makeRegion(t, title);
 	const holder = await region.box("holder", { up: MiB });

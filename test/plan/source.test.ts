@@ -1,10 +1,13 @@
 import t from "tap";
+import type { Millis } from "../../src/base/units.ts";
 import {
 	chooseSource,
 	originPatience,
 	type SourceCandidate,
 	type SourceChoice,
 	type SourceQuestion,
+	VIEWER_PATIENCE,
+	viewerOriginIn,
 } from "../../src/plan/source.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
 
@@ -32,16 +35,16 @@ const from = (box: string, most = Number.POSITIVE_INFINITY): SourceChoice => ({
 const never = Number.POSITIVE_INFINITY;
 
 const cases: readonly [string, Partial<SourceQuestion>, SourceChoice][] = [
-	["nobody at all", { originAfter: never }, { from: "nobody", wait: never }],
+	["nobody at all", { originIn: never }, { from: "nobody", wait: never }],
 	[
 		"nobody, and the origin's time has not come",
-		{ originAfter: 400, waited: 150 },
+		{ originIn: 250 },
 		{ from: "nobody", wait: 250 },
 	],
-	["nobody, and it has", { originAfter: 400, waited: 400 }, { from: "origin" }],
+	["nobody, and it has", { originIn: 0 }, { from: "origin" }],
 	[
 		"a neighbour goes before the origin, however long it took",
-		{ candidates: [neighbour("a")], originAfter: 0, waited: 1e6 },
+		{ candidates: [neighbour("a")], originIn: -1e6 },
 		from("a"),
 	],
 	[
@@ -79,7 +82,7 @@ const cases: readonly [string, Partial<SourceQuestion>, SourceChoice][] = [
 		"one whose window is full is not asked",
 		{
 			candidates: [neighbour("a", { inFlight: 16 * BLOCK })],
-			originAfter: never,
+			originIn: never,
 		},
 		{ from: "nobody", wait: never },
 	],
@@ -87,8 +90,8 @@ const cases: readonly [string, Partial<SourceQuestion>, SourceChoice][] = [
 		"a viewer's block goes on top of what fill has in flight",
 		{
 			candidates: [neighbour("a", { inFlight: 16 * BLOCK })],
-			urgent: true,
-			originAfter: never,
+			slack: 0,
+			originIn: never,
 		},
 		from("a", 1),
 	],
@@ -96,8 +99,8 @@ const cases: readonly [string, Partial<SourceQuestion>, SourceChoice][] = [
 		"but not without a bound",
 		{
 			candidates: [neighbour("a", { inFlight: 32 * BLOCK })],
-			urgent: true,
-			originAfter: 1500,
+			slack: 0,
+			originIn: 1500,
 		},
 		{ from: "nobody", wait: 1500 },
 	],
@@ -107,8 +110,35 @@ const cases: readonly [string, Partial<SourceQuestion>, SourceChoice][] = [
 		from("a"),
 	],
 	[
+		"one too slow for a block that is needed now",
+		{
+			candidates: [neighbour("a", { throughput: 25_000 })],
+			slack: 0,
+			originIn: 100,
+		},
+		{ from: "nobody", wait: 100 },
+	],
+	[
+		"but not for one that is needed later",
+		{
+			candidates: [neighbour("a", { throughput: 25_000 })],
+			slack: 20_000,
+			originIn: 100,
+		},
+		from("a"),
+	],
+	[
+		"nor when there is no origin",
+		{
+			candidates: [neighbour("a", { throughput: 25_000 })],
+			slack: 0,
+			originIn: never,
+		},
+		from("a", 1),
+	],
+	[
 		"a viewer asks a fast one for what it sends in 50 ms",
-		{ candidates: [neighbour("a", { throughput: 1e7 })], urgent: true },
+		{ candidates: [neighbour("a", { throughput: 1e7 })], slack: 0 },
 		from("a", 7),
 	],
 ];
@@ -117,13 +147,35 @@ for (const [what, over, expected] of cases)
 		const question: SourceQuestion = {
 			bytes: BLOCK,
 			candidates: [],
-			urgent: false,
-			waited: 0,
-			originAfter: 0,
+			slack: never,
+			originIn: 0,
 			...over,
 		};
 		t.same(chooseSource(question), expected);
 	});
+
+t.test(
+	"a viewer's block comes over the trunk when it is at risk",
+	async (t) => {
+		const table: readonly [boolean, Millis, Millis, Millis][] = [
+			// held, waited, slack, in
+			[false, 0, 0, 400],
+			[false, 400, 0, 0],
+			[false, 400, 20_000, 5_000],
+			[true, 0, 0, 1_500],
+			[true, 1_500, 0, 0],
+			[true, 1_500, -5_000, 0],
+			[true, 10_000, 20_000, 16_000],
+			[true, 10_000, 4_000, 0],
+		];
+		for (const [held, waited, slack, expected] of table)
+			t.equal(
+				Math.max(0, viewerOriginIn(VIEWER_PATIENCE, held, waited, slack)),
+				expected,
+				`${held} ${waited} ${slack}`,
+			);
+	},
+);
 
 t.test("ranks go to the origin one after the other", async (t) => {
 	const patience = (isAwaited: boolean) =>

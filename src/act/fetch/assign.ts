@@ -1,14 +1,20 @@
 import { type Bytes, MiB, type Millis } from "../../base/units.ts";
 import { blocksIn, runBytes } from "../../content/geometry.ts";
 import { rarestFirst } from "../../plan/rarest.ts";
-import { chooseSource, hasRoom, isTooSlow } from "../../plan/source.ts";
+import {
+	chooseSource,
+	hasRoom,
+	isPressing,
+	isTooSlow,
+	PRESSING,
+} from "../../plan/source.ts";
 import { MAX_RUN } from "../../wire/exchange.ts";
 import type { Candidate } from "../ports.ts";
 import type { Giver, ShardPlace } from "./ask.ts";
-import type { Flights } from "./flights.ts";
+import type { Flight, Flights } from "./flights.ts";
 import type { Demand, Wants } from "./wants.ts";
 
-/** What one request to the origin covers when a viewer waits; else all that is wanted in a row. */
+/** What one request to the origin covers when it is pressing; else all that is wanted in a row. */
 const ORIGIN_RUN: Bytes = MiB;
 
 /** How a shard stands at the moment. */
@@ -25,16 +31,16 @@ export interface Situation {
 	readonly soughtAt: Millis;
 	/** When a block came last. */
 	readonly progressAt: Millis;
-	/** Whether the disk is behind: only what viewers wait for is asked for. */
+	/** Whether the disk is behind: only what is pressing is asked for. */
 	readonly behind: boolean;
-	/** How long an urgent block that was asked for is waited for before somebody else is asked too. */
+	/** How long a pressing block that was asked for is waited for before somebody else is asked too. */
 	readonly rescue: Millis;
 	/** Asks for a run of blocks. To be in `flights` at once. */
 	readonly ask: (
 		giver: Giver,
 		first: number,
 		count: number,
-		urgent: boolean,
+		pressing: boolean,
 	) => void;
 }
 
@@ -56,44 +62,49 @@ export function assign(now: Situation, at: Millis): Assigned {
 	let lacking = false;
 	let crowded = false;
 	for (const demand of mostPressingFirst(now)) {
-		const { block, urgent, since } = demand;
+		const { block, deadline } = demand;
 		if (now.isEarly(block)) continue;
+		const slack = deadline - at;
+		const pressing = isPressing(slack);
+		if (!pressing) wake = Math.min(wake, slack - PRESSING);
 		const flying = now.flights.of(block);
 		if (flying.length > 0) {
-			if (!urgent || flying.length > 1) continue;
-			const patience = since + now.rescue - at;
+			if (!pressing || flying.length > 1) continue;
+			const patience = rescueIn(demand, flying, now.rescue, at);
 			wake = Math.min(wake, patience > 0 ? patience : now.rescue);
 			if (patience > 0) continue;
-		} else if (!urgent && now.behind) continue;
+		} else if (!pressing && now.behind) continue;
 		const holders = candidates.filter(({ blocks }) => blocks.has(block));
 		if (holders.length === 0) lacking = true;
 		const asked = (giver: Giver) => flying.some((f) => f.giver === giver);
 		const barred = now.originFailed || asked("origin");
 		const size = bytesOf(now, block, 1);
-		const held = holders.some((holder) => !isTooSlow(holder, size));
+		const held = holders.some((one) => !isTooSlow(one, size, slack));
+		const waited = at - waitingSince(demand, pressing, held, now);
 		const choice = chooseSource({
 			bytes: size,
 			candidates: holders.filter(({ box }) => !asked(box)),
-			urgent,
-			waited: at - waitingSince(demand, held, now),
-			originAfter: barred ? Number.POSITIVE_INFINITY : demand.originAfter(held),
+			slack,
+			originIn: barred
+				? Number.POSITIVE_INFINITY
+				: demand.originIn({ held, waited, slack }),
 		});
 		if (choice.from === "nobody") {
 			wake = Math.min(wake, choice.wait);
 			crowded ||= holders.length > 0;
 			// What follows is no more pressing, and nobody else is to be asked for it.
-			if (!urgent && isHopeless(candidates, demand, size)) break;
+			if (!pressing && isHopeless(candidates, demand, size)) break;
 		} else if (choice.from === "origin") {
-			const most = urgent ? blocksWorth(now, ORIGIN_RUN) : Infinity;
+			const most = pressing ? blocksWorth(now, ORIGIN_RUN) : Infinity;
 			const count = flying.length > 0 ? 1 : span(now, block, most);
-			now.ask("origin", block, count, urgent);
+			now.ask("origin", block, count, pressing);
 		} else {
 			const chosen = holders.find(({ box }) => box === choice.box);
 			if (chosen === undefined) continue;
 			const most = flying.length > 0 ? 1 : Math.min(choice.most, MAX_RUN);
 			const count = span(now, block, most, (b) => chosen.blocks.has(b));
 			chosen.inFlight += bytesOf(now, block, count);
-			now.ask(chosen.box, block, count, urgent);
+			now.ask(chosen.box, block, count, pressing);
 		}
 	}
 	return { wake, lacking, crowded };
@@ -116,24 +127,36 @@ function* mostPressingFirst({
 /** Whether nobody has room for more, and what follows is all there or not to be had from the origin. */
 function isHopeless(
 	candidates: readonly Candidate[],
-	{ originAfter }: Demand,
+	{ originIn }: Demand,
 	bytes: Bytes,
 ): boolean {
 	return (
 		(candidates.some(({ blocks }) => blocks.full) ||
-			!Number.isFinite(originAfter(false))) &&
+			!Number.isFinite(originIn({ held: false, waited: 0, slack: 0 }))) &&
 		!candidates.some((one) => hasRoom(one, bytes, false))
 	);
 }
 
+/** Somebody else is asked once it has been pressing for a while; at once when whoever was asked need not hurry. */
+function rescueIn(
+	{ since, deadline }: Demand,
+	flying: readonly Flight[],
+	patience: Millis,
+	at: Millis,
+): Millis {
+	if (flying.every(({ purpose }) => purpose === "fill")) return 0;
+	return Math.max(since, deadline - PRESSING) + patience - at;
+}
+
 /** A block in the queue behind others comes nearer with each that comes, one that a viewer needs does not; nobody's was to be found all along. */
 function waitingSince(
-	{ since, urgent }: Demand,
+	{ since }: Demand,
+	pressing: boolean,
 	held: boolean,
 	{ soughtAt, progressAt }: Situation,
 ): Millis {
 	if (!held) return Math.min(since, soughtAt);
-	return urgent ? since : Math.max(since, progressAt);
+	return pressing ? since : Math.max(since, progressAt);
 }
 
 /** How many blocks from here on are wanted, not asked for, and to be had from the same giver. */

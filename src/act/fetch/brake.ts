@@ -1,7 +1,9 @@
+import { monotonic } from "../../base/time.ts";
+import { isPressing } from "../../plan/source.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Wants } from "./wants.ts";
 
-/** Holds senders of one shard back while the disk is behind, unless a viewer waits for what they send. */
+/** Holds senders of one shard back while the disk is behind, unless what they send is pressing. */
 export class Brake {
 	private readonly backlog: Backlog;
 	private readonly wants: Wants;
@@ -14,9 +16,11 @@ export class Brake {
 
 	/** Resolves when more may come of these blocks. */
 	async hold(left: ReadonlySet<number>): Promise<void> {
-		const isPressing = () =>
-			[...left].some((block) => this.wants.isUrgent(block));
-		while (this.backlog.full && !this.wants.empty && !isPressing()) {
+		const isNeeded = () =>
+			[...left].some((block) =>
+				isPressing(this.wants.deadlineOf(block) - monotonic()),
+			);
+		while (this.backlog.full && !this.wants.empty && !isNeeded()) {
 			await this.loosened.promise;
 		}
 	}

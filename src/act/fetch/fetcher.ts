@@ -6,6 +6,7 @@ import {
 	FILL_PATIENCE,
 	VIEWER_PATIENCE,
 	type ViewerPatience,
+	viewerOriginIn,
 } from "../../plan/source.ts";
 import type { TitleId } from "../../wire/ids.ts";
 import type { ShardPlace } from "./ask.ts";
@@ -23,8 +24,6 @@ export interface FetcherOptions
 export interface BlockFetch {
 	/** Rejects with TITLE_UNAVAILABLE, or with an AbortError when it was cancelled. Need not be waited for. */
 	readonly result: Promise<Fetched>;
-	/** The viewer waits for it from now on. */
-	promote(): void;
 	cancel(): void;
 }
 
@@ -63,15 +62,22 @@ export class Fetcher {
 		await this.backlog.ended();
 	}
 
-	/** One block for a viewer, as soon as it is verified; kept if the streaming share has room. */
-	block(place: ShardPlace, block: number, urgent: boolean): BlockFetch {
-		return this.view(this.shards.take(place), block, urgent);
+	/**
+	 * One block for a viewer, as soon as it is verified; kept if the streaming share has room.
+	 * @param deadline when the viewer needs it, by the monotonic clock
+	 */
+	block(place: ShardPlace, block: number, deadline: Millis): BlockFetch {
+		return this.view(this.shards.take(place), block, deadline);
 	}
 
 	/** A block that a viewer will want soon. Undefined when there is no room to keep it until then. */
-	ahead(place: ShardPlace, block: number): BlockFetch | undefined {
+	ahead(
+		place: ShardPlace,
+		block: number,
+		deadline: Millis,
+	): BlockFetch | undefined {
 		const shard = this.shards.take(place);
-		if (shard.isKept) return this.view(shard, block, false);
+		if (shard.isKept) return this.view(shard, block, deadline);
 		this.release(shard);
 		return undefined;
 	}
@@ -96,10 +102,10 @@ export class Fetcher {
 		signal.addEventListener("abort", abort, { once: true });
 		const ticket = shard.fetch.add({
 			blocks: [...left],
-			urgent: false,
+			deadline: Number.POSITIVE_INFINITY,
 			fill: Math.floor(Math.random() * 2 ** 32),
-			originAfter: (held) =>
-				origin ? (held ? FILL_PATIENCE : 0) : Number.POSITIVE_INFINITY,
+			originIn: ({ held, waited }) =>
+				origin ? (held ? FILL_PATIENCE : 0) - waited : Number.POSITIVE_INFINITY,
 			onBlock: (block, bytes, source) => {
 				const write = shard.write(block, { bytes, source });
 				write.catch(end.reject);
@@ -138,14 +144,17 @@ export class Fetcher {
 		return { left, writes };
 	}
 
-	private view(shard: SharedShard, block: number, urgent: boolean): BlockFetch {
+	private view(
+		shard: SharedShard,
+		block: number,
+		deadline: Millis,
+	): BlockFetch {
 		const there = shard.writing(block);
 		if (there !== undefined) {
 			this.release(shard);
 			const result = Promise.resolve(there);
-			return { result, promote: () => undefined, cancel: () => undefined };
+			return { result, cancel: () => undefined };
 		}
-		const { dial, holder } = this.patience;
 		const end = Promise.withResolvers<Fetched>();
 		// Whoever waits for it hears of a failure; when nobody does any more it is of no interest.
 		end.promise.catch(() => undefined);
@@ -157,9 +166,9 @@ export class Fetcher {
 		};
 		let ticket: Ticket | undefined = shard.fetch.add({
 			blocks: [block],
-			urgent,
-			originAfter: (held, pressing) =>
-				held ? (pressing ? holder : Number.POSITIVE_INFINITY) : dial,
+			deadline,
+			originIn: ({ held, waited, slack }) =>
+				viewerOriginIn(this.patience, held, waited, slack),
 			onBlock: (index, bytes, source) => {
 				this.arrivals.set(shard.place.title, monotonic());
 				shard.keep(index, { bytes, source });
@@ -175,7 +184,6 @@ export class Fetcher {
 		});
 		return {
 			result: end.promise,
-			promote: () => ticket?.promote(),
 			cancel: () => {
 				settle();
 				end.reject(new DOMException("no longer wanted", "AbortError"));

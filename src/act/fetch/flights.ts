@@ -1,10 +1,9 @@
-import type { Millis } from "../../base/units.ts";
-import type { Giver } from "./ask.ts";
+import type { Giver, Purpose } from "./ask.ts";
 
 /** One request for a run of blocks that is under way. */
 export interface Flight {
 	readonly giver: Giver;
-	readonly since: Millis;
+	readonly purpose: Purpose;
 	/** Blocks that have not come yet, from here or from elsewhere. */
 	readonly left: Set<number>;
 	readonly abort: AbortController;
@@ -32,10 +31,10 @@ export class Flights {
 		return [...new Set([...this.all].map(({ giver }) => giver))];
 	}
 
-	begin(giver: Giver, first: number, count: number, now: Millis): Flight {
+	begin(giver: Giver, first: number, count: number, purpose: Purpose): Flight {
 		const left = new Set(Array.from({ length: count }, (_, i) => first + i));
 		const abort = new AbortController();
-		const flight: Flight = { giver, since: now, left, abort };
+		const flight: Flight = { giver, purpose, left, abort };
 		this.all.add(flight);
 		for (const block of left) {
 			this.byBlock.set(block, [...this.of(block), flight]);

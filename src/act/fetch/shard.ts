@@ -28,14 +28,12 @@ export interface ShardPorts extends AskPorts, GiversPorts {
 	readonly holders: HolderBook;
 	/** A neighbour has its hands free again: viewers may be waiting for it, or anybody when this shard has no use for it. */
 	readonly onFreed: (whom: "viewers" | "anybody") => void;
-	/** How long an urgent block that was asked for is waited for before somebody else is asked too. */
+	/** How long a pressing block that was asked for is waited for before somebody else is asked too. */
 	readonly rescue: Millis;
 }
 
 /** A want that was added. */
 export interface Ticket {
-	/** A viewer waits for it from now on. */
-	promote(): void;
 	/** It is wanted no more; what nobody else wants is cancelled. */
 	end(): void;
 }
@@ -97,10 +95,6 @@ export class ShardFetch {
 		const wanting = this.wants.add(want, now);
 		this.wake();
 		return {
-			promote: () => {
-				this.wants.promote(wanting, monotonic());
-				this.wake();
-			},
 			end: () => {
 				this.wants.remove(wanting);
 				this.tidy();
@@ -156,8 +150,8 @@ export class ShardFetch {
 				originFailed: this.givers.hasFailed("origin", now),
 				behind: this.ports.backlog.full,
 				rescue: this.ports.rescue,
-				ask: (giver, first, count, urgent) =>
-					this.ask(giver, first, count, urgent),
+				ask: (giver, first, count, pressing) =>
+					this.ask(giver, first, count, pressing),
 			},
 			now,
 		);
@@ -192,13 +186,14 @@ export class ShardFetch {
 		giver: Giver,
 		first: number,
 		count: number,
-		urgent: boolean,
+		pressing: boolean,
 	): void {
-		const flight = this.flights.begin(giver, first, count, monotonic());
+		const purpose = this.purposeOf(pressing);
+		const flight = this.flights.begin(giver, first, count, purpose);
 		const { signal } = flight.abort;
 		const asking = {
 			run: { shard: this.place.shard, first, count },
-			purpose: this.purposeOf(urgent),
+			purpose,
 			hold: () => this.brake.hold(flight.left),
 			onBlock: (block: number, bytes: Buffer) => {
 				if (!signal.aborted) this.judge.arrived(block, bytes, flight);
@@ -220,8 +215,8 @@ export class ShardFetch {
 		);
 	}
 
-	private purposeOf(urgent: boolean): Purpose {
-		if (urgent) return "viewer";
+	private purposeOf(pressing: boolean): Purpose {
+		if (pressing) return "viewer";
 		return this.isWatched ? "ahead" : "fill";
 	}
 

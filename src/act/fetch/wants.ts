@@ -2,18 +2,28 @@ import type { Millis } from "../../base/units.ts";
 import type { VerifiedBlock } from "../../content/verify.ts";
 import type { Source } from "../ports.ts";
 
+/** How it stands with a block that is wanted. */
+export interface Standing {
+	/** Whether a neighbour has it that can be counted on. */
+	readonly held: boolean;
+	/** How long it has been wanted without coming nearer; since its holders have been looked for, when nobody has it. */
+	readonly waited: Millis;
+	/** Until a viewer needs it. */
+	readonly slack: Millis;
+}
+
 /** Somebody who wants blocks of a shard. */
 export interface Want {
 	readonly blocks: Iterable<number>;
-	/** Whether a viewer waits for them now. */
-	readonly urgent: boolean;
+	/** When a viewer needs them, by the monotonic clock; Infinity when nobody does. */
+	readonly deadline: Millis;
 	/**
 	 * For fill, which comes after all that viewers want. 32 bits by which it is in another order at each box: boxes that fill
 	 * a shard side by side have something to give each other.
 	 */
 	readonly fill?: number;
-	/** How long a block is wanted until the origin may be asked, given whether a neighbour holds it. */
-	readonly originAfter: (held: boolean, urgent: boolean) => Millis;
+	/** In how long the origin may be asked. */
+	readonly originIn: (standing: Standing) => Millis;
 	readonly onBlock: (
 		block: number,
 		bytes: VerifiedBlock,
@@ -23,23 +33,22 @@ export interface Want {
 	readonly onStuck?: (cause: unknown) => void;
 }
 
-/** A want in the book: what is left of it, and how long it has waited. */
+/** A want in the book: what is left of it, and since when it has been wanted. */
 export interface Wanting {
 	readonly want: Want;
 	readonly left: Set<number>;
-	urgent: boolean;
-	/** When it was wanted, or became urgent. */
-	since: Millis;
+	readonly since: Millis;
 }
 
 /** How a block stands with all who want it. */
 export interface Demand {
 	readonly block: number;
-	readonly urgent: boolean;
+	/** The soonest. */
+	readonly deadline: Millis;
 	/** Of what nobody but fill wants: see Want. */
 	readonly fill: number | undefined;
 	readonly since: Millis;
-	readonly originAfter: (held: boolean) => Millis;
+	readonly originIn: Want["originIn"];
 }
 
 /**
@@ -69,21 +78,22 @@ export class Wants {
 		return [...this.all].some(({ want }) => want.fill === undefined);
 	}
 
-	/** Whether a viewer waits for a block. */
-	isUrgent(block: number): boolean {
-		return [...(this.byBlock.get(block) ?? [])].some(({ urgent }) => urgent);
+	/** When a viewer needs a block. */
+	deadlineOf(block: number): Millis {
+		const who = [...(this.byBlock.get(block) ?? [])];
+		return Math.min(...who.map(({ want }) => want.deadline));
 	}
 
 	/** Whether anybody wants something enough to ask the origin for it, sooner or later. */
 	get isWorthTheTrunk(): boolean {
-		return [...this.all].some(({ want, urgent }) =>
-			Number.isFinite(want.originAfter(false, urgent)),
+		return [...this.all].some(({ want }) =>
+			Number.isFinite(want.originIn({ held: false, waited: 0, slack: 0 })),
 		);
 	}
 
 	add(want: Want, now: Millis): Wanting {
 		const left = new Set(want.blocks);
-		const wanting = { want, left, urgent: want.urgent, since: now };
+		const wanting = { want, left, since: now };
 		this.all.add(wanting);
 		for (const block of left) {
 			const who = this.byBlock.get(block);
@@ -92,14 +102,6 @@ export class Wants {
 		}
 		this.order = undefined;
 		return wanting;
-	}
-
-	/** A viewer has come so near that it waits for it from now on. */
-	promote(wanting: Wanting, now: Millis): void {
-		if (wanting.urgent) return;
-		wanting.urgent = true;
-		wanting.since = now;
-		this.order = undefined;
 	}
 
 	remove(wanting: Wanting): void {
@@ -124,7 +126,7 @@ export class Wants {
 		});
 	}
 
-	/** Urgent blocks first, then other blocks for viewers, then fill; each in order. */
+	/** What is needed soonest first, fill last; what is needed together in order. */
 	*inOrder(): Generator<Demand> {
 		this.order ??= this.sort();
 		for (const demand of this.order) {
@@ -136,21 +138,21 @@ export class Wants {
 		const demands = [...this.byBlock].map(([block, who]) =>
 			demandOf(block, [...who]),
 		);
-		return demands.sort((a, b) => levelOf(a) - levelOf(b) || a.block - b.block);
+		return demands.sort((a, b) => isAfter(a, b) || a.block - b.block);
 	}
 }
 
-function demandOf(block: number, who: readonly Wanting[]): Demand {
-	const urgent = who.some((one) => one.urgent);
-	const pressing = urgent ? who.filter((one) => one.urgent) : who;
-	const since = Math.min(...pressing.map((one) => one.since));
-	const fills = who.map(({ want }) => want.fill);
-	const fill = fills.includes(undefined) ? undefined : fills[0];
-	const originAfter = (held: boolean) =>
-		Math.min(...who.map((one) => one.want.originAfter(held, one.urgent)));
-	return { block, urgent, fill, since, originAfter };
+/** Infinities do not subtract. */
+function isAfter({ deadline: a }: Demand, { deadline: b }: Demand): number {
+	return a === b ? 0 : a < b ? -1 : 1;
 }
 
-function levelOf({ urgent, fill }: Demand): number {
-	return urgent ? 0 : fill === undefined ? 1 : 2;
+function demandOf(block: number, who: readonly Wanting[]): Demand {
+	const deadline = Math.min(...who.map(({ want }) => want.deadline));
+	const since = Math.min(...who.map((one) => one.since));
+	const fills = who.map(({ want }) => want.fill);
+	const fill = fills.includes(undefined) ? undefined : fills[0];
+	const originIn = (standing: Standing) =>
+		Math.min(...who.map(({ want }) => want.originIn(standing)));
+	return { block, deadline, fill, since, originIn };
 }

@@ -17,16 +17,21 @@ export interface AheadPorts {
 	readonly lot: number;
 	readonly isOnDisk: (block: number) => boolean;
 	/** Undefined when there is no room to keep it. */
-	readonly fetch: (block: number) => BlockFetch | undefined;
+	readonly fetch: (block: number, deadline: Millis) => BlockFetch | undefined;
 	/** A block came before its reader, and is kept. */
 	readonly onFetched: (block: number, source: Source) => void;
+}
+
+/** Who reads a title from some place on, and when it needs what lies ahead. */
+export interface Reader {
+	deadlineOf(block: number): Millis;
 }
 
 /** What is fetched beyond one place that is being read. Invariant: all that is in `coming` lies before `edge`. */
 class Track {
 	/** The block that was read last. */
 	position: number;
-	readonly readers = new Set<object>();
+	readonly readers = new Set<Reader>();
 	private edge: number;
 	private readonly ports: AheadPorts;
 	private readonly coming = new Map<number, BlockFetch>();
@@ -41,13 +46,14 @@ class Track {
 		return block >= this.position && block <= this.edge;
 	}
 
-	moveTo(block: number): void {
+	moveTo(block: number, reader: Reader): void {
 		if (block > this.position) this.position = block;
 		const { reach, lot, blocks } = this.ports;
 		const end = Math.min(blocks, this.position + 1 + reach);
 		if (this.edge < this.position + 1) this.edge = this.position + 1;
 		if (end - this.edge < lot && end < blocks) return;
-		while (this.edge < end) this.ask(this.edge++);
+		for (; this.edge < end; this.edge++)
+			this.ask(this.edge, reader.deadlineOf(this.edge));
 	}
 
 	drop(): void {
@@ -55,9 +61,9 @@ class Track {
 		this.coming.clear();
 	}
 
-	private ask(block: number): void {
+	private ask(block: number, deadline: Millis): void {
 		const { isOnDisk, fetch, onFetched } = this.ports;
-		const coming = isOnDisk(block) ? undefined : fetch(block);
+		const coming = isOnDisk(block) ? undefined : fetch(block, deadline);
 		if (coming === undefined) return;
 		this.coming.set(block, coming);
 		coming.result.then(
@@ -84,8 +90,8 @@ export class Ahead {
 		this.ports = ports;
 	}
 
-	/** A reader has come to `block`. It names itself by an object of its own. */
-	follow(reader: object, block: number): void {
+	/** A reader has come to `block`. */
+	follow(reader: Reader, block: number): void {
 		let track = this.tracks.find((one) => one.readers.has(reader));
 		if (track === undefined) {
 			track = this.tracks.find((one) => one.covers(block));
@@ -94,19 +100,19 @@ export class Ahead {
 		}
 		this.tracks = [...this.tracks.filter((one) => one !== track), track];
 		while (this.tracks.length > TRACKS) this.tracks.shift()?.drop();
-		track.moveTo(block);
+		track.moveTo(block, reader);
 		clearTimeout(this.idle);
 		this.idle = setTimeout(() => this.stop(), IDLE);
 		this.idle.unref();
 	}
 
 	/** A reader has all that it wanted: more is likely to be wanted soon. */
-	leave(reader: object): void {
+	leave(reader: Reader): void {
 		for (const track of this.tracks) track.readers.delete(reader);
 	}
 
 	/** A reader went away before its end: the player has gone, or is elsewhere now. */
-	abandon(reader: object): void {
+	abandon(reader: Reader): void {
 		const mine = this.tracks.filter((track) => track.readers.delete(reader));
 		for (const track of mine) {
 			if (track.readers.size > 0) continue;

@@ -118,8 +118,11 @@ export class TitleLibrary implements Library {
 			const finding = findToPlay(id, this.ports, signal, () => hearing.begin());
 			const opening = this.key(id, finding, signal);
 			opening.catch(ignore);
-			const manifest = await finding;
-			const open = new Stream(id, manifest, opening, hearing, this.ports);
+			const [manifest, entry] = await Promise.all([finding, catalog.get(id)]);
+			const duration = (entry?.duration ?? 0) * SECOND;
+			const open = new Stream(
+				...([id, manifest, duration, opening, hearing, this.ports] as const),
+			);
 			stream = open;
 			open.closed.addEventListener("abort", () =>
 				opening.then((key) => key.close(), ignore),

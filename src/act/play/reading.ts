@@ -1,3 +1,4 @@
+import type { Millis } from "../../base/units.ts";
 import type { BlockFetch } from "../fetch/fetcher.ts";
 import type { Source } from "../ports.ts";
 
@@ -9,13 +10,14 @@ export interface Piece {
 }
 
 export interface ReadingPorts {
-	/** How many blocks are asked for ahead of what the player takes, and how many of them it waits for. */
+	/** How many blocks are asked for ahead of what the player takes. */
 	readonly reach: number;
-	readonly pressing: number;
 	readonly isOnDisk: (block: number) => boolean;
 	/** As many of the blocks from here on as lie in a row on disk, at most up to `last`; none when the first cannot be read. */
 	readonly fromDisk: (block: number, last: number) => Promise<Piece[]>;
-	readonly fetch: (block: number, urgent: boolean) => BlockFetch;
+	/** When the player needs a block, by the monotonic clock. */
+	readonly deadlineOf: (block: number) => Millis;
+	readonly fetch: (block: number, deadline: Millis) => BlockFetch;
 }
 
 /**
@@ -53,6 +55,11 @@ export class Reading {
 		}
 	}
 
+	/** When the player needs a block, here or further on. */
+	deadlineOf(block: number): Millis {
+		return this.ports.deadlineOf(block);
+	}
+
 	/** At least one piece, from `block` on. */
 	private async next(block: number): Promise<Piece[]> {
 		this.lookAhead(block);
@@ -61,7 +68,7 @@ export class Reading {
 			if (pieces.length > 0) return pieces;
 		}
 		// On disk, but not to be read: it is fetched like any other.
-		const fetch = this.coming.get(block) ?? this.ports.fetch(block, true);
+		const fetch = this.coming.get(block) ?? this.fetch(block);
 		this.coming.set(block, fetch);
 		const { bytes, source } = await fetch.result;
 		this.coming.delete(block);
@@ -70,20 +77,18 @@ export class Reading {
 
 	/** Asks for what lies ahead, in lots: a request for one block at a time would be slow. */
 	private lookAhead(block: number): void {
-		const { reach, pressing, isOnDisk, fetch } = this.ports;
-		for (let near = block; near < block + pressing; near++) {
-			this.coming.get(near)?.promote();
-		}
+		const { reach, isOnDisk } = this.ports;
 		const end = Math.min(this.last + 1, block + reach);
 		const due = this.edge <= block || this.edge - block <= reach / 2;
 		if (!due) return;
 		for (this.edge = Math.max(this.edge, block); this.edge < end; this.edge++) {
 			if (isOnDisk(this.edge)) continue;
-			this.coming.set(
-				this.edge,
-				fetch(this.edge, this.edge < block + pressing),
-			);
+			this.coming.set(this.edge, this.fetch(this.edge));
 		}
+	}
+
+	private fetch(block: number): BlockFetch {
+		return this.ports.fetch(block, this.deadlineOf(block));
 	}
 
 	/** What is coming anyway is not read from disk: it would be given twice. */

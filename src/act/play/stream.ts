@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../../base/log.ts";
 import { monotonic, SECOND } from "../../base/time.ts";
-import { type Bytes, KiB, MiB, type Millis } from "../../base/units.ts";
+import { type Bytes, MiB, type Millis } from "../../base/units.ts";
 import type { Manifest } from "../../content/manifest.ts";
+import { Timeline } from "../../content/timeline.ts";
+import { type Playhead, Playheads } from "../../plan/playhead.ts";
 import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
 import type { BlockFetch, Fetcher } from "../fetch/fetcher.ts";
@@ -13,9 +15,8 @@ import { Ahead } from "./ahead.ts";
 import type { Hearing } from "./hearing.ts";
 import { type Piece, Reading } from "./reading.ts";
 
-/** What one read asks for ahead of what the player takes, and what of it the player waits for. */
+/** What one read asks for ahead of what the player takes. */
 const READ_AHEAD: Bytes = MiB;
-const PRESSING: Bytes = 256 * KiB;
 /** What is fetched beyond the last read, for the next segment, and in lots of how much. */
 const PREFETCH: Bytes = 4 * MiB;
 const LOT: Bytes = MiB;
@@ -44,6 +45,8 @@ export class Stream implements OpenTitle {
 	private readonly opened = monotonic();
 	private readonly streamId = randomBytes(8).toString("hex");
 	private readonly key: Promise<TitleKey>;
+	private readonly timeline: Timeline;
+	private readonly playheads = new Playheads();
 	private readonly ports: StreamPorts;
 	private readonly hearing: Hearing;
 	private readonly ahead: Ahead;
@@ -54,15 +57,18 @@ export class Stream implements OpenTitle {
 	private bytes: Bytes = 0;
 	private readers = 0;
 
+	/** @param duration playing time of the title; 0 when it is not known */
 	constructor(
 		id: TitleId,
 		manifest: Manifest,
+		duration: Millis,
 		key: Promise<TitleKey>,
 		hearing: Hearing,
 		ports: StreamPorts,
 	) {
 		this.id = id;
 		this.manifest = manifest;
+		this.timeline = new Timeline(manifest, duration);
 		this.key = key;
 		this.ports = ports;
 		this.hearing = hearing;
@@ -71,7 +77,7 @@ export class Stream implements OpenTitle {
 			reach: this.blocksIn(PREFETCH),
 			lot: this.blocksIn(LOT),
 			isOnDisk: (block) => this.isOnDisk(block),
-			fetch: (block) => this.fetchAhead(block),
+			fetch: (block, deadline) => this.fetchAhead(block, deadline),
 			onFetched: (block, source) => this.remember(block, source),
 		});
 	}
@@ -93,7 +99,11 @@ export class Stream implements OpenTitle {
 		const { blockSize, size } = this.manifest;
 		const end = Math.min(offset + length, size);
 		if (end <= offset) return;
-		const reading = this.readingOf(offset, end);
+		const playhead = this.playheads.begin(
+			this.timeline.at(offset),
+			monotonic(),
+		);
+		const reading = this.readingOf(offset, end, playhead);
 		const either = AbortSignal.any([signal, this.closing.signal]);
 		const key = await this.key;
 		let shard = -1;
@@ -127,8 +137,10 @@ export class Stream implements OpenTitle {
 			unpin();
 			this.readers--;
 			this.lastRead = monotonic();
-			if (whole) this.ahead.leave(reading);
-			else this.ahead.abandon(reading);
+			if (whole) {
+				playhead.until = this.timeline.until(end);
+				this.ahead.leave(reading);
+			} else this.ahead.abandon(reading);
 		}
 	}
 
@@ -137,8 +149,7 @@ export class Stream implements OpenTitle {
 		const { held } = this.ports.store.inventory(this.id) ?? {};
 		if (!held?.full) this.hearing.begin();
 		if (this.isOnDisk(0)) return;
-		const first = this.fetchAhead(0);
-		first?.promote();
+		const first = this.fetchAhead(0, monotonic());
 		first?.result.then(
 			({ source }) => this.remember(0, source),
 			() => undefined,
@@ -167,19 +178,22 @@ export class Stream implements OpenTitle {
 		this.hearing.end();
 	}
 
-	private readingOf(offset: Bytes, end: Bytes): Reading {
+	private readingOf(offset: Bytes, end: Bytes, playhead: Playhead): Reading {
 		const { blockSize } = this.manifest;
 		const first = Math.floor(offset / blockSize);
 		const last = Math.floor((end - 1) / blockSize);
 		return new Reading(first, last, {
 			reach: this.blocksIn(READ_AHEAD),
-			pressing: this.blocksIn(PRESSING),
 			isOnDisk: (block) => this.isOnDisk(block),
 			fromDisk: (block, most) => this.fromDisk(block, most),
-			fetch: (block, urgent) => {
+			deadlineOf: (block) => {
+				const from = Math.max(offset, block * blockSize);
+				return playhead.origin + this.timeline.at(from);
+			},
+			fetch: (block, deadline) => {
 				const { place, index } = this.placeOf(block);
 				this.hearing.begin();
-				return this.ports.fetcher.block(place, index, urgent);
+				return this.ports.fetcher.block(place, index, deadline);
 			},
 		});
 	}
@@ -211,10 +225,10 @@ export class Stream implements OpenTitle {
 		}
 	}
 
-	private fetchAhead(block: number): BlockFetch | undefined {
+	private fetchAhead(block: number, deadline: Millis): BlockFetch | undefined {
 		const { place, index } = this.placeOf(block);
 		this.hearing.begin();
-		return this.ports.fetcher.ahead(place, index);
+		return this.ports.fetcher.ahead(place, index, deadline);
 	}
 
 	private count(source: Source, bytes: Bytes): void {
