@@ -107,6 +107,8 @@ export interface Neighbours {
 	candidates(id: TitleId, shard: number): readonly Candidate[];
 	/** How many neighbours say that they hold all of a shard. Undefined while they are not asked about the title. */
 	copies(id: TitleId, shard: number): number | undefined;
+	/** How many neighbours that want the title, too, come before this box where nobody has a piece of it: see plan/turn.ts. */
+	turn(id: TitleId, piece: number): number;
 	/** Whether this box is connected (or being connected) to a neighbour. */
 	isConnected(box: BoxId): boolean;
 	/** Dials boxes of a holder table that are not connected. Never throws; news comes through `onNews`. */

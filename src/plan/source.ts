@@ -139,22 +139,30 @@ export const VIEWER_PATIENCE: ViewerPatience = {
 	giveUp: 20 * SECOND,
 };
 
-/** What nobody near holds comes over the trunk sooner or later: so long before it is needed, that a trunk that falters is no stall. */
-const ALONE: Millis = 15 * SECOND;
+/** How it stands with a block that a viewer wants. */
+export interface Standing {
+	/** Whether a neighbour has it that can be counted on. */
+	readonly held: boolean;
+	/** How long it has been wanted without coming nearer; since its holders have been looked for, when nobody has it. */
+	readonly waited: Millis;
+	/** Until it is this box's turn to fetch what nobody has; 0 or less when it is. */
+	readonly turn: Millis;
+	/** Until the viewer needs it. */
+	readonly slack: Millis;
+}
 
 /**
- * In how long a viewer's block may come over the trunk: when it has been wanted for a while, and its deadline is at risk.
- * @param waited for how long it has been wanted; its holders have been looked for, when nobody has it
- * @param held whether a neighbour has it
+ * In how long a viewer's block may come over the trunk. What neighbours hold is left to them until its deadline is at risk; what
+ * nobody holds comes once its holders have been looked for, and others have had their turn as far as the deadline allows.
  */
 export function viewerOriginIn(
 	{ dial, holder }: Pick<ViewerPatience, "dial" | "holder">,
-	held: boolean,
-	waited: Millis,
-	slack: Millis,
+	{ held, waited, turn, slack }: Standing,
 ): Millis {
-	const [patience, before] = held ? [holder, PRESSING] : [dial, ALONE];
-	return Math.max(patience - waited, slack - before);
+	const left = slack - PRESSING;
+	return held
+		? Math.max(holder - waited, left)
+		: Math.max(dial - waited, Math.min(turn, left));
 }
 
 /**

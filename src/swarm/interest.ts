@@ -29,6 +29,12 @@ export class Interest {
 		return copies;
 	}
 
+	/** The neighbours that asked about a title. */
+	*others(id: TitleId): Generator<BoxId> {
+		for (const { box, wires } of this.neighbours.values())
+			if (wires.some(({ inventory }) => inventory.isWanted(id))) yield box;
+	}
+
 	/** The function given back ends it. */
 	watch(id: TitleId): () => void {
 		const users = this.watched.get(id) ?? 0;

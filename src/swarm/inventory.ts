@@ -134,6 +134,11 @@ export class Inventory {
 		if (this.told.delete(id)) this.unwants.send(id);
 	}
 
+	/** Whether the neighbour asked about a title: it plays it, or is to hold it. */
+	isWanted(id: TitleId): boolean {
+		return this.interests.has(id);
+	}
+
 	/** The blocks of a shard that the neighbour has said it holds. */
 	blocks(id: TitleId, shard: number): Bitfield | undefined {
 		return this.told.get(id)?.blocks(shard);

@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
 import { monotonic } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
+import { turnOf } from "../plan/turn.ts";
 import type { Head } from "../wire/head.ts";
 import { type BoxId, short, type TitleId } from "../wire/ids.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
@@ -19,6 +20,7 @@ import type { Shelf, Withheld } from "./upload.ts";
 const LINES = 100;
 
 export interface RosterPorts {
+	readonly mine: BoxId;
 	readonly shelf: Shelf;
 	readonly holdings: Holdings;
 	readonly pacer: Pacer;
@@ -49,10 +51,22 @@ export class Roster {
 	private leaving = false;
 	/** Whether its household needs the uplink: it gives nothing. */
 	private busy = false;
+	private met = false;
 
 	constructor(ports: RosterPorts) {
 		this.ports = ports;
 		this.holdings = holdingsUnless(() => this.leaving, ports.holdings);
+	}
+
+	/** How many boxes are connected, and whether one ever was. */
+	get standing(): { neighbours: number; met: boolean } {
+		const boxes = [...this.neighbours.values()].filter(({ isBox }) => isBox);
+		return { neighbours: boxes.length, met: this.met };
+	}
+
+	/** How many neighbours that want a title, too, come before this box where nobody has a piece of it. */
+	turn(id: TitleId, piece: number): number {
+		return turnOf(this.ports.mine, this.interest.others(id), piece);
 	}
 
 	/** This box is about to sleep: neighbours hear at once that others have to give what they wait for. */
@@ -170,6 +184,7 @@ export class Roster {
 		neighbour.want(this.interest.titles);
 		const { role } = member.certificate;
 		this.say({ box: short(box), role }, "neighbour came");
+		this.met ||= neighbour.isBox;
 		this.ports.onCame(neighbour);
 	}
 

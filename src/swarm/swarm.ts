@@ -52,7 +52,6 @@ export class Swarm implements Neighbours {
 	private readonly bulk: Bulk;
 	private readonly dialler: Dialler;
 	private readonly transfers: Transfers;
-	private met = false;
 	private readonly sweeper: NodeJS.Timeout;
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
@@ -64,7 +63,9 @@ export class Swarm implements Neighbours {
 			limit: this.limit,
 			log,
 		});
+		const mine = keyPair.publicKey.toString("hex") as BoxId;
 		this.roster = new Roster({
+			mine,
 			shelf: options.shelf,
 			holdings: options.holdings,
 			pacer: this.pacer,
@@ -72,7 +73,6 @@ export class Swarm implements Neighbours {
 			onTraffic: options.onTraffic,
 			onMember: options.onMember,
 			onCame: (neighbour) => {
-				this.met ||= neighbour.isBox;
 				this.finder.came();
 				this.bulk.open(neighbour);
 			},
@@ -95,7 +95,6 @@ export class Swarm implements Neighbours {
 			onStranger: (socket, cause) => this.admission.strayed(socket, cause),
 			log,
 		});
-		const mine = keyPair.publicKey.toString("hex");
 		this.dialler = new Dialler({
 			dht,
 			keyPair,
@@ -123,8 +122,7 @@ export class Swarm implements Neighbours {
 		this.sweeper = setInterval(() => {
 			this.dialler.sweep();
 			this.roster.review();
-		}, SWEEP);
-		this.sweeper.unref();
+		}, SWEEP).unref();
 	}
 
 	/** Opens the DHT, the listener and the region's topic. Throws NO_BOOTSTRAP, PORT_TAKEN or CONFIG_INVALID. */
@@ -167,8 +165,7 @@ export class Swarm implements Neighbours {
 
 	/** How this box stands in the region: its UDP port, how many boxes are connected, and whether one ever was. */
 	get standing(): { port: number; neighbours: number; met: boolean } {
-		const boxes = [...this.neighbours.values()].filter(({ isBox }) => isBox);
-		return { port: this.dhtPort, neighbours: boxes.length, met: this.met };
+		return { port: this.dhtPort, ...this.roster.standing };
 	}
 
 	/** Asks DHT nodes, `host:port`, whether they are there; see there. */
@@ -257,6 +254,10 @@ export class Swarm implements Neighbours {
 		return this.roster.interest.copies(id, shard);
 	}
 
+	turn(id: TitleId, piece: number): number {
+		return this.roster.turn(id, piece);
+	}
+
 	isConnected(box: BoxId): boolean {
 		return this.neighbours.has(box) || this.dialler.has(box);
 	}
@@ -273,15 +274,11 @@ export class Swarm implements Neighbours {
 		return this.transfers.holders(id, signal);
 	}
 
-	leaves(
-		...asked: Parameters<Transfers["leaves"]>
-	): ReturnType<Transfers["leaves"]> {
+	leaves(...asked: Parameters<Transfers["leaves"]>): Promise<Buffer> {
 		return this.transfers.leaves(...asked);
 	}
 
-	blocks(
-		...asked: Parameters<Transfers["blocks"]>
-	): ReturnType<Transfers["blocks"]> {
+	blocks(...asked: Parameters<Transfers["blocks"]>): Promise<void> {
 		return this.transfers.blocks(...asked);
 	}
 

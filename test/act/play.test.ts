@@ -1,12 +1,12 @@
 import t from "tap";
 import type { OpenTitle, Store } from "../../src/act/ports.ts";
 import { LarderError } from "../../src/base/errors.ts";
-import { HOUR, MINUTE, SECOND } from "../../src/base/time.ts";
+import { HOUR, MINUTE, monotonic, SECOND, sleep } from "../../src/base/time.ts";
 import { type Bytes, KiB, MiB } from "../../src/base/units.ts";
 import { VIEWER_PATIENCE } from "../../src/plan/source.ts";
 import type { ShardStore } from "../../src/store/store.ts";
 import { hold, keyOf, makeTitle, type TestBox, until } from "../fixture.ts";
-import { makeRegion, meet, watch } from "../swarm/region.ts";
+import { fill, makeRegion, meet, watch } from "../swarm/region.ts";
 import { type Rogue, sneakIn } from "../swarm/stranger.ts";
 
 const title = makeTitle(24 * MiB, 64 * KiB, 16);
@@ -281,4 +281,36 @@ t.test("neighbours hear of what is missing here, and no more", async (t) => {
 	t.ok((await watch(viewer, title)).equals(plaintext));
 	t.same(await heard(box), [id]);
 	t.same(await heard(headend), [], "who holds no titles need not know");
+});
+
+t.test("many watch what nobody had: each piece comes once or so", async (t) => {
+	const region = await makeRegion(t, title);
+	const names = ["one", "two", "three", "four", "five", "six"];
+	const boxes: TestBox[] = [];
+	// The first half of the title plays for 24 seconds.
+	for (const name of names)
+		boxes.push(await region.box(name, { titles, duration: 24, up: MiB }));
+	for (const box of boxes) {
+		for (const other of boxes) if (box !== other) await meet(box, other);
+		// The beginning is there: nothing is needed at once.
+		await fill(box, title, true, [0, 1, 2, 3]);
+	}
+	const before = region.origin.sent();
+	const end = 12 * MiB;
+	await Promise.all(
+		boxes.map(async (box) => {
+			const began = monotonic();
+			const { signal } = new AbortController();
+			const open = await box.library.open(id, signal);
+			let at = 0;
+			// A player: in segments of two seconds, at most ten seconds ahead.
+			while (at < end) {
+				const ahead = (at / end) * 24 * SECOND - (monotonic() - began);
+				if (ahead > 10 * SECOND) await sleep(ahead - 10 * SECOND);
+				for await (const part of open.read(at, MiB, signal)) at += part.length;
+			}
+		}),
+	);
+	const copies = (region.origin.sent() - before) / (end - 4 * MiB);
+	t.ok(copies <= 2, `${copies.toFixed(2)} copies came over the trunk`);
 });

@@ -6,6 +6,7 @@ import {
 	type SourceCandidate,
 	type SourceChoice,
 	type SourceQuestion,
+	type Standing,
 	VIEWER_PATIENCE,
 	viewerOriginIn,
 } from "../../src/plan/source.ts";
@@ -157,23 +158,39 @@ for (const [what, over, expected] of cases)
 t.test(
 	"a viewer's block comes over the trunk when it is at risk",
 	async (t) => {
-		const table: readonly [boolean, Millis, Millis, Millis][] = [
-			// held, waited, slack, in
-			[false, 0, 0, 400],
-			[false, 400, 0, 0],
-			[false, 400, 20_000, 5_000],
-			[true, 0, 0, 1_500],
-			[true, 1_500, 0, 0],
-			[true, 1_500, -5_000, 0],
-			[true, 10_000, 20_000, 16_000],
-			[true, 10_000, 4_000, 0],
+		const table: readonly [string, Partial<Standing>, Millis][] = [
+			["holders are looked for", {}, 400],
+			["nobody has it", { waited: 400 }, 0],
+			[
+				"a turn is not waited for by who is late",
+				{ waited: 400, turn: 1500 },
+				0,
+			],
+			[
+				"nor beyond what puts it at risk",
+				{ waited: 400, turn: 1500, slack: 5_000 },
+				1_000,
+			],
+			[
+				"others have their turn",
+				{ waited: 400, turn: 1500, slack: 9_000 },
+				1500,
+			],
+			["somebody has it", { held: true }, 1_500],
+			["who does not give it", { held: true, waited: 1_500 }, 0],
+			[
+				"nor though it is late",
+				{ held: true, waited: 1_500, slack: -5_000 },
+				0,
+			],
+			["there is time", { held: true, waited: 9_000, slack: 20_000 }, 16_000],
+			["there is none left", { held: true, waited: 9_000, slack: 4_000 }, 0],
 		];
-		for (const [held, waited, slack, expected] of table)
-			t.equal(
-				Math.max(0, viewerOriginIn(VIEWER_PATIENCE, held, waited, slack)),
-				expected,
-				`${held} ${waited} ${slack}`,
-			);
+		for (const [what, over, expected] of table) {
+			const standing = { held: false, waited: 0, turn: 0, slack: 0, ...over };
+			const wait = viewerOriginIn(VIEWER_PATIENCE, standing);
+			t.equal(Math.max(0, wait), expected, what);
+		}
 	},
 );
 

@@ -79,6 +79,7 @@ export class Caller {
 			...{ folder: join(box, "store"), capacity: 0, streamingShare: 0, log },
 		});
 		const roster = new Roster({
+			mine: keyPair.publicKey.toString("hex") as BoxId,
 			shelf: new SharedShelf(
 				store,
 				() => true,

@@ -164,6 +164,8 @@ async function playFrom(
 }
 
 const master = `${base}/master.m3u8`;
+// Node loads its client when it is first used.
+await text("data:,");
 const began = clock();
 const playlists = (await text(master))
 	.split("\n")

@@ -8,13 +8,14 @@ import {
 	isTooSlow,
 	PRESSING,
 } from "../../plan/source.ts";
+import { turnIn } from "../../plan/turn.ts";
 import { MAX_RUN } from "../../wire/exchange.ts";
 import type { Candidate } from "../ports.ts";
 import type { Giver, ShardPlace } from "./ask.ts";
 import type { Flight, Flights } from "./flights.ts";
 import type { Demand, Wants } from "./wants.ts";
 
-/** What one request to the origin covers when it is pressing; else all that is wanted in a row. */
+/** What one request to the origin covers for a viewer: a part that boxes have by turns. For fill it is all that is wanted in a row. */
 const ORIGIN_RUN: Bytes = MiB;
 
 /** How a shard stands at the moment. */
@@ -26,6 +27,8 @@ export interface Situation {
 	readonly isEarly: (block: number) => boolean;
 	/** Neighbours that have some of it and did not just fail. */
 	readonly candidates: readonly Candidate[];
+	/** How many others come before this box where nobody has a part of the shard. */
+	readonly turn: (part: number) => number;
 	readonly originFailed: boolean;
 	/** Since when the shard's holders have been looked for. */
 	readonly soughtAt: Millis;
@@ -81,13 +84,15 @@ export function assign(now: Situation, at: Millis): Assigned {
 		const size = bytesOf(now, block, 1);
 		const held = holders.some((one) => !isTooSlow(one, size, slack));
 		const waited = at - waitingSince(demand, pressing, held, now);
+		const part = Math.floor(block / blocksWorth(now, ORIGIN_RUN));
+		const turn = held ? 0 : turnIn(now.turn(part)) - (at - demand.since);
 		const choice = chooseSource({
 			bytes: size,
 			candidates: holders.filter(({ box }) => !asked(box)),
 			slack,
 			originIn: barred
 				? Number.POSITIVE_INFINITY
-				: demand.originIn({ held, waited, slack }),
+				: demand.originIn({ held, waited, turn, slack }),
 		});
 		if (choice.from === "nobody") {
 			wake = Math.min(wake, choice.wait);
@@ -95,7 +100,9 @@ export function assign(now: Situation, at: Millis): Assigned {
 			// What follows is no more pressing, and nobody else is to be asked for it.
 			if (!pressing && isHopeless(candidates, demand, size)) break;
 		} else if (choice.from === "origin") {
-			const most = pressing ? blocksWorth(now, ORIGIN_RUN) : Infinity;
+			const parts = blocksWorth(now, ORIGIN_RUN);
+			const isFill = demand.fill !== undefined;
+			const most = isFill ? Infinity : parts - (block % parts);
 			const count = flying.length > 0 ? 1 : span(now, block, most);
 			now.ask("origin", block, count, pressing);
 		} else {
@@ -132,7 +139,9 @@ function isHopeless(
 ): boolean {
 	return (
 		(candidates.some(({ blocks }) => blocks.full) ||
-			!Number.isFinite(originIn({ held: false, waited: 0, slack: 0 }))) &&
+			!Number.isFinite(
+				originIn({ held: false, waited: 0, turn: 0, slack: 0 }),
+			)) &&
 		!candidates.some((one) => hasRoom(one, bytes, false))
 	);
 }

@@ -167,8 +167,7 @@ export class Fetcher {
 		let ticket: Ticket | undefined = shard.fetch.add({
 			blocks: [block],
 			deadline,
-			originIn: ({ held, waited, slack }) =>
-				viewerOriginIn(this.patience, held, waited, slack),
+			originIn: (standing) => viewerOriginIn(this.patience, standing),
 			onBlock: (index, bytes, source) => {
 				this.arrivals.set(shard.place.title, monotonic());
 				shard.keep(index, { bytes, source });

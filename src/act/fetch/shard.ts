@@ -1,6 +1,7 @@
 import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { VerifiedLeaves } from "../../content/verify.ts";
+import { pieceOf } from "../../plan/turn.ts";
 import type { HolderBook } from "../ports.ts";
 import {
 	type AskPorts,
@@ -147,6 +148,11 @@ export class ShardFetch {
 				candidates,
 				progressAt,
 				isEarly: (block) => judge.isEarly(block),
+				turn: (part) =>
+					this.ports.neighbours.turn(
+						place.title,
+						pieceOf(place.title, place.shard, part),
+					),
 				originFailed: this.givers.hasFailed("origin", now),
 				behind: this.ports.backlog.full,
 				rescue: this.ports.rescue,

@@ -1,16 +1,7 @@
 import type { Millis } from "../../base/units.ts";
 import type { VerifiedBlock } from "../../content/verify.ts";
+import type { Standing } from "../../plan/source.ts";
 import type { Source } from "../ports.ts";
-
-/** How it stands with a block that is wanted. */
-export interface Standing {
-	/** Whether a neighbour has it that can be counted on. */
-	readonly held: boolean;
-	/** How long it has been wanted without coming nearer; since its holders have been looked for, when nobody has it. */
-	readonly waited: Millis;
-	/** Until a viewer needs it. */
-	readonly slack: Millis;
-}
 
 /** Somebody who wants blocks of a shard. */
 export interface Want {
@@ -87,7 +78,9 @@ export class Wants {
 	/** Whether anybody wants something enough to ask the origin for it, sooner or later. */
 	get isWorthTheTrunk(): boolean {
 		return [...this.all].some(({ want }) =>
-			Number.isFinite(want.originIn({ held: false, waited: 0, slack: 0 })),
+			Number.isFinite(
+				want.originIn({ held: false, waited: 0, turn: 0, slack: 0 }),
+			),
 		);
 	}
 

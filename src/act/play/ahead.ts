@@ -52,8 +52,12 @@ class Track {
 		const end = Math.min(blocks, this.position + 1 + reach);
 		if (this.edge < this.position + 1) this.edge = this.position + 1;
 		if (end - this.edge < lot && end < blocks) return;
-		for (; this.edge < end; this.edge++)
-			this.ask(this.edge, reader.deadlineOf(this.edge));
+		const now = reader.deadlineOf(this.position);
+		for (; this.edge < end; this.edge++) {
+			const deadline = reader.deadlineOf(this.edge);
+			// What is needed before this is another rendition, or another track.
+			if (deadline >= now) this.ask(this.edge, deadline);
+		}
 	}
 
 	drop(): void {
