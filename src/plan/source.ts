@@ -1,5 +1,5 @@
 import { MINUTE, SECOND } from "../base/time.ts";
-import type { Bytes, Millis, Rate } from "../base/units.ts";
+import { type Bytes, KiB, type Millis, type Rate } from "../base/units.ts";
 import type { BoxId } from "../wire/ids.ts";
 
 /** A neighbour that holds what is wanted and has not just failed to give it. */
@@ -25,8 +25,13 @@ export interface SourceQuestion {
 }
 
 export type SourceChoice =
-	/** At most so many blocks in one go. */
-	| { readonly from: "neighbour"; readonly box: BoxId; readonly most: number }
+	/** At most so many blocks in one go; the first is likely to take so long. */
+	| {
+			readonly from: "neighbour";
+			readonly box: BoxId;
+			readonly most: number;
+			readonly takes: Millis;
+	  }
 	| { readonly from: "origin" }
 	/** Nobody yet; ask again after so long, or at news. */
 	| { readonly from: "nobody"; readonly wait: Millis };
@@ -68,7 +73,7 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 	if (best !== undefined && !tooSlow) {
 		const slice = (rateOf(best) * PRESSING_SLICE) / SECOND / bytes;
 		const most = pressing ? Math.max(1, Math.floor(slice)) : Infinity;
-		return { from: "neighbour", box: best.box, most };
+		return { from: "neighbour", box: best.box, most, takes: bestTime };
 	}
 	if (originIn <= 0) return { from: "origin" };
 	return { from: "nobody", wait: originIn };
@@ -126,7 +131,7 @@ export interface ViewerPatience {
 	readonly dial: Millis;
 	/** For neighbours that hold a block but are busy or slow, before the origin is asked. */
 	readonly holder: Millis;
-	/** For a pressing block that somebody was asked for, before another neighbour is asked too. */
+	/** For a block that is next and that somebody was asked for, before somebody else is asked too. */
 	readonly rescue: Millis;
 	/** Without a block of the title, before a viewer is told that it cannot be had. */
 	readonly giveUp: Millis;
@@ -138,6 +143,20 @@ export const VIEWER_PATIENCE: ViewerPatience = {
 	rescue: 600,
 	giveUp: 20 * SECOND,
 };
+
+/** So much of what is pressing is next: it is asked for twice rather than waited for too long. */
+export const NEXT: Bytes = 256 * KiB;
+
+/**
+ * How long somebody is waited for who was asked for what is next, before somebody else is asked too: what he is likely to take, but
+ * neither less than the one nor more than the other patience.
+ */
+export function rescueAfter(
+	{ rescue, holder }: Pick<ViewerPatience, "rescue" | "holder">,
+	takes: Millis,
+): Millis {
+	return Math.max(rescue, Math.min(takes, holder));
+}
 
 /** How it stands with a block that a viewer wants. */
 export interface Standing {

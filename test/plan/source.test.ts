@@ -3,6 +3,7 @@ import type { Millis } from "../../src/base/units.ts";
 import {
 	chooseSource,
 	originPatience,
+	rescueAfter,
 	type SourceCandidate,
 	type SourceChoice,
 	type SourceQuestion,
@@ -28,14 +29,18 @@ function neighbour(
 	};
 }
 
-const from = (box: string, most = Number.POSITIVE_INFINITY): SourceChoice => ({
-	from: "neighbour",
+const from = (box: string, most = Number.POSITIVE_INFINITY) => ({
+	from: "neighbour" as const,
 	box: box as BoxId,
 	most,
 });
 const never = Number.POSITIVE_INFINITY;
 
-const cases: readonly [string, Partial<SourceQuestion>, SourceChoice][] = [
+const cases: readonly [
+	string,
+	Partial<SourceQuestion>,
+	Partial<SourceChoice>,
+][] = [
 	["nobody at all", { originIn: never }, { from: "nobody", wait: never }],
 	[
 		"nobody, and the origin's time has not come",
@@ -152,8 +157,15 @@ for (const [what, over, expected] of cases)
 			originIn: 0,
 			...over,
 		};
-		t.same(chooseSource(question), expected);
+		t.match(chooseSource(question), expected);
 	});
+
+t.test("who was asked is waited for as long as he may take", async (t) => {
+	const patience = (takes: Millis) => rescueAfter(VIEWER_PATIENCE, takes);
+	t.equal(patience(100), 600);
+	t.equal(patience(1_000), 1_000);
+	t.equal(patience(9_000), 1_500, "within reason");
+});
 
 t.test(
 	"a viewer's block comes over the trunk when it is at risk",
@@ -193,6 +205,16 @@ t.test(
 		}
 	},
 );
+
+t.test("a choice says how long it is likely to take", async (t) => {
+	const choice = chooseSource({
+		bytes: BLOCK,
+		candidates: [neighbour("a", { inFlight: BLOCK, roundTrip: 30 })],
+		slack: 0,
+		originIn: never,
+	});
+	t.match(choice, { takes: 30 + (2 * BLOCK) / 1000 });
+});
 
 t.test("ranks go to the origin one after the other", async (t) => {
 	const patience = (isAwaited: boolean) =>

@@ -6,7 +6,10 @@ import {
 	hasRoom,
 	isPressing,
 	isTooSlow,
+	NEXT,
 	PRESSING,
+	rescueAfter,
+	type ViewerPatience,
 } from "../../plan/source.ts";
 import { turnIn } from "../../plan/turn.ts";
 import { MAX_RUN } from "../../wire/exchange.ts";
@@ -36,14 +39,12 @@ export interface Situation {
 	readonly progressAt: Millis;
 	/** Whether the disk is behind: only what is pressing is asked for. */
 	readonly behind: boolean;
-	/** How long a pressing block that was asked for is waited for before somebody else is asked too. */
-	readonly rescue: Millis;
-	/** Asks for a run of blocks. To be in `flights` at once. */
+	readonly patience: Pick<ViewerPatience, "rescue" | "holder">;
+	/** Asks for a run of blocks, of which the first is likely to take so long. To be in `flights` at once. */
 	readonly ask: (
 		giver: Giver,
-		first: number,
-		count: number,
-		pressing: boolean,
+		run: { readonly first: number; readonly count: number },
+		how: { readonly pressing: boolean; readonly takes: Millis },
 	) => void;
 }
 
@@ -64,6 +65,8 @@ export function assign(now: Situation, at: Millis): Assigned {
 	let wake = Number.POSITIVE_INFINITY;
 	let lacking = false;
 	let crowded = false;
+	const near = blocksWorth(now, NEXT);
+	let next = 0;
 	for (const demand of mostPressingFirst(now)) {
 		const { block, deadline } = demand;
 		if (now.isEarly(block)) continue;
@@ -72,10 +75,11 @@ export function assign(now: Situation, at: Millis): Assigned {
 		if (!pressing) wake = Math.min(wake, slack - PRESSING);
 		const flying = now.flights.of(block);
 		if (flying.length > 0) {
-			if (!pressing || flying.length > 1) continue;
-			const patience = rescueIn(demand, flying, now.rescue, at);
-			wake = Math.min(wake, patience > 0 ? patience : now.rescue);
-			if (patience > 0) continue;
+			next += pressing ? 1 : 0;
+			if (!pressing || next > near || flying.length > 1) continue;
+			const wait = rescueIn(demand, flying, now.patience, at);
+			wake = Math.min(wake, wait > 0 ? wait : now.patience.rescue);
+			if (wait > 0) continue;
 		} else if (!pressing && now.behind) continue;
 		const holders = candidates.filter(({ blocks }) => blocks.has(block));
 		if (holders.length === 0) lacking = true;
@@ -104,14 +108,15 @@ export function assign(now: Situation, at: Millis): Assigned {
 			const isFill = demand.fill !== undefined;
 			const most = isFill ? Infinity : parts - (block % parts);
 			const count = flying.length > 0 ? 1 : span(now, block, most);
-			now.ask("origin", block, count, pressing);
+			now.ask("origin", { first: block, count }, { pressing, takes: 0 });
 		} else {
 			const chosen = holders.find(({ box }) => box === choice.box);
 			if (chosen === undefined) continue;
 			const most = flying.length > 0 ? 1 : Math.min(choice.most, MAX_RUN);
 			const count = span(now, block, most, (b) => chosen.blocks.has(b));
 			chosen.inFlight += bytesOf(now, block, count);
-			now.ask(chosen.box, block, count, pressing);
+			const { takes } = choice;
+			now.ask(chosen.box, { first: block, count }, { pressing, takes });
 		}
 	}
 	return { wake, lacking, crowded };
@@ -146,15 +151,18 @@ function isHopeless(
 	);
 }
 
-/** Somebody else is asked once it has been pressing for a while; at once when whoever was asked need not hurry. */
+/** In how long somebody else is asked, too; at once when whoever was asked need not hurry. */
 function rescueIn(
-	{ since, deadline }: Demand,
+	{ deadline }: Demand,
 	flying: readonly Flight[],
-	patience: Millis,
+	patience: Situation["patience"],
 	at: Millis,
 ): Millis {
-	if (flying.every(({ purpose }) => purpose === "fill")) return 0;
-	return Math.max(since, deadline - PRESSING) + patience - at;
+	const [first] = flying;
+	if (first === undefined || first.purpose === "fill") return 0;
+	const { since, takes } = first;
+	const begin = Math.max(since, deadline - PRESSING);
+	return begin + rescueAfter(patience, takes) - at;
 }
 
 /** A block in the queue behind others comes nearer with each that comes, one that a viewer needs does not; nobody's was to be found all along. */

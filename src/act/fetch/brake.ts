@@ -1,9 +1,7 @@
-import { monotonic } from "../../base/time.ts";
-import { isPressing } from "../../plan/source.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Wants } from "./wants.ts";
 
-/** Holds senders of one shard back while the disk is behind, unless what they send is pressing. */
+/** Holds senders of one shard back while the disk is behind, unless a viewer waits for what they send. */
 export class Brake {
 	private readonly backlog: Backlog;
 	private readonly wants: Wants;
@@ -16,10 +14,7 @@ export class Brake {
 
 	/** Resolves when more may come of these blocks. */
 	async hold(left: ReadonlySet<number>): Promise<void> {
-		const isNeeded = () =>
-			[...left].some((block) =>
-				isPressing(this.wants.deadlineOf(block) - monotonic()),
-			);
+		const isNeeded = () => [...left].some((block) => this.wants.isNext(block));
 		while (this.backlog.full && !this.wants.empty && !isNeeded()) {
 			await this.loosened.promise;
 		}

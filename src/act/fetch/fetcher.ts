@@ -16,7 +16,7 @@ import { type SharedPorts, type SharedShard, SharedShards } from "./shared.ts";
 import type { Fetched } from "./sink.ts";
 
 export interface FetcherOptions
-	extends Omit<SharedPorts, "backlog" | "rescue"> {
+	extends Omit<SharedPorts, "backlog" | "patience"> {
 	readonly patience?: ViewerPatience;
 }
 
@@ -40,10 +40,13 @@ export class Fetcher {
 	constructor(options: FetcherOptions) {
 		this.options = options;
 		this.patience = options.patience ?? VIEWER_PATIENCE;
-		const { rescue } = this.patience;
 		const backlog = new Backlog(() => this.shards.wake(() => true));
 		this.backlog = backlog;
-		this.shards = new SharedShards({ ...options, backlog, rescue });
+		this.shards = new SharedShards({
+			...options,
+			backlog,
+			patience: this.patience,
+		});
 		this.endNews = options.neighbours.onNews((id, only) =>
 			this.shards.news(
 				({ title, shard }) => title === id && (only ?? shard) === shard,

@@ -1,9 +1,13 @@
+import type { Millis } from "../../base/units.ts";
 import type { Giver, Purpose } from "./ask.ts";
 
 /** One request for a run of blocks that is under way. */
 export interface Flight {
 	readonly giver: Giver;
 	readonly purpose: Purpose;
+	readonly since: Millis;
+	/** How long its first block is likely to take. */
+	readonly takes: Millis;
 	/** Blocks that have not come yet, from here or from elsewhere. */
 	readonly left: Set<number>;
 	readonly abort: AbortController;
@@ -31,10 +35,14 @@ export class Flights {
 		return [...new Set([...this.all].map(({ giver }) => giver))];
 	}
 
-	begin(giver: Giver, first: number, count: number, purpose: Purpose): Flight {
+	begin(
+		asked: Pick<Flight, "giver" | "purpose" | "since" | "takes">,
+		first: number,
+		count: number,
+	): Flight {
 		const left = new Set(Array.from({ length: count }, (_, i) => first + i));
 		const abort = new AbortController();
-		const flight: Flight = { giver, purpose, left, abort };
+		const flight: Flight = { ...asked, left, abort };
 		this.all.add(flight);
 		for (const block of left) {
 			this.byBlock.set(block, [...this.of(block), flight]);

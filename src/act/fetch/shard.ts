@@ -1,16 +1,16 @@
 import { monotonic, SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { VerifiedLeaves } from "../../content/verify.ts";
+import type { ViewerPatience } from "../../plan/source.ts";
 import { pieceOf } from "../../plan/turn.ts";
 import type { HolderBook } from "../ports.ts";
 import {
 	type AskPorts,
 	askBlocks,
-	type Giver,
 	type Purpose,
 	type ShardPlace,
 } from "./ask.ts";
-import { assign } from "./assign.ts";
+import { assign, type Situation } from "./assign.ts";
 import type { Backlog } from "./backlog.ts";
 import { Brake } from "./brake.ts";
 import { Flights } from "./flights.ts";
@@ -29,8 +29,7 @@ export interface ShardPorts extends AskPorts, GiversPorts {
 	readonly holders: HolderBook;
 	/** A neighbour has its hands free again: viewers may be waiting for it, or anybody when this shard has no use for it. */
 	readonly onFreed: (whom: "viewers" | "anybody") => void;
-	/** How long a pressing block that was asked for is waited for before somebody else is asked too. */
-	readonly rescue: Millis;
+	readonly patience: ViewerPatience;
 }
 
 /** A want that was added. */
@@ -155,9 +154,8 @@ export class ShardFetch {
 					),
 				originFailed: this.givers.hasFailed("origin", now),
 				behind: this.ports.backlog.full,
-				rescue: this.ports.rescue,
-				ask: (giver, first, count, pressing) =>
-					this.ask(giver, first, count, pressing),
+				patience: this.ports.patience,
+				ask: (...asked) => this.ask(...asked),
 			},
 			now,
 		);
@@ -188,14 +186,11 @@ export class ShardFetch {
 		for (const { want } of [...this.wants]) want.onStuck?.(this.givers.failure);
 	}
 
-	private ask(
-		giver: Giver,
-		first: number,
-		count: number,
-		pressing: boolean,
-	): void {
-		const purpose = this.purposeOf(pressing);
-		const flight = this.flights.begin(giver, first, count, purpose);
+	private ask(...[giver, run, how]: Parameters<Situation["ask"]>): void {
+		const { first, count } = run;
+		const purpose = this.purposeOf(how.pressing);
+		const asked = { giver, purpose, since: monotonic(), takes: how.takes };
+		const flight = this.flights.begin(asked, first, count);
 		const { signal } = flight.abort;
 		const asking = {
 			run: { shard: this.place.shard, first, count },

@@ -42,6 +42,9 @@ export interface Demand {
 	readonly originIn: Want["originIn"];
 }
 
+/** So many blocks are waited for in memory while the disk is behind. */
+const NEXT_BLOCKS = 4;
+
 /**
  * Who wants which blocks of one shard.
  * Invariants: `byBlock` has exactly the blocks that are left of some want, each with all who want it; `order`, if there is
@@ -69,10 +72,14 @@ export class Wants {
 		return [...this.all].some(({ want }) => want.fill === undefined);
 	}
 
-	/** When a viewer needs a block. */
-	deadlineOf(block: number): Millis {
-		const who = [...(this.byBlock.get(block) ?? [])];
-		return Math.min(...who.map(({ want }) => want.deadline));
+	/** Whether a block is among the first that viewers need. */
+	isNext(block: number): boolean {
+		let place = 0;
+		for (const demand of this.inOrder()) {
+			if (demand.fill !== undefined || ++place > NEXT_BLOCKS) return false;
+			if (demand.block === block) return true;
+		}
+		return false;
 	}
 
 	/** Whether anybody wants something enough to ask the origin for it, sooner or later. */
