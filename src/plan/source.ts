@@ -144,7 +144,7 @@ export const VIEWER_PATIENCE: ViewerPatience = {
 	giveUp: 20 * SECOND,
 };
 
-/** So much of what is pressing is next: it is asked for twice rather than waited for too long. */
+/** So much of what viewers want is next: it is asked for twice rather than waited for too long. */
 export const NEXT: Bytes = 256 * KiB;
 
 /**

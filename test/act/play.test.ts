@@ -115,11 +115,11 @@ t.test("a neighbour that keeps up is enough, once the film runs", async (t) => {
 	const viewer = await region.box("viewer", { titles, duration: 120 });
 	await meet(viewer, holder);
 	const before = region.origin.sent();
-	const part = await watch(viewer, title, 0, 2 * MiB);
-	t.ok(part.equals(plaintext.subarray(0, 2 * MiB)));
+	const part = await watch(viewer, title, 0, 4 * MiB);
+	t.ok(part.equals(plaintext.subarray(0, 4 * MiB)));
 	// What is needed in the first seconds comes from whoever is surest.
 	const sent = region.origin.sent() - before;
-	t.ok(sent <= MiB / 2, `${sent / KiB} KiB came over the trunk`);
+	t.ok(sent <= 1.25 * MiB, `${sent / KiB} KiB came over the trunk`);
 });
 
 t.test("a player that goes away ends what it had asked for", async (t) => {

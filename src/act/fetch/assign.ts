@@ -75,9 +75,9 @@ export function assign(now: Situation, at: Millis): Assigned {
 		if (!pressing) wake = Math.min(wake, slack - PRESSING);
 		const flying = now.flights.of(block);
 		if (flying.length > 0) {
-			next += pressing ? 1 : 0;
-			if (!pressing || next > near || flying.length > 1) continue;
-			const wait = rescueIn(demand, flying, now.patience, at);
+			const isNext = demand.fill === undefined && ++next <= near;
+			if (!isNext || flying.length > 1) continue;
+			const wait = rescueIn(flying, now.patience, at);
 			wake = Math.min(wake, wait > 0 ? wait : now.patience.rescue);
 			if (wait > 0) continue;
 		} else if (!pressing && now.behind) continue;
@@ -153,7 +153,6 @@ function isHopeless(
 
 /** In how long somebody else is asked, too; at once when whoever was asked need not hurry. */
 function rescueIn(
-	{ deadline }: Demand,
 	flying: readonly Flight[],
 	patience: Situation["patience"],
 	at: Millis,
@@ -161,8 +160,7 @@ function rescueIn(
 	const [first] = flying;
 	if (first === undefined || first.purpose === "fill") return 0;
 	const { since, takes } = first;
-	const begin = Math.max(since, deadline - PRESSING);
-	return begin + rescueAfter(patience, takes) - at;
+	return since + rescueAfter(patience, takes) - at;
 }
 
 /** A block in the queue behind others comes nearer with each that comes, one that a viewer needs does not; nobody's was to be found all along. */
