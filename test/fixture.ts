@@ -11,6 +11,7 @@ import {
 	Reconciler,
 } from "../src/act/fill/reconcile.ts";
 import { Ledger } from "../src/act/ledger.ts";
+import { Audience, type OnWatched } from "../src/act/play/audience.ts";
 import { TitleLibrary } from "../src/act/play/library.ts";
 import type {
 	HolderBook,
@@ -207,6 +208,7 @@ export interface TestBox {
 	readonly fetcher: Fetcher;
 	readonly reconciler: Reconciler;
 	readonly library: TitleLibrary;
+	readonly audience: Audience;
 	readonly ledger: Ledger;
 	/** What the reconcile loop saw last. */
 	readonly progress: () => Progress | undefined;
@@ -216,6 +218,8 @@ export interface TestBox {
 
 export interface BoxSettings {
 	readonly folder: string;
+	/** Told of what was watched. */
+	readonly onWatched?: OnWatched;
 	readonly operator: TestOperator;
 	readonly bootstrap: readonly string[];
 	readonly origin: Origin;
@@ -338,8 +342,10 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 	const ledger = new Ledger();
 	const { titles = [], duration = 0 } = settings;
 	const catalog = titles.map((title) => entryOf(title, duration));
+	const audience = new Audience(settings.onWatched ?? (() => undefined));
 	const library = new TitleLibrary({
 		...common,
+		audience,
 		fetcher,
 		ledger,
 		keys: settings.keys ?? keysOf(titles),
@@ -373,11 +379,13 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		fetcher,
 		reconciler,
 		library,
+		audience,
 		ledger,
 		traffic,
 		progress: () => progress,
 		async close() {
 			await library.close();
+			audience.close();
 			await reconciler.close();
 			await fetcher.close();
 			await swarm.close();

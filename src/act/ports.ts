@@ -3,6 +3,7 @@ import type { Bitfield } from "../content/bitfield.ts";
 import type { BlockRun, Geometry } from "../content/geometry.ts";
 import type { Manifest } from "../content/manifest.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
+import type { PlayerWord } from "../plan/session.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 
@@ -105,6 +106,8 @@ export interface Neighbours {
 	/** Tells neighbours that news of this title is wanted; the function given back ends it. */
 	watch(id: TitleId): () => void;
 	candidates(id: TitleId, shard: number): readonly Candidate[];
+	/** Why neighbours that have some of a shard are not to be asked for it just now: slugs as of NeighbourFailed. */
+	resting(id: TitleId, shard: number): readonly string[];
 	/** How many neighbours say that they hold all of a shard. Undefined while they are not asked about the title. */
 	copies(id: TitleId, shard: number): number | undefined;
 	/** How many neighbours that want the title, too, come before this box where nobody has a piece of it: see plan/turn.ts. */
@@ -194,6 +197,16 @@ export interface HolderBook {
 
 export type Source = "disk" | "origin" | BoxId;
 
+/** What a player asks for. */
+export interface Playing {
+	readonly offset: Bytes;
+	readonly length: Bytes;
+	/** When it asked, by the monotonic clock. */
+	readonly began: Millis;
+	/** What it says of itself, if it does. */
+	readonly word: PlayerWord | undefined;
+}
+
 /** A title that a player reads. */
 export interface OpenTitle {
 	readonly id: TitleId;
@@ -208,6 +221,8 @@ export interface OpenTitle {
 		length: Bytes,
 		signal: AbortSignal,
 	): AsyncIterable<Buffer>;
+	/** The same for a player: how it is to watch counts. */
+	play(playing: Playing, signal: AbortSignal): AsyncIterable<Buffer>;
 }
 
 /** What the gateway serves from. */

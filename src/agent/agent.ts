@@ -143,6 +143,7 @@ async function openDoors(
 	const { library, log } = box;
 	const { host, port, origins } = config.gateway;
 	const registry = createRegistry(ledger, store, () => swarm, control);
+	box.watching.register(registry);
 	const token = config.gateway.token
 		? playerToken(identity.keyPair.seed, await bootId())
 		: undefined;

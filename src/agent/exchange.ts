@@ -3,9 +3,11 @@ import { Fetcher } from "../act/fetch/fetcher.ts";
 import { Reconciler } from "../act/fill/reconcile.ts";
 import { bringWhole } from "../act/fill/whole.ts";
 import { Pacer } from "../act/pacer.ts";
+import { Audience } from "../act/play/audience.ts";
 import { TitleLibrary } from "../act/play/library.ts";
 import { Room } from "../act/room.ts";
 import type { ServiceGroup } from "../base/group.ts";
+import { Watching } from "../gateway/watching.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { Attests } from "./attests.ts";
 import { TARGET, VERSION } from "./built.ts";
@@ -150,9 +152,15 @@ export async function openExchange(
 		log,
 	});
 	parts.add("keys", keys);
+	const watching = new Watching();
+	const audience = new Audience((title, figures) => {
+		watching.note(figures);
+		control.qualities.add({ title, ...figures });
+	});
+	parts.add("audience", audience);
 	const library = new TitleLibrary({
 		...common,
-		...{ fetcher, ledger, keys, catalog },
+		...{ fetcher, ledger, keys, catalog, audience },
 		isPurged,
 	});
 	reconciler = new Reconciler({
@@ -235,5 +243,6 @@ export async function openExchange(
 		intake,
 		reporter,
 		library,
+		watching,
 	};
 }

@@ -19,6 +19,7 @@ import { addKeyCommands } from "./keycommands.ts";
 import { print } from "./output.ts";
 import { runService } from "./program.ts";
 import { addPurgeCommand } from "./purgecommand.ts";
+import { addQualityCommand } from "./qualitycommand.ts";
 import { addReleaseCommands } from "./releasecommands.ts";
 import { addRolloutCommands } from "./rolloutcommands.ts";
 import { addTitleCommands } from "./titlecommands.ts";
@@ -30,6 +31,7 @@ export function addHeadendCommands(program: Command): void {
 	addServiceCommands(program);
 	addBrokerCommands(program);
 	addTitleCommands(program);
+	addQualityCommand(program);
 	addReleaseCommands(program);
 	addRolloutCommands(program);
 	addFleetCommands(program);

@@ -4,6 +4,8 @@ import type { Manifest, TitleFile } from "./manifest.ts";
 
 /** What plays at so many bits a second is sound at least: bytes of a smaller file do not last longer. */
 const SLOWEST = 32_000 / 8;
+/** Bytes a millisecond of what is a track at all; less of them all through a title are the beginnings of tracks. */
+const FAINTEST = SLOWEST / 4 / SECOND;
 
 /**
  * When in a title's playing time its bytes are needed, as well as sizes tell. Segments in files of their own are taken to last equally
@@ -26,16 +28,19 @@ export class Timeline {
 			else before.push(file);
 		}
 		const spans = new Map<TitleFile, Span>();
-		for (const track of tracks.values()) {
+		for (const [index, track] of [...tracks.values()].entries()) {
 			const [only] = track;
+			const plays = duration > 0 && sizeOf(track) >= duration * FAINTEST;
+			const common = { track: plays ? index : undefined };
 			if (track.length > 1 || only === undefined) {
 				const each = duration / track.length;
 				for (const [i, file] of track.entries())
-					spans.set(file, { begins: i * each, each, perByte: 0 });
+					spans.set(file, { ...common, begins: i * each, each, perByte: 0 });
 				continue;
 			}
 			const perByte = Math.min(duration / only.length, SECOND / SLOWEST);
-			spans.set(only, { begins: 0, each: perByte * only.length, perByte });
+			const each = perByte * only.length;
+			spans.set(only, { ...common, begins: 0, each, perByte });
 		}
 		this.files = files;
 		this.spans = files.map((file) => spans.get(file) ?? AT_ONCE);
@@ -60,6 +65,11 @@ export class Timeline {
 		return span.begins + (offset - file.offset) * span.perByte;
 	}
 
+	/** The number of the track that a byte is of; undefined where it is none that plays: of playlists, pictures and what begins a track. */
+	track(offset: Bytes): number | undefined {
+		return this.spans[this.fileAt(offset)]?.track;
+	}
+
 	private fileAt(offset: Bytes): number {
 		let low = 0;
 		let high = this.files.length - 1;
@@ -76,9 +86,14 @@ interface Span {
 	readonly begins: Millis;
 	readonly each: Millis;
 	readonly perByte: Millis;
+	readonly track: number | undefined;
 }
 
-const AT_ONCE: Span = { begins: 0, each: 0, perByte: 0 };
+const AT_ONCE: Span = { begins: 0, each: 0, perByte: 0, track: undefined };
+
+function sizeOf(files: readonly TitleFile[]): Bytes {
+	return files.reduce((sum, { length }) => sum + length, 0);
+}
 
 /** Files of one track differ in the last number before their ending. Undefined for what is neither sound nor picture. */
 function trackOf({ path, type }: TitleFile): string | undefined {

@@ -18,6 +18,7 @@ import { Inbox, type Refusal } from "./inbox.ts";
 import { type Asked, type Fresh, Issuances } from "./issuances.ts";
 import { Mail } from "./mail.ts";
 import { type Facts, newSession, Outbox, type Report } from "./outbox.ts";
+import { Qualities, type QualityTiming } from "./qualities.ts";
 import { type KeyAnswer, KeyRequests } from "./requests.ts";
 import type { Identity } from "./verify.ts";
 
@@ -57,7 +58,7 @@ export interface ControlOptions extends Identity, BrokerAccess {
 	/** Tells this run of the agent from others: 16 hex digits. */
 	readonly session?: string;
 	readonly timing?: Partial<
-		Timing & FillTiming & { readonly keyPatience: Millis }
+		Timing & FillTiming & QualityTiming & { readonly keyPatience: Millis }
 	>;
 }
 
@@ -67,6 +68,7 @@ const LISTED = 10;
 /** The box's end of the control plane: the operator's wishes come in, the box's reports go out. */
 export class Control {
 	readonly session: string;
+	readonly qualities: Qualities;
 	private readonly handlers: ControlHandlers;
 	private readonly log: Log;
 	private readonly inbox: Inbox;
@@ -81,8 +83,7 @@ export class Control {
 
 	private constructor(options: ControlOptions) {
 		const { box, region, version, power, reach, target, update } = options;
-		const { part = "in" } = options;
-		const { handlers, timing } = options;
+		const { part = "in", handlers, timing } = options;
 		const session = options.session ?? newSession();
 		this.session = session;
 		this.handlers = handlers;
@@ -115,6 +116,7 @@ export class Control {
 			options.trust.now,
 		);
 		this.fills = new Fills((levels) => this.outbox.fill(levels), timing);
+		this.qualities = new Qualities(this.client, this.outbox, timing);
 		this.keys = new KeyRequests(
 			(id, title, patience) => this.outbox.requestKey(id, title, patience),
 			timing?.keyPatience,
@@ -226,6 +228,7 @@ export class Control {
 	/** Says goodbye; takes less than a second. */
 	async close(): Promise<void> {
 		this.fills.close();
+		this.qualities.close();
 		this.keys.close();
 		this.issuances.close();
 		this.mail.close();

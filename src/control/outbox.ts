@@ -4,6 +4,7 @@ import type { Millis } from "../base/units.ts";
 import type { Signed } from "../wire/envelope.ts";
 import type { BoxId, Region, TitleId } from "../wire/ids.ts";
 import { encodeMessage } from "../wire/json.ts";
+import type { Quality } from "../wire/quality.ts";
 import type {
 	Fill,
 	Part,
@@ -12,7 +13,7 @@ import type {
 	Response,
 	State,
 } from "../wire/reports.ts";
-import { type Up, upTopic } from "../wire/topics.ts";
+import { qualityTopic, type Up, upTopic } from "../wire/topics.ts";
 import type { Will } from "./connection.ts";
 import type { Levels } from "./fills.ts";
 import type { Mail } from "./mail.ts";
@@ -101,6 +102,12 @@ export class Outbox {
 			topic: this.topic("fill"),
 			payload: encodeMessage(fill),
 		});
+	}
+
+	/** It says nothing of this box, and stands under a name that all of the region have. */
+	quality(quality: Quality): void {
+		const topic = qualityTopic(this.presence.region);
+		this.mail.put("quality", { topic, payload: encodeMessage(quality) });
 	}
 
 	/** Told again at every connection, until there is something else to attest or nothing any more. */

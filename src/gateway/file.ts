@@ -2,8 +2,9 @@ import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { OpenTitle } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
-import type { Bytes } from "../base/units.ts";
+import type { Bytes, Millis } from "../base/units.ts";
 import type { Manifest, TitleFile } from "../content/manifest.ts";
+import type { PlayerWord } from "../plan/session.ts";
 import { etagOf, precondition, rangeApplies } from "./condition.ts";
 import { type Selection, selectRange } from "./range.ts";
 
@@ -13,17 +14,24 @@ export interface Progress {
 	sent(bytes: Bytes): void;
 }
 
+/** The request, and whom it is for: as in an Exchange of route.ts. */
+interface Sending {
+	readonly req: IncomingMessage;
+	readonly res: ServerResponse;
+	readonly progress: Progress;
+	readonly began: Millis;
+	readonly word: PlayerWord | undefined;
+	readonly signal: AbortSignal;
+}
+
 /**
  * Answers a GET or HEAD for one file of a title (RFC 9110). The header leaves together with the first bytes.
  * Throws FILE_UNKNOWN, RANGE_OUTSIDE or what the library throws; when the header has left by then, the transfer is cut short.
  */
 export async function sendFile(
-	req: IncomingMessage,
-	res: ServerResponse,
 	title: OpenTitle,
 	path: string,
-	progress: Progress,
-	signal: AbortSignal,
+	{ req, res, progress, began, word, signal }: Sending,
 ): Promise<void> {
 	const file = filesOf(title.manifest).get(path);
 	if (file === undefined) {
@@ -63,7 +71,9 @@ export async function sendFile(
 		return;
 	}
 	let left = length;
-	for await (const chunk of title.read(file.offset + first, length, signal)) {
+	const offset = file.offset + first;
+	const playing = { offset, length, began, word };
+	for await (const chunk of title.play(playing, signal)) {
 		signal.throwIfAborted();
 		left -= chunk.byteLength;
 		if (left < 0) break;

@@ -9,6 +9,7 @@ export interface Meter {
 	readonly failures: Counter<"code">;
 	readonly active: Gauge;
 	readonly turnedAway: Counter;
+	readonly unread: Counter;
 }
 
 export function createMeter(registry: Registry): Meter {
@@ -50,6 +51,11 @@ export function createMeter(registry: Registry): Meter {
 		turnedAway: new Counter({
 			name: "larder_gateway_turned_away_total",
 			help: "Connections closed at once because there were too many.",
+			registers,
+		}),
+		unread: new Counter({
+			name: "larder_gateway_cmcd_ignored_total",
+			help: "Requests whose CMCD was not as CTA-5004 has it, and was ignored.",
 			registers,
 		}),
 	};

@@ -7,6 +7,7 @@ import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { monotonic, SECOND } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
+import { readWord } from "./cmcd.ts";
 import { asLarderError, sendError, statusOf } from "./failure.ts";
 import { isOwnHost } from "./host.ts";
 import type { Meter } from "./meter.ts";
@@ -82,7 +83,8 @@ export class Reception {
 			});
 			if (isPlain(req, res, open && origin !== undefined)) {
 				const progress = this.progress(began);
-				const exchange = { req, res, progress, signal };
+				const word = this.wordOf(req);
+				const exchange = { req, res, progress, began, word, signal };
 				await route.answer(backing, exchange, ...found.groups);
 			}
 			await flushed(res, signal);
@@ -95,6 +97,14 @@ export class Reception {
 				status: res.headersSent ? res.statusCode : "none",
 			});
 		}
+	}
+
+	/** What is not as it should be is as good as not said. */
+	private wordOf({ url = "", headers }: IncomingMessage) {
+		const word = readWord(url, headers);
+		if (word !== "bad") return word;
+		this.options.meter.unread.inc();
+		return undefined;
 	}
 
 	private progress(began: Millis): { sent(bytes: Bytes): void } {

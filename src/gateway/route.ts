@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Registry } from "prom-client";
 import type { Library } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
+import type { Millis } from "../base/units.ts";
+import type { PlayerWord } from "../plan/session.ts";
 import { isTitleId, type TitleId } from "../wire/ids.ts";
 import type { BoxView } from "./box.ts";
 import { sendJson } from "./failure.ts";
@@ -26,6 +28,9 @@ export interface Exchange {
 	readonly req: IncomingMessage;
 	readonly res: ServerResponse;
 	readonly progress: Progress;
+	/** When it came, by the monotonic clock, and what the player says of itself. */
+	readonly began: Millis;
+	readonly word: PlayerWord | undefined;
 	/** Aborted when the player goes away or the gateway closes. */
 	readonly signal: AbortSignal;
 }
@@ -93,11 +98,10 @@ export const ROUTES: readonly Route[] = [
 		pattern: /^\/titles\/([^/]+)\/(.+)$/,
 		door: "player",
 		answer: async ({ titles }, exchange, id = "", encoded = "") => {
-			const { req, res, progress, signal } = exchange;
 			const path = decodePath(encoded);
 			if (!path.ok) throw new LarderError("REQUEST_INVALID", path.detail);
-			const title = await titles.open(known(id), signal);
-			await sendFile(req, res, title, path.value, progress, signal);
+			const title = await titles.open(known(id), exchange.signal);
+			await sendFile(title, path.value, exchange);
 		},
 	},
 	{

@@ -5,7 +5,7 @@ import { isOwnHost } from "./host.ts";
 /** What players ask with and look at; nothing else crosses from one origin to another, credentials least of all. */
 export const METHODS = "GET, HEAD, OPTIONS";
 const ASKED_WITH =
-	"Range, If-Range, If-Match, If-None-Match, Cache-Control" as const;
+	"Range, If-Range, If-Match, If-None-Match, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status" as const;
 const LOOKED_AT =
 	"Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After" as const;
 

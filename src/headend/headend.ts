@@ -194,7 +194,7 @@ function openApi(
 	log: Log,
 ): ReturnType<typeof Api.start> {
 	const { operator, database, audit, entitlement, fleet } = stores;
-	const { shelf, purges, attests } = stores;
+	const { shelf, purges, attests, qualities, watching } = stores;
 	const { dispatch, commands, announcer, withdrawal, recalls } = lines;
 	const { forgeries } = lines;
 	return Api.start({
@@ -204,6 +204,8 @@ function openApi(
 		fleet,
 		purges,
 		attests,
+		qualities,
+		watching,
 		planner,
 		origin,
 		titles: () => shelf.titles.filter(({ id }) => !purges.has(id)),

@@ -104,6 +104,7 @@ export async function openLines(
 				const at = Math.max(0, ...attested.map(({ said }) => said.at));
 				await acknowledge(commands, box, at, log);
 			},
+			onQuality: (quality) => stores.qualities.note(quality),
 			onHead: async (payload) => {
 				const read = parseMessage(head, payload);
 				if (read.ok) await hear(read.value);

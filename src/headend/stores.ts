@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { ServiceGroup } from "../base/group.ts";
 import type { Log } from "../base/log.ts";
+import { Watching } from "../gateway/watching.ts";
 import { type CatalogWriter, openCatalogWriter } from "../logs/writer.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { readMandate } from "../wire/mandate.ts";
@@ -11,6 +12,7 @@ import { Attests } from "./fleet/attests.ts";
 import { type Database, openDatabase } from "./fleet/database.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { Purges } from "./fleet/purges.ts";
+import { Qualities } from "./fleet/quality.ts";
 import { Wishes } from "./fleet/wishes.ts";
 import { readIssued } from "./operator/issue.ts";
 import { lockOperator } from "./operator/lock.ts";
@@ -25,6 +27,9 @@ export interface Stores {
 	readonly entitlement: Entitlement;
 	readonly fleet: Fleet;
 	readonly wishes: Wishes;
+	readonly qualities: Qualities;
+	/** The same for Prometheus, since the headend started. */
+	readonly watching: Watching;
 	readonly purges: Purges;
 	readonly attests: Attests;
 	readonly shelf: TitleShelf;
@@ -49,6 +54,15 @@ export async function openStores(
 	const issued = (box: Parameters<typeof readIssued>[1]) =>
 		readIssued(dir, box);
 	const fleet = parts.add("fleet", new Fleet({ database, issued, log }));
+	const shelf = parts.add("titles", await TitleShelf.open(dir, log));
+	const watching = new Watching();
+	const qualities = new Qualities({
+		...{ database, region, log },
+		isTitle: (title) =>
+			shelf.titles.some(({ id, kind }) => id === title && kind === "title"),
+		onEntry: (figures) => watching.note(figures),
+	});
+	parts.add("qualities", qualities);
 	const catalogDir = join(dir, "catalog");
 	const catalog = parts.add(
 		"catalog",
@@ -66,7 +80,7 @@ export async function openStores(
 			vouched: () => vouchedBy(operator),
 		}),
 		attests: new Attests({ database, issued }),
-		shelf: parts.add("titles", await TitleShelf.open(dir, log)),
+		...{ shelf, qualities, watching },
 		catalog,
 		heads: await HeadWriter.open(operator, log),
 	};

@@ -71,6 +71,7 @@ export class Download {
 	/** How often in a row it was busy. */
 	private busies = 0;
 	private restUntil: Millis = 0;
+	private restWhy = "timeout";
 	inFlight: Bytes = 0;
 
 	constructor(
@@ -93,7 +94,12 @@ export class Download {
 
 	/** Whether it was silent or busy or left a moment ago, and is better not asked for anything yet. */
 	get isResting(): boolean {
-		return monotonic() < this.restUntil;
+		return this.resting !== undefined;
+	}
+
+	/** Which of these it was: a slug. */
+	get resting(): string | undefined {
+		return monotonic() < this.restUntil ? this.restWhy : undefined;
 	}
 
 	get window(): Bytes {
@@ -177,10 +183,11 @@ export class Download {
 		if (!this.pending.has(id)) return;
 		this.listen();
 		// It says of no shard that it has it, too, but that may come later.
-		if (reason === "leaving") this.rest(FIRST_REST);
+		if (reason === "leaving") this.rest(reason, FIRST_REST);
 		// What else was asked for before is refused with it.
 		if (reason === "busy" && !this.isResting) {
-			this.rest(Math.min(LONGEST_BUSY, FIRST_REST * 2 ** this.busies++));
+			const rest = FIRST_REST * 2 ** this.busies++;
+			this.rest(reason, Math.min(LONGEST_BUSY, rest));
 		}
 		this.end(id, new NeighbourFailed(reason));
 	}
@@ -207,11 +214,12 @@ export class Download {
 		// What was asked for before is no further silence.
 		if (this.isResting) return;
 		const rest = Math.min(LONGEST_REST, FIRST_REST * 2 ** this.silences++);
-		this.rest(rest);
+		this.rest("timeout", rest);
 		if (this.silences >= TOO_OFTEN) this.ports.onOffence("silent");
 	}
 
-	private rest(span: Millis): void {
+	private rest(why: string, span: Millis): void {
+		this.restWhy = why;
 		this.restUntil = monotonic() + span;
 	}
 

@@ -76,6 +76,12 @@ export class Neighbour {
 		return { box: this.box, blocks, inFlight, window, throughput, roundTrip };
 	}
 
+	/** Why it is not asked for a shard of which it has some; undefined when it is, or has none. */
+	resting(id: TitleId, shard: number): string | undefined {
+		const has = this.inventory?.blocks(id, shard) !== undefined;
+		return has ? this.best?.download.resting : undefined;
+	}
+
 	/** This box gives nothing from now on: what it waits for is refused. */
 	refuse(reason: Withheld): void {
 		this.bulk?.refuse(reason);

@@ -92,6 +92,12 @@ export class Roster {
 		if (isNew) this.refuse("busy");
 	}
 
+	/** Neighbours that asked hear of a change. */
+	announce(id: TitleId, shard: number): void {
+		for (const neighbour of this.neighbours.values())
+			neighbour.announce(id, shard);
+	}
+
 	/** Neighbours that asked hear all anew of what this box holds. */
 	retell(): void {
 		for (const neighbour of this.neighbours.values()) neighbour.retell();
@@ -105,6 +111,13 @@ export class Roster {
 			if (candidate !== undefined) candidates.push(candidate);
 		}
 		return candidates;
+	}
+
+	/** Why those that have some of it are not asked for it now. */
+	resting(id: TitleId, shard: number): string[] {
+		return [...this.neighbours.values()].flatMap(
+			(neighbour) => neighbour.resting(id, shard) ?? [],
+		);
 	}
 
 	/** Takes an admitted connection. */

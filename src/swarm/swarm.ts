@@ -198,9 +198,7 @@ export class Swarm implements Neighbours {
 
 	/** The store changed: neighbours that asked hear of it soon. */
 	announce(id: TitleId, shard: number): void {
-		for (const neighbour of this.neighbours.values()) {
-			neighbour.announce(id, shard);
-		}
+		this.roster.announce(id, shard);
 	}
 
 	/** Other shards may be told of than before: neighbours that asked hear all anew. */
@@ -248,6 +246,10 @@ export class Swarm implements Neighbours {
 
 	candidates(id: TitleId, shard: number): readonly Candidate[] {
 		return this.roster.candidates(id, shard);
+	}
+
+	resting(id: TitleId, shard: number): readonly string[] {
+		return this.roster.resting(id, shard);
 	}
 
 	copies(id: TitleId, shard: number): number | undefined {

@@ -27,6 +27,11 @@ export function headTopic(region: Region): string {
 	return `larder/v1/region/${region}/down/head`;
 }
 
+/** What boxes say of what was watched: all of a region under one name, for nobody is to know whose evening it was. */
+export function qualityTopic(region: Region): string {
+	return `larder/v1/region/${region}/up/quality`;
+}
+
 /** Where boxes without a certificate ask, and are answered; a listener of its own. */
 export const ALL_ENROLMENTS = "larder/v1/enrol/+/up/request";
 
@@ -42,7 +47,11 @@ export type Topic =
 	  }
 	| { readonly to: "box"; readonly box: BoxId; readonly kind: Down }
 	| { readonly to: "headend"; readonly box: BoxId; readonly kind: Up }
-	| { readonly to: "region"; readonly region: Region; readonly kind: "head" };
+	| {
+			readonly to: "region";
+			readonly region: Region;
+			readonly kind: "head" | "quality";
+	  };
 
 /** Undefined for a topic that is not Larder's. */
 export function parseTopic(topic: string): Topic | undefined {
@@ -50,13 +59,12 @@ export function parseTopic(topic: string): Topic | undefined {
 		topic.split("/");
 	if (root !== "larder" || version !== "v1" || rest.length > 0)
 		return undefined;
-	if (
-		scope === "region" &&
-		direction === "down" &&
-		kind === "head" &&
-		isRegion(name)
-	) {
-		return { to: "region", region: name, kind };
+	if (scope === "region" && isRegion(name)) {
+		const way = `${direction}/${kind}`;
+		if (way === "down/head")
+			return { to: "region", region: name, kind: "head" };
+		if (way === "up/quality")
+			return { to: "region", region: name, kind: "quality" };
 	}
 	if (scope === "enrol" && isBoxId(name)) {
 		const way = `${direction}/${kind}`;

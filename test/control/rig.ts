@@ -14,6 +14,7 @@ import {
 } from "../../src/headend/control/dispatch.ts";
 import type { Attested } from "../../src/headend/fleet/attests.ts";
 import type { BoxId, NetworkId } from "../../src/wire/ids.ts";
+import type { Quality } from "../../src/wire/quality.ts";
 import type {
 	Fill,
 	Reported,
@@ -69,6 +70,7 @@ export async function hear<Is extends keyof Kinds>(
 export interface Desk {
 	readonly dispatch: Dispatch;
 	readonly said: Happenings<Said>;
+	readonly qualities: Happenings<Quality>;
 	readonly lines: Happenings<string>;
 	readonly retained: Map<string, Buffer>;
 }
@@ -79,6 +81,7 @@ export async function openDesk(
 	onRequest?: DispatchHandlers["onRequest"],
 ): Promise<Desk> {
 	const said = new Happenings<Said>();
+	const qualities = new Happenings<Quality>();
 	const lines = new Happenings<string>();
 	const retained = new Map<string, Buffer>();
 	const dispatch = new Dispatch({
@@ -97,6 +100,7 @@ export async function openDesk(
 			onFill: (box, it) => said.add({ is: "fill", box, it }),
 			onResponse: (box, it) => said.add({ is: "response", box, it }),
 			onAttested: (box, it) => said.add({ is: "attested", box, it }),
+			onQuality: (it) => qualities.add(it),
 			onHead() {},
 			onRequest: (box, it) => {
 				said.add({ is: "request", box, it });
@@ -107,7 +111,7 @@ export async function openDesk(
 	t.teardown(() => dispatch.close());
 	dispatch.start();
 	await lines.until(() => dispatch.connected);
-	return { dispatch, said, lines, retained };
+	return { dispatch, said, qualities, lines, retained };
 }
 
 /** An empty folder that goes with the test. */

@@ -9,6 +9,7 @@ import { GiB } from "../../src/base/units.ts";
 import type { Manifest } from "../../src/content/manifest.ts";
 import { mediaType } from "../../src/content/path.ts";
 import type { BoxView } from "../../src/gateway/box.ts";
+import type { PlayerWord } from "../../src/plan/session.ts";
 import type { CatalogEntry } from "../../src/wire/catalog.ts";
 import type { TitleId } from "../../src/wire/ids.ts";
 
@@ -74,6 +75,8 @@ export class Shelf implements Library {
 	seconds: SecondOfSources[] = [];
 	/** Bytes of a chunk that `read` yields. */
 	chunk = 1000;
+	/** What players said of themselves, in order. */
+	readonly words: (PlayerWord | undefined)[] = [];
 	private readonly entries = new Map<TitleId, CatalogEntry>();
 	private readonly opened = new Map<TitleId, () => OpenTitle>();
 
@@ -111,7 +114,11 @@ export class Shelf implements Library {
 	): void {
 		const manifest = manifestOf(lengths);
 		this.enter(id, name, manifest.size);
-		this.opened.set(id, () => ({ id, manifest, read }));
+		const play: OpenTitle["play"] = ({ offset, length, word }, signal) => {
+			this.words.push(word);
+			return read(offset, length, signal);
+		};
+		this.opened.set(id, () => ({ id, manifest, read, play }));
 	}
 
 	/** Puts a title up that cannot be opened. */

@@ -1,12 +1,14 @@
 import { request } from "node:http";
 import { LarderError } from "../../src/base/errors.ts";
 import { type Log, silent } from "../../src/base/log.ts";
+import { Watching } from "../../src/gateway/watching.ts";
 import { Api, type ApiOptions } from "../../src/headend/api/api.ts";
 import { Audit } from "../../src/headend/audit.ts";
 import { Enrolment } from "../../src/headend/enrol/enrolment.ts";
 import { Attests } from "../../src/headend/fleet/attests.ts";
 import { Planner } from "../../src/headend/fleet/planner.ts";
 import { Purges } from "../../src/headend/fleet/purges.ts";
+import { Qualities } from "../../src/headend/fleet/quality.ts";
 import { Wishes } from "../../src/headend/fleet/wishes.ts";
 import { readIssued } from "../../src/headend/operator/issue.ts";
 import { geometryOf } from "../../src/headend/publish/titles.ts";
@@ -91,6 +93,12 @@ export async function apiRig(
 		audit,
 		fleet: it.fleet,
 		purges,
+		qualities: new Qualities({
+			...{ database, region: operator.region, log: silent },
+			isTitle: () => true,
+			onEntry: () => undefined,
+		}),
+		watching: new Watching(),
 		attests: new Attests({
 			database: it.database,
 			issued: (box) => readIssued(it.operator.dir, box),

@@ -98,6 +98,7 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 			onRequest: say,
 			onResponse: say,
 			onAttested: say,
+			onQuality() {},
 			onHead() {},
 		},
 	});
@@ -184,6 +185,7 @@ t.test("what is published while topics are restored stays", async (t) => {
 			onRequest() {},
 			onResponse() {},
 			onAttested() {},
+			onQuality() {},
 			onHead() {},
 		},
 	});

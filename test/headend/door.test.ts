@@ -127,7 +127,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 	const routes = routesOf(
 		{
 			...{ overview: none, boxes: none, titles: none },
-			...{ keys: none, purges: none, enrol: none },
+			...{ keys: none, purges: none, enrol: none, quality: none },
 			metrics: async () => ({ type: "text/plain", text: "" }),
 		},
 		it.options,

@@ -69,6 +69,7 @@ async function openDispatch(t: Test, dir: string) {
 			onRequest() {},
 			onResponse() {},
 			onAttested() {},
+			onQuality() {},
 			onHead() {},
 		},
 	});

@@ -9,14 +9,16 @@ import {
 	viewerOriginIn,
 } from "../../plan/source.ts";
 import type { TitleId } from "../../wire/ids.ts";
+import type { Miss } from "../../wire/quality.ts";
 import type { ShardPlace } from "./ask.ts";
 import { Backlog } from "./backlog.ts";
+import { Failures } from "./failures.ts";
 import type { Ticket } from "./shard.ts";
 import { type SharedPorts, type SharedShard, SharedShards } from "./shared.ts";
-import type { Fetched } from "./sink.ts";
+import type { Fetched } from "./wants.ts";
 
 export interface FetcherOptions
-	extends Omit<SharedPorts, "backlog" | "patience"> {
+	extends Omit<SharedPorts, "backlog" | "patience" | "failures"> {
 	readonly patience?: ViewerPatience;
 }
 
@@ -24,6 +26,8 @@ export interface FetcherOptions
 export interface BlockFetch {
 	/** Rejects with TITLE_UNAVAILABLE, or with an AbortError when it was cancelled. Need not be waited for. */
 	readonly result: Promise<Fetched>;
+	/** Why no neighbour has brought it, as it stands. */
+	whyMissed(): Miss;
 	cancel(): void;
 }
 
@@ -45,6 +49,7 @@ export class Fetcher {
 		this.shards = new SharedShards({
 			...options,
 			backlog,
+			failures: new Failures(),
 			patience: this.patience,
 		});
 		this.endNews = options.neighbours.onNews((id, only) =>
@@ -109,8 +114,8 @@ export class Fetcher {
 			fill: Math.floor(Math.random() * 2 ** 32),
 			originIn: ({ held, waited }) =>
 				origin ? (held ? FILL_PATIENCE : 0) - waited : Number.POSITIVE_INFINITY,
-			onBlock: (block, bytes, source) => {
-				const write = shard.write(block, { bytes, source });
+			onBlock: (block, got) => {
+				const write = shard.write(block, got);
 				write.catch(end.reject);
 				writes.push(write);
 				left.delete(block);
@@ -153,10 +158,11 @@ export class Fetcher {
 		deadline: Millis,
 	): BlockFetch {
 		const there = shard.writing(block);
+		const whyMissed = () => shard.fetch.whyMissed(block);
 		if (there !== undefined) {
 			this.release(shard);
 			const result = Promise.resolve(there);
-			return { result, cancel: () => undefined };
+			return { result, whyMissed, cancel: () => undefined };
 		}
 		const end = Promise.withResolvers<Fetched>();
 		// Whoever waits for it hears of a failure; when nobody does any more it is of no interest.
@@ -171,11 +177,11 @@ export class Fetcher {
 			blocks: [block],
 			deadline,
 			originIn: (standing) => viewerOriginIn(this.patience, standing),
-			onBlock: (index, bytes, source) => {
+			onBlock: (index, got) => {
 				this.arrivals.set(shard.place.title, monotonic());
-				shard.keep(index, { bytes, source });
+				shard.keep(index, got);
 				settle();
-				end.resolve({ bytes, source });
+				end.resolve(got);
 			},
 		});
 		const giveUp = this.afterSilence(shard.place.title, (after) => {
@@ -186,6 +192,7 @@ export class Fetcher {
 		});
 		return {
 			result: end.promise,
+			whyMissed,
 			cancel: () => {
 				settle();
 				end.reject(new DOMException("no longer wanted", "AbortError"));

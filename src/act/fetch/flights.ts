@@ -1,4 +1,5 @@
 import type { Millis } from "../../base/units.ts";
+import type { Miss } from "../../wire/quality.ts";
 import type { Giver, Purpose } from "./ask.ts";
 
 /** One request for a run of blocks that is under way. */
@@ -8,6 +9,8 @@ export interface Flight {
 	readonly since: Millis;
 	/** How long its first block is likely to take. */
 	readonly takes: Millis;
+	/** Why no neighbour brings it, when the origin does. */
+	readonly miss: Miss | undefined;
 	/** Blocks that have not come yet, from here or from elsewhere. */
 	readonly left: Set<number>;
 	readonly abort: AbortController;
@@ -36,7 +39,7 @@ export class Flights {
 	}
 
 	begin(
-		asked: Pick<Flight, "giver" | "purpose" | "since" | "takes">,
+		asked: Pick<Flight, "giver" | "purpose" | "since" | "takes" | "miss">,
 		first: number,
 		count: number,
 	): Flight {

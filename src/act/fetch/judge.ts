@@ -92,7 +92,11 @@ export class Judge {
 		flights.arrived(block, flight);
 		this.ports.onGood();
 		for (const want of wants.take(block)) {
-			want.onBlock(block, good, flight.giver);
+			want.onBlock(block, {
+				bytes: good,
+				source: flight.giver,
+				miss: flight.miss,
+			});
 		}
 	}
 

@@ -3,7 +3,7 @@ import type { Millis } from "../../base/units.ts";
 import type { VerifiedLeaves } from "../../content/verify.ts";
 import type { ViewerPatience } from "../../plan/source.ts";
 import { pieceOf } from "../../plan/turn.ts";
-import type { HolderBook } from "../ports.ts";
+import type { Miss } from "../../wire/quality.ts";
 import {
 	type AskPorts,
 	askBlocks,
@@ -26,7 +26,6 @@ const NEWS: Millis = 100;
 
 export interface ShardPorts extends AskPorts, GiversPorts {
 	readonly backlog: Backlog;
-	readonly holders: HolderBook;
 	/** A neighbour has its hands free again: viewers may be waiting for it, or anybody when this shard has no use for it. */
 	readonly onFreed: (whom: "viewers" | "anybody") => void;
 	readonly patience: ViewerPatience;
@@ -112,6 +111,11 @@ export class ShardFetch {
 		return this.wants.isWatched;
 	}
 
+	/** Why a block comes from no neighbour, as it stands. */
+	whyMissed(block: number): Miss {
+		return this.givers.whyMissed(block, monotonic());
+	}
+
 	/** Inventory or connections changed, or the disk caught up. Cheap: all that happens in one turn is looked at once. */
 	wake(): void {
 		if (this.woken) return;
@@ -189,7 +193,9 @@ export class ShardFetch {
 	private ask(...[giver, run, how]: Parameters<Situation["ask"]>): void {
 		const { first, count } = run;
 		const purpose = this.purposeOf(how.pressing);
-		const asked = { giver, purpose, since: monotonic(), takes: how.takes };
+		const since = monotonic();
+		const miss = giver === "origin" ? this.whyMissed(first) : undefined;
+		const asked = { giver, purpose, since, takes: how.takes, miss };
 		const flight = this.flights.begin(asked, first, count);
 		const { signal } = flight.abort;
 		const asking = {

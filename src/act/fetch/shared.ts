@@ -7,7 +7,8 @@ import type { Store } from "../ports.ts";
 import type { Room } from "../room.ts";
 import type { ShardPlace } from "./ask.ts";
 import { ShardFetch, type ShardPorts } from "./shard.ts";
-import { type Fetched, Sink } from "./sink.ts";
+import { Sink } from "./sink.ts";
+import type { Fetched } from "./wants.ts";
 
 export interface SharedPorts extends Omit<ShardPorts, "onFreed"> {
 	readonly store: Store;

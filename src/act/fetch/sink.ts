@@ -1,14 +1,9 @@
 import type { VerifiedBlock, VerifiedLeaves } from "../../content/verify.ts";
-import type { Source, Store } from "../ports.ts";
+import type { Store } from "../ports.ts";
 import type { Room } from "../room.ts";
 import type { ShardPlace } from "./ask.ts";
 import type { Backlog } from "./backlog.ts";
-
-/** A block that came, and who gave it. */
-export interface Fetched {
-	readonly bytes: VerifiedBlock;
-	readonly source: Source;
-}
+import type { Fetched } from "./wants.ts";
 
 interface Write extends Fetched {
 	readonly done: Promise<void>;

@@ -1,7 +1,16 @@
 import type { Millis } from "../../base/units.ts";
 import type { VerifiedBlock } from "../../content/verify.ts";
 import type { Standing } from "../../plan/source.ts";
+import type { Miss } from "../../wire/quality.ts";
 import type { Source } from "../ports.ts";
+
+/** A block that came, and who gave it. */
+export interface Fetched {
+	readonly bytes: VerifiedBlock;
+	readonly source: Source;
+	/** Why it came over the trunk, if it did. */
+	readonly miss: Miss | undefined;
+}
 
 /** Somebody who wants blocks of a shard. */
 export interface Want {
@@ -15,11 +24,7 @@ export interface Want {
 	readonly fill?: number;
 	/** In how long the origin may be asked. */
 	readonly originIn: (standing: Standing) => Millis;
-	readonly onBlock: (
-		block: number,
-		bytes: VerifiedBlock,
-		source: Source,
-	) => void;
+	readonly onBlock: (block: number, got: Fetched) => void;
 	/** Nothing has come for a while and there is nobody to ask; the last failure says why, if anything failed. */
 	readonly onStuck?: (cause: unknown) => void;
 }

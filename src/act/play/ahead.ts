@@ -1,7 +1,7 @@
 import { SECOND } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import type { BlockFetch } from "../fetch/fetcher.ts";
-import type { Source } from "../ports.ts";
+import type { Fetched } from "../fetch/wants.ts";
 
 /** Sound and picture lie apart in a title: two places are read side by side. */
 const TRACKS = 2;
@@ -19,7 +19,7 @@ export interface AheadPorts {
 	/** Undefined when there is no room to keep it. */
 	readonly fetch: (block: number, deadline: Millis) => BlockFetch | undefined;
 	/** A block came before its reader, and is kept. */
-	readonly onFetched: (block: number, source: Source) => void;
+	readonly onFetched: (block: number, got: Fetched) => void;
 }
 
 /** Who reads a title from some place on, and when it needs what lies ahead. */
@@ -71,9 +71,9 @@ class Track {
 		if (coming === undefined) return;
 		this.coming.set(block, coming);
 		coming.result.then(
-			({ source }) => {
+			(got) => {
 				this.coming.delete(block);
-				if (block > this.position) onFetched(block, source);
+				if (block > this.position) onFetched(block, got);
 			},
 			() => this.coming.delete(block),
 		);

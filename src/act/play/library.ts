@@ -68,7 +68,10 @@ export class TitleLibrary implements Library {
 			};
 			opened.then(({ closed }) => closed.addEventListener("abort", gone), gone);
 		}
-		const open = await orAborted(stream, signal);
+		const open = await orAborted(stream, signal).catch((error: unknown) => {
+			this.ports.audience.failed(id, error);
+			throw error;
+		});
 		open.lastRead = monotonic();
 		return open;
 	}

@@ -1,4 +1,6 @@
+import { LarderError } from "../../base/errors.ts";
 import type { Millis } from "../../base/units.ts";
+import type { Miss } from "../../wire/quality.ts";
 import type { BlockFetch } from "../fetch/fetcher.ts";
 import type { Source } from "../ports.ts";
 
@@ -7,6 +9,8 @@ export interface Piece {
 	readonly block: number;
 	readonly bytes: Buffer;
 	readonly source: Source;
+	/** Why it came over the trunk, if it did. */
+	readonly miss: Miss | undefined;
 }
 
 export interface ReadingPorts {
@@ -18,6 +22,8 @@ export interface ReadingPorts {
 	/** When the player needs a block, by the monotonic clock. */
 	readonly deadlineOf: (block: number) => Millis;
 	readonly fetch: (block: number, deadline: Millis) => BlockFetch;
+	/** A block could not be had. */
+	readonly onMissed: (cause: Miss) => void;
 }
 
 /**
@@ -63,16 +69,23 @@ export class Reading {
 	/** At least one piece, from `block` on. */
 	private async next(block: number): Promise<Piece[]> {
 		this.lookAhead(block);
-		if (!this.coming.has(block) && this.ports.isOnDisk(block)) {
+		const isOnDisk = !this.coming.has(block) && this.ports.isOnDisk(block);
+		if (isOnDisk) {
 			const pieces = await this.ports.fromDisk(block, this.lastOnDisk(block));
 			if (pieces.length > 0) return pieces;
 		}
 		// On disk, but not to be read: it is fetched like any other.
 		const fetch = this.coming.get(block) ?? this.fetch(block);
 		this.coming.set(block, fetch);
-		const { bytes, source } = await fetch.result;
-		this.coming.delete(block);
-		return [{ block, bytes, source }];
+		try {
+			const { bytes, source, miss } = await fetch.result;
+			this.coming.delete(block);
+			return [{ block, bytes, source, miss: miss && isOnDisk ? "disk" : miss }];
+		} catch (error) {
+			if (error instanceof LarderError)
+				this.ports.onMissed(isOnDisk ? "disk" : fetch.whyMissed());
+			throw error;
+		}
 	}
 
 	/** Asks for what lies ahead, in lots: a request for one block at a time would be slow. */

@@ -9,9 +9,11 @@ import type { TitleId } from "../../wire/ids.ts";
 import type { Status } from "../../wire/ipc.ts";
 import type { BlockFetch, Fetcher } from "../fetch/fetcher.ts";
 import type { Ledger } from "../ledger.ts";
-import type { OpenTitle, Source, Store, TitleKey } from "../ports.ts";
+import type { OpenTitle, Playing, Source, Store, TitleKey } from "../ports.ts";
 import type { Room } from "../room.ts";
 import { Ahead } from "./ahead.ts";
+import { Arrivals } from "./arrivals.ts";
+import type { Audience, Viewing } from "./audience.ts";
 import type { Hearing } from "./hearing.ts";
 import { type Piece, Reading } from "./reading.ts";
 
@@ -22,14 +24,13 @@ const PREFETCH: Bytes = 4 * MiB;
 const LOT: Bytes = MiB;
 /** What is read from disk in one go. */
 const DISK_RUN: Bytes = MiB;
-/** Blocks whose source is remembered until they are played; older ones count as from disk. */
-const REMEMBERED = 4096;
 
 export interface StreamPorts {
 	readonly store: Store;
 	readonly fetcher: Fetcher;
 	readonly room: Room;
 	readonly ledger: Ledger;
+	readonly audience: Audience;
 	readonly log: Log;
 }
 
@@ -52,8 +53,7 @@ export class Stream implements OpenTitle {
 	private readonly ahead: Ahead;
 	private readonly closing = new AbortController();
 	private readonly sources = new Set<Source>();
-	/** Where blocks came from that were fetched ahead and not yet played. */
-	private readonly fetched = new Map<number, Source>();
+	private readonly fetched = new Arrivals();
 	private bytes: Bytes = 0;
 	private readers = 0;
 
@@ -78,7 +78,7 @@ export class Stream implements OpenTitle {
 			lot: this.blocksIn(LOT),
 			isOnDisk: (block) => this.isOnDisk(block),
 			fetch: (block, deadline) => this.fetchAhead(block, deadline),
-			onFetched: (block, source) => this.remember(block, source),
+			onFetched: (block, got) => this.fetched.note(block, got),
 		});
 	}
 
@@ -91,9 +91,26 @@ export class Stream implements OpenTitle {
 		return this.readers > 0;
 	}
 
-	async *read(
+	read(offset: Bytes, length: Bytes, signal: AbortSignal) {
+		return this.serve(offset, length, undefined, signal);
+	}
+
+	play(playing: Playing, signal: AbortSignal) {
+		const { offset, length } = playing;
+		const spot = {
+			track: this.timeline.track(offset),
+			time: this.timeline.at(offset),
+		};
+		return this.ports.audience.watch(this.id, spot, playing, (viewing) =>
+			this.serve(offset, length, viewing, signal),
+		);
+	}
+
+	/** @param viewing whose evening it counts in, if anybody's */
+	private async *serve(
 		offset: Bytes,
 		length: Bytes,
+		viewing: Viewing | undefined,
 		signal: AbortSignal,
 	): AsyncGenerator<Buffer> {
 		const { blockSize, size } = this.manifest;
@@ -103,7 +120,7 @@ export class Stream implements OpenTitle {
 			this.timeline.at(offset),
 			monotonic(),
 		);
-		const reading = this.readingOf(offset, end, playhead);
+		const reading = this.readingOf(offset, end, playhead, viewing);
 		const either = AbortSignal.any([signal, this.closing.signal]);
 		const key = await this.key;
 		let shard = -1;
@@ -111,9 +128,10 @@ export class Stream implements OpenTitle {
 		let whole = false;
 		this.readers++;
 		try {
-			for await (const { block, bytes, source } of reading.pieces(either)) {
+			for await (const piece of reading.pieces(either)) {
+				const { block, bytes, source, miss } = piece;
 				this.ahead.follow(reading, block);
-				this.fetched.delete(block);
+				this.fetched.forget(block);
 				const { place } = this.placeOf(block);
 				if (place.shard !== shard) {
 					unpin();
@@ -126,7 +144,10 @@ export class Stream implements OpenTitle {
 				const to = Math.min(end, start + bytes.length);
 				const part = bytes.subarray(from - start, to - start);
 				this.count(source, part.length);
+				const time = this.timeline.at(to - 1);
+				viewing?.got(time, part.length, source, miss);
 				yield key.decipher(from, part);
+				viewing?.taken();
 			}
 			whole = true;
 		} catch (error) {
@@ -139,6 +160,7 @@ export class Stream implements OpenTitle {
 			this.lastRead = monotonic();
 			if (whole) {
 				playhead.until = this.timeline.until(end);
+				viewing?.reached(playhead.until);
 				this.ahead.leave(reading);
 			} else this.ahead.abandon(reading);
 		}
@@ -151,7 +173,7 @@ export class Stream implements OpenTitle {
 		if (this.isOnDisk(0)) return;
 		const first = this.fetchAhead(0, monotonic());
 		first?.result.then(
-			({ source }) => this.remember(0, source),
+			(got) => this.fetched.note(0, got),
 			() => undefined,
 		);
 	}
@@ -178,7 +200,12 @@ export class Stream implements OpenTitle {
 		this.hearing.end();
 	}
 
-	private readingOf(offset: Bytes, end: Bytes, playhead: Playhead): Reading {
+	private readingOf(
+		offset: Bytes,
+		end: Bytes,
+		playhead: Playhead,
+		viewing: Viewing | undefined,
+	): Reading {
 		const { blockSize } = this.manifest;
 		const first = Math.floor(offset / blockSize);
 		const last = Math.floor((end - 1) / blockSize);
@@ -195,6 +222,7 @@ export class Stream implements OpenTitle {
 				this.hearing.begin();
 				return this.ports.fetcher.block(place, index, deadline);
 			},
+			onMissed: (cause) => viewing?.missed(cause),
 		});
 	}
 
@@ -216,7 +244,7 @@ export class Stream implements OpenTitle {
 			return Array.from({ length: count }, (_, i) => ({
 				block: block + i,
 				bytes: bytes.subarray(i * blockSize, (i + 1) * blockSize),
-				source: this.sourceOf(block + i),
+				...this.fetched.of(block + i),
 			}));
 		} catch (error) {
 			// A failing disk does not stop the film.
@@ -235,19 +263,6 @@ export class Stream implements OpenTitle {
 		this.bytes += bytes;
 		if (source !== "disk" && source !== "origin") this.sources.add(source);
 		this.ports.ledger.played(source, bytes);
-	}
-
-	private remember(block: number, source: Source): void {
-		this.fetched.set(block, source);
-		for (const oldest of this.fetched.keys()) {
-			if (this.fetched.size <= REMEMBERED) break;
-			this.fetched.delete(oldest);
-		}
-	}
-
-	/** What was fetched ahead counts as from its source, once. */
-	private sourceOf(block: number): Source {
-		return this.fetched.get(block) ?? "disk";
 	}
 
 	private isOnDisk(block: number): boolean {

@@ -65,6 +65,8 @@ function playHls(Hls, url, from, stumble) {
 	engine = new Hls({
 		workerPath: "/page/hls.worker.js",
 		capLevelToPlayerSize: true,
+		// What it says of its buffer stays on this box: figures without names are made of it.
+		cmcd: { includeKeys: ["bl", "br", "bs", "ot", "sid"] },
 		startPosition: from > 0 ? from : -1,
 	});
 	engine.on(Hls.Events.ERROR, (_, { fatal, details }) => {

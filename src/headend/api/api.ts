@@ -5,6 +5,8 @@ import {
 } from "node:http";
 import { LarderError, systemCode } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import { DAY, HOUR } from "../../base/time.ts";
+import type { Watching } from "../../gateway/watching.ts";
 import type { TitleId } from "../../wire/ids.ts";
 import { veiled } from "../audit.ts";
 import type { Enrolment } from "../enrol/enrolment.ts";
@@ -12,6 +14,8 @@ import type { Attests } from "../fleet/attests.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner, PlanOutcome } from "../fleet/planner.ts";
 import type { Purges } from "../fleet/purges.ts";
+import type { Qualities } from "../fleet/quality.ts";
+import { qualityViews } from "../fleet/qualityview.ts";
 import { purgeViews } from "../fleet/stragglers.ts";
 import { boxes } from "../fleet/views.ts";
 import { type Assets, readAssets, sendAsset } from "./assets.ts";
@@ -30,6 +34,8 @@ export interface ApiOptions extends Sources, Deeds {
 	readonly fleet: Fleet;
 	readonly purges: Pick<Purges, "onChange">;
 	readonly attests: Pick<Attests, "onChange">;
+	readonly qualities: Pick<Qualities, "onChange">;
+	readonly watching: Watching;
 	readonly planner: Planner;
 	readonly log: Log;
 }
@@ -62,7 +68,7 @@ export class Api {
 		assets: Assets,
 	) {
 		const { operator, database, audit, fleet, planner, log } = options;
-		const { enrolment, purges, attests } = options;
+		const { enrolment, purges, attests, qualities, watching } = options;
 		this.log = log;
 		this.assets = assets;
 		const { host } = operator.config.api;
@@ -76,13 +82,15 @@ export class Api {
 			purges: (title?: TitleId) =>
 				purgeViews(database, title ? EVERY : SOME, title),
 			enrol: () => enrolment.view(),
-			metrics: () => fleetFigures(database),
+			metrics: () => fleetFigures(database, watching),
+			quality: (hours: number) => qualityViews(database, hours, Date.now()),
 		};
 		this.live = new Live(
 			[
 				{ name: "overview", read: async () => [await views.overview()] },
 				{ name: "boxes", read: views.boxes },
 				{ name: "titles", read: views.titles },
+				{ name: "quality", read: () => views.quality(DAY / HOUR) },
 				{ name: "purges", read: () => views.purges() },
 				{ name: "rollouts", read: () => options.rollouts.views() },
 				{ name: "enrolments", read: () => waiting(enrolment) },
@@ -99,6 +107,7 @@ export class Api {
 			fleet.onChange(() => this.live.touch()),
 			audit.onEntry(() => this.live.touch()),
 			purges.onChange(() => this.live.touch()),
+			qualities.onChange(() => this.live.touch()),
 			attests.onChange(() => this.live.touch()),
 			options.rollouts.onChange(() => this.live.touch()),
 			enrolment.onChange(() => this.live.touch()),

@@ -14,6 +14,7 @@ import type { Enrolment } from "../enrol/requests.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
+import type { QualityView } from "../fleet/qualityview.ts";
 import type { PurgeView } from "../fleet/stragglers.ts";
 import type { BoxView } from "../fleet/views.ts";
 import { type OperatorConfig, readConfig } from "../operator/config.ts";
@@ -85,6 +86,11 @@ export class HeadendClient {
 	/** Titles as the API lists them. */
 	titles(): Promise<TitleView[]> {
 		return this.ask("GET", "titles", undefined, PATIENCE);
+	}
+
+	/** How titles were to watch in the last hours, by title and region. */
+	quality(hours: number): Promise<QualityView[]> {
+		return this.ask("GET", `quality?hours=${hours}`, undefined, PATIENCE);
 	}
 
 	/** Titles that are taken back, newest first; of one title with every box that still has it. */

@@ -1,4 +1,5 @@
 import { Gauge, Registry } from "prom-client";
+import type { Watching } from "../../gateway/watching.ts";
 import type { Statements } from "../fleet/database.ts";
 import { type RegionView, regions } from "../fleet/views.ts";
 import type { Text } from "./reply.ts";
@@ -33,10 +34,14 @@ const FIGURES: Readonly<Record<Figure, readonly [string, string]>> = {
 
 /**
  * The fleet's figures for Prometheus, by region. All are gauges, also what was moved over all sessions: with a box that is shut out,
- * what it moved leaves the sum.
+ * what it moved leaves the sum. How films were to watch counts since the headend started.
  */
-export async function fleetFigures(database: Statements): Promise<Text> {
+export async function fleetFigures(
+	database: Statements,
+	watching: Watching,
+): Promise<Text> {
 	const registry = new Registry();
+	watching.register(registry);
 	const views = await regions(database);
 	for (const [figure, [name, help]] of Object.entries(FIGURES)) {
 		const gauge = new Gauge({

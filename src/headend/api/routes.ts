@@ -3,13 +3,7 @@ import * as z from "zod/mini";
 import { LarderError } from "../../base/errors.ts";
 import { LOG_LEVELS } from "../../base/log.ts";
 import type { CommandBody } from "../../wire/command.ts";
-import {
-	type BoxId,
-	boxId,
-	isTitleId,
-	type TitleId,
-	titleId,
-} from "../../wire/ids.ts";
+import { type BoxId, boxId, type TitleId, titleId } from "../../wire/ids.ts";
 import type { Response } from "../../wire/reports.ts";
 import { type Audit, reason, veiled } from "../audit.ts";
 import type { Enrolment } from "../enrol/enrolment.ts";
@@ -19,7 +13,8 @@ import type { Planner } from "../fleet/planner.ts";
 import type { RolloutDeeds } from "../rollout/rollouts.ts";
 import { enrolRoutes } from "./enrolroutes.ts";
 import type { Live } from "./live.ts";
-import { Refusal, sendJson, type Text } from "./reply.ts";
+import { backIn, titleIn, whole } from "./query.ts";
+import { sendJson, type Text } from "./reply.ts";
 import { rolloutRoutes } from "./rolloutroutes.ts";
 import { changesIn, type Routes, reads, tells } from "./routing.ts";
 import { ROLES, type Tokens, tokenName } from "./tokens.ts";
@@ -96,6 +91,8 @@ export function routesOf(
 	> & {
 		readonly purges: (title?: TitleId) => Promise<unknown>;
 		readonly metrics: () => Promise<Text>;
+		/** @param hours how far back */
+		readonly quality: (hours: number) => Promise<unknown>;
 	},
 	deeds: Deeds,
 	tokens: Tokens,
@@ -108,6 +105,9 @@ export function routesOf(
 		"/api/overview": { GET: reads(views.overview) },
 		"/api/boxes": { GET: reads(views.boxes) },
 		"/api/metrics": { GET: tells(views.metrics) },
+		"/api/quality": {
+			GET: reads(({ query }) => views.quality(backIn(query))),
+		},
 		"/api/titles": { GET: reads(views.titles) },
 		"/api/events": {
 			GET: { role: "viewer", answer: ({ response }) => live.listen(response) },
@@ -279,19 +279,4 @@ export function routesOf(
 			),
 		},
 	};
-}
-
-/** Undefined when it is not asked for. Throws a Refusal. */
-function whole(query: URLSearchParams, name: string): number | undefined {
-	const text = query.get(name);
-	if (text === null) return undefined;
-	if (/^\d{1,15}$/.test(text)) return Number(text);
-	throw new Refusal(400, "REQUEST_INVALID", `${name} must be a whole number`);
-}
-
-/** Undefined when none is asked for. Throws a Refusal. */
-function titleIn(query: URLSearchParams): TitleId | undefined {
-	const text = query.get("title") ?? undefined;
-	if (text === undefined || isTitleId(text)) return text;
-	throw new Refusal(400, "REQUEST_INVALID", "title must be a title's id");
 }

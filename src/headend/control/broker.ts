@@ -161,11 +161,12 @@ function mayConnect({ id, conn }: Client): boolean {
 	);
 }
 
-/** A box writes what goes up from it; the headend writes what is Larder's. */
+/** A box writes what goes up from it, and among all of a region how films were to watch; the headend writes what is Larder's. */
 function mayPublish(client: string, topic: string): boolean {
 	const address = parseTopic(topic);
 	if (address === undefined) return false;
 	if (client.startsWith(HEADEND)) return true;
+	if (address.to === "region") return address.kind === "quality";
 	return address.to === "headend" && address.box === client;
 }
 
@@ -175,7 +176,8 @@ function maySubscribe(client: string, filter: string): boolean {
 	const address = parseTopic(filter);
 	if (address === undefined) return false;
 	return (
-		address.to === "region" || (address.to === "box" && address.box === client)
+		(address.to === "region" && address.kind === "head") ||
+		(address.to === "box" && address.box === client)
 	);
 }
 

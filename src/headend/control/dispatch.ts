@@ -9,6 +9,7 @@ import type { BrokerAccess } from "../../control/connection.ts";
 import { attest, readAttestation } from "../../wire/attest.ts";
 import type { BoxId, NetworkId, Region } from "../../wire/ids.ts";
 import { parseMessage } from "../../wire/json.ts";
+import { MAX_QUALITY, type Quality, quality } from "../../wire/quality.ts";
 import {
 	type Fill,
 	fill,
@@ -26,6 +27,7 @@ import {
 	downTopic,
 	headTopic,
 	parseTopic,
+	qualityTopic,
 	type Up,
 } from "../../wire/topics.ts";
 import type { Attested } from "../fleet/attests.ts";
@@ -40,6 +42,8 @@ export interface DispatchHandlers {
 	onResponse(box: BoxId, response: Response): Promise<void> | void;
 	/** Statements that the box itself signed, whoever brought them. */
 	onAttested(box: BoxId, attested: readonly Attested[]): Promise<void> | void;
+	/** How films were to watch, on some box of the region. */
+	onQuality(quality: Quality): void;
 	/** A head that stands at the broker, unchecked. */
 	onHead(payload: Buffer): Promise<void> | void;
 }
@@ -83,11 +87,13 @@ export class Dispatch {
 
 	constructor(options: DispatchOptions) {
 		this.options = options;
+		const { region } = options;
+		const regionals = [headTopic(region), qualityTopic(region)];
 		const name = `${HEADEND}${options.name}`;
 		this.ear = new MqttSession({
 			...options,
 			clientId: `${name}-up`,
-			subscriptions: [ALL_UP, headTopic(options.region)],
+			subscriptions: [ALL_UP, ...regionals],
 			onMessage: (topic, payload) => this.receive(topic, payload),
 		});
 		this.mouth = new MqttSession({
@@ -181,12 +187,19 @@ export class Dispatch {
 		const address = parseTopic(topic);
 		// Somebody cleared the topic.
 		if (payload.length === 0) return;
-		if (address?.to === "region")
-			return await this.options.handlers.onHead(payload);
+		if (address?.to === "region") return this.takeRegional(topic, payload);
 		if (address?.to !== "headend") return this.drop("wrong-topic", topic);
 		const { box, kind } = address;
 		const taken = await this.takeFrom(box, kind, payload);
 		if (!taken.ok) this.drop(taken.reason, `${topic} ${taken.detail}`);
+	}
+
+	private async takeRegional(topic: string, payload: Buffer): Promise<void> {
+		const { handlers, region } = this.options;
+		if (topic !== qualityTopic(region)) return await handlers.onHead(payload);
+		const taken = parseMessage(quality, payload, MAX_QUALITY);
+		if (taken.ok) handlers.onQuality(taken.value);
+		else this.drop(taken.reason, `${topic} ${taken.detail}`);
 	}
 
 	/** The guards, one after the other. */

@@ -259,4 +259,15 @@ ALTER TABLE fills ADD COLUMN disk jsonb;
 ALTER TABLE fills ADD COLUMN disk_at bigint;
 ALTER TABLE fills ADD COLUMN missing_at bigint;
 `,
+	`
+-- How titles were to watch, summed up by hour (since 1970); sums are numbers by name. No box is named.
+CREATE TABLE quality (
+	region text NOT NULL,
+	hour bigint NOT NULL,
+	title text NOT NULL,
+	sums jsonb NOT NULL,
+	PRIMARY KEY (region, hour, title)
+);
+CREATE INDEX quality_hour ON quality (hour);
+`,
 ];

@@ -6,6 +6,7 @@ import { showChanges } from "./changes.js";
 import { showFigures } from "./figures.js";
 import { plural } from "./format.js";
 import { showPurges } from "./purges.js";
+import { showQuality } from "./quality.js";
 import { showRollouts } from "./rollouts.js";
 import { showTitles } from "./titles.js";
 
@@ -14,6 +15,7 @@ const news = {
 	overview: new Map(),
 	boxes: new Map(),
 	titles: new Map(),
+	quality: new Map(),
 	purges: new Map(),
 	rollouts: new Map(),
 	enrolments: new Map(),
@@ -45,6 +47,7 @@ function draw() {
 		showFigures(document.getElementById("figures"), overview, titles);
 		showArrivals([...news.enrolments.values()], overview.enrol);
 		showTitles(titles, overview.copies);
+		showQuality([...news.quality.values()], titles);
 		showPurges([...news.purges.values()]);
 		showRollouts([...news.rollouts.values()]);
 		const boxes = [...news.boxes.values()].toSorted(

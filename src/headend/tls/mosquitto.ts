@@ -91,9 +91,12 @@ pattern write larder/v1/box/%u/up/#
 pattern read larder/v1/box/%u/down/#
 # The same for all boxes; Mosquitto warns of a pattern without a name.
 pattern read larder/v1/region/+/down/#
+# Nobody is to know whose evening it was.
+pattern write larder/v1/region/+/up/quality
 
 user ${up}
 topic read larder/v1/box/+/up/#
+topic read larder/v1/region/+/up/quality
 
 user ${down}
 topic write larder/v1/box/+/down/#
