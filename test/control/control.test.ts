@@ -9,9 +9,14 @@ import type { Head } from "../../src/wire/head.ts";
 import type { Region } from "../../src/wire/ids.ts";
 import { encodeMessage } from "../../src/wire/json.ts";
 import type { Reported, Request, State } from "../../src/wire/reports.ts";
-import { downTopic, headTopic, upTopic } from "../../src/wire/topics.ts";
+import {
+	downTopic,
+	headTopic,
+	qualityTopic,
+	upTopic,
+} from "../../src/wire/topics.ts";
 import { BROKERS, type TestBroker } from "./brokers.ts";
-import { newBox, newTitle, Operator, REGION } from "./operator.ts";
+import { Happenings, newBox, newTitle, Operator, REGION } from "./operator.ts";
 import { FAST, hear, levels, newFolder, openDesk, openRig } from "./rig.ts";
 
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
@@ -45,6 +50,30 @@ const CASES: Readonly<
 		await control.close();
 		const end = await hear(desk, box, "state", (it) => !it.online);
 		t.match(end, { session: control.session, since: birth.since });
+	},
+
+	async "what was watched is told, and not by whom"(t, { url }) {
+		const desk = await openDesk(t, url);
+		const ear = await connectAsync(url, { clientId: "headend-ear" });
+		t.teardown(() => ear.endAsync(true));
+		const payloads = new Happenings<string>();
+		ear.on("message", (_, payload) => payloads.add(payload.toString()));
+		await ear.subscribeAsync(qualityTopic(REGION), { qos: 1 });
+		const timing = { ...FAST, spread: 10 };
+		const rig = await openRig(t, url, new Operator(), { timing });
+		await rig.lines.until(() => rig.control.connected);
+		const title = newTitle();
+		const watched = {
+			...{ title, starts: [420], played: 60_000, stalls: 1, stalled: 900 },
+			...{ seeks: 2, switches: 3, bitrate: 4_000_000 },
+			...{ disk: 5, neighbours: 6, origin: 7, misses: { "too-slow": 1 } },
+		};
+		rig.control.qualities.add(watched);
+		await desk.qualities.until(() => desk.qualities.all.length === 1);
+		t.match(desk.qualities.all, [{ watched: [watched] }]);
+		await payloads.until(() => payloads.all.length === 1);
+		for (const own of [rig.box, rig.control.session])
+			t.notMatch(payloads.all.join(), own);
 	},
 
 	async "a killed box is seen to be gone; a late will is not believed"(

@@ -65,6 +65,7 @@ t.test("a box reads what is for it and nothing else", async (t) => {
 	const mayNot = [
 		`larder/v1/box/${other}/down/command`,
 		`larder/v1/box/${box}/up/state`,
+		`larder/v1/region/${REGION}/up/quality`,
 		`larder/v1/box/${box}/#`,
 		"larder/v1/box/+/up/#",
 		"#",
@@ -103,7 +104,11 @@ t.test("a box writes as itself; who does not is put out", async (t) => {
 	const arrived = new Promise((resolve) => headend.once("message", resolve));
 	await client.publishAsync(own, "x", { qos: 1 });
 	await arrived;
-	t.same(heard, [own]);
+	const all = `larder/v1/region/${REGION}/up/quality`;
+	const next = new Promise((resolve) => headend.once("message", resolve));
+	await client.publishAsync(all, "x", { qos: 1 });
+	await next;
+	t.same(heard, [own, all]);
 });
 
 t.test("a packet without end is not kept", async (t) => {

@@ -8,7 +8,12 @@ import type { BoxId, NetworkId } from "../../src/wire/ids.ts";
 import { encodeMessage } from "../../src/wire/json.ts";
 import { generateKeyPair } from "../../src/wire/keys.ts";
 import type { State } from "../../src/wire/reports.ts";
-import { downTopic, headTopic, upTopic } from "../../src/wire/topics.ts";
+import {
+	downTopic,
+	headTopic,
+	qualityTopic,
+	upTopic,
+} from "../../src/wire/topics.ts";
 import {
 	Happenings,
 	heard,
@@ -98,7 +103,7 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 			onRequest: say,
 			onResponse: say,
 			onAttested: say,
-			onQuality() {},
+			onQuality: (it) => void said.push(it),
 			onHead() {},
 		},
 	});
@@ -139,14 +144,27 @@ t.test("what is not as it should be is dropped and counted", async (t) => {
 	await send(upTopic(signer, "attest"), [
 		signAttestation(pair, { ...word, box }),
 	]);
+	const film = {
+		...{ id: "0".repeat(16), title: newTitle(), starts: [1], played: 1 },
+		...{ stalls: 0, stalled: 0, seeks: 0, switches: 0, bitrate: 1 },
+		...{ disk: 0, neighbours: 0, origin: 0, misses: {} },
+	};
+	const topic = qualityTopic(REGION);
+	await send(topic, "garbage");
+	await send(topic, { watched: [{ ...film, played: -1 }] });
+	await send(topic, { watched: [{ ...film, starts: new Array(65).fill(1) }] });
+	await send(topic, { watched: new Array(33).fill(film) });
+	await send(topic, { watched: [film], more: "x".repeat(48 * 1024) });
+	await send(topic, { watched: [film] });
 	const response = { id: "x", session: birth.session, ok: true };
 	await send(upTopic(box, "response"), response);
 	await send(upTopic(box, "response"), response);
-	await lines.until(() => said.length === 2);
-	t.same(said, [response, response]);
+	await lines.until(() => said.length === 3);
+	t.same(said, [{ watched: [film] }, response, response]);
 	t.same(Object.fromEntries(dispatch.dropped), {
-		"not-json": 1,
-		"bad-schema": 1,
+		"not-json": 2,
+		"bad-schema": 4,
+		"too-large": 1,
 		"wrong-box": 2,
 		"unknown-box": 1,
 		revoked: 2,

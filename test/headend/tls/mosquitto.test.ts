@@ -10,7 +10,12 @@ import { headendAccess } from "../../../src/headend/tls/access.ts";
 import { certifyBox } from "../../../src/headend/tls/authority.ts";
 import { refuseRevoked, writeBroker } from "../../../src/headend/tls/broker.ts";
 import { headendNames } from "../../../src/headend/tls/mosquitto.ts";
-import { downTopic, headTopic, upTopic } from "../../../src/wire/topics.ts";
+import {
+	downTopic,
+	headTopic,
+	qualityTopic,
+	upTopic,
+} from "../../../src/wire/topics.ts";
 import { Happenings, heard, REGION } from "../../control/operator.ts";
 import { days, newPapers } from "./papers.ts";
 import {
@@ -69,6 +74,11 @@ t.test("a box reaches its own topics and nobody else's", async (t) => {
 	await one.publishAsync(upTopic(a.box, "state"), "a's", { qos: 1 });
 	await ear.got.until((it) => it === `${upTopic(a.box, "state")} a's`);
 	t.equal(ear.got.all.length, 1);
+	const quality = qualityTopic(REGION);
+	await ear.subscribeAsync(quality, { qos: 1 });
+	await other.subscribeAsync(quality, { qos: 1 });
+	await one.publishAsync(quality, "anybody's", { qos: 1 });
+	await ear.got.until((it) => it === `${quality} anybody's`);
 
 	// Mosquitto's acl_file grants every subscription and keeps what is not allowed from coming.
 	const retained = downTopic(b.box, "desired");
@@ -89,6 +99,7 @@ t.test("a box reaches its own topics and nobody else's", async (t) => {
 		new Set([`${headTopic(REGION)} all's`]),
 		"nothing of b's, nothing that goes up",
 	);
+	t.notOk(other.got.all.some((it) => it.startsWith(quality)));
 	await t.rejects(
 		ear.publishAsync(downTopic(a.box, "command"), "x", { qos: 1 }),
 		{ code: NOT_AUTHORIZED },
