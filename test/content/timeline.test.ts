@@ -43,6 +43,32 @@ t.test("segments in files of their own", async (t) => {
 	t.equal(line.until(offset("1/init.mp4")), 12 * SECOND);
 });
 
+t.test(
+	"what plays is of a track, what only belongs to it is of none",
+	async (t) => {
+		const files = filesOf(
+			["master.m3u8", 100],
+			["0/init.mp4", 900],
+			["0/000.m4s", 500_000],
+			["0/001.m4s", 100_000],
+			["1/init.mp4", 900],
+			["1/000.m4s", 50_000],
+			["1/001.m4s", 50_000],
+			["sound.m4a", 60_000],
+		);
+		const line = new Timeline({ files }, 12 * SECOND);
+		const tracks = files.map(({ offset }) => line.track(offset));
+		const [, , picture, same, , other, , sound] = tracks;
+		t.same(tracks.slice(0, 2), [undefined, undefined]);
+		t.equal(tracks[4], undefined);
+		t.equal(picture, same);
+		t.equal(new Set([picture, other, sound]).size, 3);
+		t.notOk([picture, other, sound].includes(undefined));
+		const unknown = new Timeline({ files }, 0);
+		t.equal(unknown.track(files[2]?.offset ?? 0), undefined);
+	},
+);
+
 t.test("tracks of which each is one file", async (t) => {
 	const files = filesOf(["film.mp4", 6_000_000], ["sound.m4a", 600_000]);
 	const line = new Timeline({ files }, MINUTE);

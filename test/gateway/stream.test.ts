@@ -68,6 +68,26 @@ t.test("the first bytes leave before the second are there", async (t) => {
 	t.equal(await count("larder_gateway_sent_bytes_total"), 1000);
 });
 
+t.test("what a player says of itself comes to the title", async (t) => {
+	const shelf = film(async function* (_, length) {
+		yield Buffer.alloc(length);
+	});
+	const { port, count } = await open(t, shelf);
+	const ask = async (query: string, headers: Record<string, string> = {}) => {
+		const path = `${PATH}${query}`;
+		t.equal((await exchange(port, "GET", path, headers)).status, 200);
+		return shelf.words.at(-1);
+	};
+	const word = { bl: 4200, bs: true, sid: "me" };
+	t.same(await ask("?CMCD=bl%3D4200%2Cbs%2Csid%3D%22me%22"), word);
+	const status = { "CMCD-Request": "bl=4200", "CMCD-Status": "bs" };
+	t.same(await ask("", status), { bl: 4200, bs: true });
+	t.equal(await ask(""), undefined);
+	t.equal(await count("larder_gateway_cmcd_ignored_total"), 0);
+	t.equal(await ask("?CMCD=bl%3Dmuch"), undefined, "it is served all the same");
+	t.equal(await count("larder_gateway_cmcd_ignored_total"), 1);
+});
+
 const refusals: readonly [ErrorCode, number, boolean][] = [
 	["TITLE_UNAVAILABLE", 503, true],
 	["TITLE_KEY_UNAVAILABLE", 503, true],
