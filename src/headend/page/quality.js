@@ -106,6 +106,7 @@ function misses({ misses }) {
 }
 
 function hours(played) {
+	if (played < 2 * 60_000) return `${Math.round(played / 1000)}\u00a0s`;
 	return played < HOUR
 		? `${Math.round(played / 60_000)}\u00a0min`
 		: `${figure(played / HOUR)}\u00a0h`;
