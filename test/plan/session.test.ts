@@ -191,8 +191,9 @@ const cases: readonly Case[] = [
 		lines: [
 			[0, 0, 0, 0.5, { bl: 0 }],
 			[0, 1, 0.5, 1, { bl: 6000 }],
-			[0, 2, 1, 14.5, { bl: 11_500 }],
-			[0, 3, 14.5, 15, { bl: 6000, bs: true }],
+			// It stood still by itself for a while, and has nine seconds left.
+			[0, 2, 10, 21, { bl: 9000 }],
+			[0, 3, 21, 22, { bl: 6000, bs: true }],
 		],
 		expected: { stalls: 1, stalled: 2000 },
 	},
