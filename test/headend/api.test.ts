@@ -50,6 +50,27 @@ t.test("the operator's page and API", async (t) => {
 		t.match(text, `larder_region_missing_bytes{region="${region}"} 70`);
 	});
 
+	await t.test("how films were to watch", async (t) => {
+		const watched = (id: string, starts: number[]) => ({
+			...{ id: id.repeat(16), title: title.id, starts, played: 60_000 },
+			...{ stalls: 1, stalled: 1500, seeks: 0, switches: 0, bitrate: 4e6 },
+			...{ disk: 1, neighbours: 2, origin: 3, misses: { "too-slow": 5 } },
+		});
+		it.qualities.note({ watched: [watched("a", [400]), watched("b", [900])] });
+		await it.qualities.flush();
+		const views = JSON.parse((await ask("GET", "/api/quality?hours=1")).text);
+		t.match(views, [
+			{ title: title.id, region, starts: 2, stalls: 2, stallsPerHour: 60 },
+		]);
+		t.equal((await ask("GET", "/api/quality?hours=many")).status, 400);
+		const { text } = await ask("GET", "/api/metrics");
+		t.match(text, /^larder_video_startup_seconds_bucket\{le="0.5"\} 1$/m);
+		t.match(text, /^larder_video_startup_seconds_count 2$/m);
+		t.match(text, /^larder_video_stalls_total 2$/m);
+		t.match(text, /^larder_missed_blocks_total\{cause="too-slow"\} 10$/m);
+		t.notMatch(text, title.id);
+	});
+
 	await t.test("fleet, plan and titles", async (t) => {
 		const plan = await post("/api/plan", {});
 		t.match(JSON.parse(plan.text), { boxes: 1, told: 1, missing: 8 });

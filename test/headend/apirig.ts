@@ -28,6 +28,7 @@ export async function apiRig(
 	log: Log = silent,
 ): Promise<
 	Bench & {
+		readonly qualities: Qualities;
 		readonly options: ApiOptions;
 		readonly port: number;
 		/** The operator's own. */
@@ -84,6 +85,12 @@ export async function apiRig(
 		access: undefined,
 		isRevoked: (box) => revoked.some(([each]) => each === box),
 	});
+	const watching = new Watching();
+	const qualities = new Qualities({
+		...{ database, region: operator.region, log: silent },
+		isTitle: () => true,
+		onEntry: (figures) => watching.note(figures),
+	});
 	const options: ApiOptions = {
 		operator: {
 			...it.operator,
@@ -93,12 +100,8 @@ export async function apiRig(
 		audit,
 		fleet: it.fleet,
 		purges,
-		qualities: new Qualities({
-			...{ database, region: operator.region, log: silent },
-			isTitle: () => true,
-			onEntry: () => undefined,
-		}),
-		watching: new Watching(),
+		qualities,
+		watching,
 		attests: new Attests({
 			database: it.database,
 			issued: (box) => readIssued(it.operator.dir, box),
@@ -183,6 +186,7 @@ export async function apiRig(
 			call.end(body);
 		});
 	return {
+		qualities,
 		...it,
 		options,
 		port,
