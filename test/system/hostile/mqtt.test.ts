@@ -12,7 +12,13 @@ import { type Attestation, signAttestation } from "../../../src/wire/attest.ts";
 import { pack, timeOf } from "../../../src/wire/envelope.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
 import { encodeMessage } from "../../../src/wire/json.ts";
-import { downTopic, headTopic, upTopic } from "../../../src/wire/topics.ts";
+import type { Quality, Watched } from "../../../src/wire/quality.ts";
+import {
+	downTopic,
+	headTopic,
+	qualityTopic,
+	upTopic,
+} from "../../../src/wire/topics.ts";
 import { type Mutator, share } from "../../mutate.ts";
 import {
 	addBoxes,
@@ -64,11 +70,17 @@ const ATTESTED: Attestation = {
 	state: "deleted",
 	at: Date.now(),
 };
+const WATCHED: Watched = {
+	...{ id: "0".repeat(16), title: "f".repeat(64) as TitleId, starts: [400] },
+	...{ played: 60_000, stalls: 1, stalled: 900, seeks: 2, switches: 3 },
+	...{ bitrate: 4e6, disk: 1, neighbours: 2, origin: 3, misses: { disk: 4 } },
+};
 let films = 0;
 await ordinary();
 await headend.command(box.id, { kind: "report" });
 
 const HEAD = headTopic(operator.region);
+const QUALITY = qualityTopic(operator.region);
 function topic(name: string, forge: Forge): Topic {
 	return { topic: name, forge, right: () => rightOn(name) };
 }
@@ -101,6 +113,7 @@ const TARGETS: Readonly<Record<string, Target>> = {
 				(kind) => topic(upTopic(ghost, kind), spoilt),
 			),
 			topic(upTopic(ghost, "attest"), attested),
+			topic(QUALITY, spoilt),
 		],
 	},
 };
@@ -191,6 +204,8 @@ function rightOn(topic: string): Buffer[] {
 	// Nothing was taken back here.
 	if (topic === upTopic(ghost, "attest"))
 		return [encodeMessage([signAttestation(ghostKey, ATTESTED)])];
+	if (topic === QUALITY)
+		return [encodeMessage({ watched: [WATCHED] } satisfies Quality)];
 	const real = topic.replace(ghost, box.id);
 	return broker.passed.flatMap((each) =>
 		each.topic === real
