@@ -38,6 +38,8 @@ const LITTLE = 1 / 8;
 const PATIENCE: Millis = 1.5 * SECOND;
 /** Then nothing is given until the queue was empty for so long. */
 const CALM: Millis = 5 * SECOND;
+/** After so long in which nothing was wanted what was given before is no measure: ways change. TCP forgets, too (RFC 2861, RFC 7661). */
+const REST: Millis = 10 * SECOND;
 /** When it has not been known for so long how packets wait, what is configured has to do. */
 const BLIND: Millis = 3 * SECOND;
 
@@ -82,14 +84,16 @@ export function firstUplink(now: Millis): Uplink {
 /** How long until the queue is to be looked at again: not long while more is given than the uplink is known to carry. */
 export function nextLook(uplink: Uplink, given: Rate): Millis {
 	const { rate, carries } = uplink;
+	if (isSounding(uplink)) return TRYING;
 	const isKnown = Number.isFinite(carries) && NEAR * rate <= carries;
 	if (isKnown || !Number.isFinite(rate)) return USUAL;
-	return isSounding(uplink) || given >= LIGHT * rate ? TRYING : USUAL;
+	return given >= LIGHT * rate ? TRYING : USUAL;
 }
 
 /** Looks at the queue once more; as often as `nextLook` says while anything is given. */
-export function steer(before: Uplink, view: UplinkView): Uplink {
+export function steer(last: Uplink, view: UplinkView): Uplink {
 	const { now, delay } = view;
+	const before = now - last.at >= REST ? rested(last) : last;
 	// What passed while nothing was given is no time in which the queue was seen to be empty.
 	const span = Math.min(now - before.at, SETTLE);
 	if (delay === undefined) {
@@ -113,6 +117,14 @@ export function steer(before: Uplink, view: UplinkView): Uplink {
 		: grow(calm, view.given, span);
 }
 
+/** It is sounded again, up to what little it was found to carry. */
+function rested(before: Uplink): Uplink {
+	if (before.rate <= FIRST) return before;
+	const { carries } = before;
+	const known = carries <= COMMON ? carries : Number.POSITIVE_INFINITY;
+	return { ...firstUplink(before.at), carries: known };
+}
+
 function cut(
 	before: Uplink,
 	delay: Millis,
@@ -127,7 +139,8 @@ function cut(
 			? { ...before, rate: 0, since: undefined, held: 0 }
 			: { ...before, since };
 	}
-	if (!isKnown) return stop(before, delay, { now, given });
+	if (!isKnown || isSounding(before))
+		return stop(before, delay, { now, given });
 	if (now - before.cutAt < SETTLE) return before;
 	const used = Math.min(before.rate, Math.max(given, FLOOR));
 	// Cuts that follow one upon another empty the queue, and say nothing of what the uplink carries.
@@ -144,13 +157,15 @@ function stop(
 	delay: Millis,
 	{ now, given }: Omit<UplinkView, "delay">,
 ): Uplink {
-	const isUsed = given >= before.rate * USED;
+	// Of a rate without end all was used that was given.
+	const tried = Number.isFinite(before.rate) ? before.rate : given;
+	const isUsed = given >= tried * USED;
 	const left = isUsed && delay <= FAR ? LESS : HALF;
 	return {
 		...before,
-		...{ rate: FLOOR, held: Math.max(FLOOR, before.rate * left) },
+		...{ rate: FLOOR, held: Math.max(FLOOR, tried * left) },
 		...{ cutAt: now, cutTo: FLOOR },
-		carries: isUsed ? Math.min(before.rate, given) : before.carries,
+		carries: isUsed ? Math.min(tried, given) : Number.POSITIVE_INFINITY,
 	};
 }
 
@@ -158,7 +173,10 @@ function stop(
 function grow(before: Uplink, given: Rate, span: Millis): Uplink {
 	const { rate, carries } = before;
 	if (isSounding(before))
-		return { ...before, rate: Math.min(COMMON, rate * 2 ** (span / SOUNDING)) };
+		return {
+			...before,
+			rate: Math.min(soundedTo(before), rate * 2 ** (span / SOUNDING)),
+		};
 	if (given < rate * USED) return before;
 	const doubling = Number.isFinite(carries) ? DOUBLING : FIRST_DOUBLING;
 	const isNear = rate >= NEAR * carries && NEAR * rate <= carries;
@@ -173,6 +191,11 @@ function resume(before: Uplink, delay: Millis, now: Millis): Uplink {
 	return { ...before, rate: FLOOR, since: undefined };
 }
 
-function isSounding({ rate, cutAt }: Uplink): boolean {
-	return rate < COMMON && cutAt === Number.NEGATIVE_INFINITY;
+function isSounding(uplink: Uplink): boolean {
+	const { rate, cutAt } = uplink;
+	return rate < soundedTo(uplink) && cutAt === Number.NEGATIVE_INFINITY;
+}
+
+function soundedTo({ carries }: Uplink): Rate {
+	return Math.min(COMMON, NEAR * carries);
 }

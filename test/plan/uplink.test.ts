@@ -75,6 +75,14 @@ t.test("it begins with little, and is soon free", async (t) => {
 	t.equal(uplink.carries, Number.POSITIVE_INFINITY);
 });
 
+t.test("who had no limit finds out that there is one now", async (t) => {
+	const free = { ...firstUplink(0), rate: Number.POSITIVE_INFINITY };
+	const { uplink, moments } = run(60 * SECOND, { begin: free });
+	t.ok(uplink.rate < 1.2 * CARRIES, `${Math.round(uplink.rate)} B/s`);
+	t.ok(mean(moments.slice(-120), "given") > 0.9 * CARRIES, "it is used");
+	t.ok(mean(moments.slice(-120), "delay") < TARGET, "packets hardly wait");
+});
+
 t.test("a household that sends gets all, and within seconds", async (t) => {
 	const alone = run(30 * SECOND);
 	const busy = run(20 * SECOND, {
