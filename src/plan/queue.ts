@@ -54,10 +54,14 @@ export function delayOf(
 		return undefined;
 	const least = Math.min(...base.map(({ trip }) => trip));
 	const trips: Millis[] = [];
+	let usual = least + LATE;
 	for (const { asked, trip } of probes) {
 		if (now - asked >= RECENT) continue;
 		const taken = trip ?? now - asked;
-		if (trip !== undefined || taken > least + LATE) trips.push(taken);
+		// One that is on its way no longer than the last answered one was says nothing yet.
+		if (trip !== undefined) usual = Math.max(least + LATE, trip);
+		else if (taken <= usual) continue;
+		trips.push(taken);
 	}
 	if (trips.length === 0) return undefined;
 	return Math.max(0, Math.min(...trips.slice(-LATEST)) - least);

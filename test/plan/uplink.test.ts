@@ -128,6 +128,12 @@ t.test("the delay is what is more than the shortest round trip", async (t) => {
 	t.equal(delayOf(base, answered(20), 20, 16_000), undefined, "long ago");
 	const early = [{ asked: 300, trip: undefined }];
 	t.equal(delayOf(base, [...answered(20), ...early], 20, 370), 0);
+	const waiting = [1750, 1690].map((asked) => ({ asked, trip: undefined }));
+	t.equal(
+		delayOf(base, [...answered(20, 400, 380, 410), ...waiting], 1160, 1800),
+		360,
+		"one that is on its way no longer than those before says nothing yet",
+	);
 	const open = [300, 550, 800, 1050].map((asked) => ({
 		asked,
 		trip: undefined,
