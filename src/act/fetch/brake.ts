@@ -14,7 +14,7 @@ export class Brake {
 
 	/** Resolves when more may come of these blocks. */
 	async hold(left: ReadonlySet<number>): Promise<void> {
-		const isNeeded = () => [...left].some((block) => this.wants.isNext(block));
+		const isNeeded = () => this.wants.next.some((block) => left.has(block));
 		while (this.backlog.full && !this.wants.empty && !isNeeded()) {
 			await this.loosened.promise;
 		}

@@ -77,14 +77,15 @@ export class Wants {
 		return [...this.all].some(({ want }) => want.fill === undefined);
 	}
 
-	/** Whether a block is among the first that viewers need. */
-	isNext(block: number): boolean {
-		let place = 0;
-		for (const demand of this.inOrder()) {
-			if (demand.fill !== undefined || ++place > NEXT_BLOCKS) return false;
-			if (demand.block === block) return true;
+	/** The first blocks that viewers need. */
+	get next(): readonly number[] {
+		if (!this.isWatched) return [];
+		const next: number[] = [];
+		for (const { block, fill } of this.inOrder()) {
+			if (fill !== undefined || next.length >= NEXT_BLOCKS) break;
+			next.push(block);
 		}
-		return false;
+		return next;
 	}
 
 	/** Whether anybody wants something enough to ask the origin for it, sooner or later. */
