@@ -14,7 +14,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 	],
 	bench: [
 		...["mosquitto", "ffmpeg", "nginx", "chromium", "python3-libtorrent"],
-		...["aria2", "syncthing", "iproute2"],
+		...["aria2", "syncthing", "iproute2", "wrk"],
 	],
 	image: [
 		...["mmdebstrap", "qemu-user-static", "kmod", "cpio", "squashfs-tools"],

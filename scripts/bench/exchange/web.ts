@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
-import { mkdir, open, writeFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import type { Bytes } from "../../../src/base/units.ts";
 import { freeTcpPort } from "../../../src/desk/ports.ts";
+import { startNginx } from "../measure/nginx.ts";
 import {
 	clock,
 	cpuOf,
@@ -36,26 +36,41 @@ export const web: Contestant = {
 
 async function run({ dir, content }: Stage): Promise<Outcome> {
 	const port = await freeTcpPort();
-	await using server = await startNginx(dir, dirname(content.file), port);
+	const listen = `127.0.0.1:${port}`;
+	const root = dirname(content.file);
+	const server = await startNginx(join(dir, "nginx"), root, listen);
+	try {
+		return await fetchFrom(server.pid, listen, dir, content);
+	} finally {
+		await server.close();
+	}
+}
+
+async function fetchFrom(
+	server: number,
+	listen: string,
+	dir: string,
+	content: Stage["content"],
+): Promise<Outcome> {
 	const path = join(dir, "received");
-	const url = `http://127.0.0.1:${port}/${basename(content.file)}`;
+	const url = `http://${listen}/${basename(content.file)}`;
 	const curl = spawn("curl", ["--silent", "--fail", "--output", path, url], {
 		stdio: "ignore",
 	});
 	const ended = once(curl, "close");
 	const pid = curl.pid ?? 0;
 	// Until it is waited for, a process that has ended can still be asked: so this does not give way to the event loop.
-	const watched = watch(pid, server.pid, path);
+	const watched = watch(pid, server, path);
 	const [code] = await ended;
 	if (code !== 0) throw new Error(`curl ended with ${code}`);
 	await using file = await open(path, "r+");
 	await file.sync();
-	const sender = memoryOf(server.pid) ?? watched.memory;
+	const sender = memoryOf(server) ?? watched.memory;
 	const { done } = watched;
 	return {
 		course: {
 			...watched,
-			synced: { ...done, at: clock(), sender: cpuOf(server.pid) },
+			synced: { ...done, at: clock(), sender: cpuOf(server) },
 			memory: { sender, receiver: watched.memory },
 		},
 		pieces: [{ path, bytes: content.size }],
@@ -87,51 +102,4 @@ function watch(
 
 function sizeOf(path: string): Bytes {
 	return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-async function startNginx(dir: string, root: string, port: number) {
-	const work = join(dir, "nginx");
-	await mkdir(work);
-	const config = join(work, "nginx.conf");
-	const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-		(name) => `${name}_temp_path ${work}/${name};`,
-	);
-	// One process, so that all its work is seen in one place.
-	await writeFile(
-		config,
-		`daemon off;
-master_process off;
-pid ${work}/nginx.pid;
-error_log stderr notice;
-events { worker_connections 16; }
-http {
-	access_log off;
-	sendfile on;
-	${temporary.join("\n\t")}
-	server {
-		listen 127.0.0.1:${port};
-		root ${root};
-	}
-}
-`,
-	);
-	const child = spawn("nginx", ["-e", "stderr", "-p", work, "-c", config], {
-		stdio: ["ignore", "ignore", "pipe"],
-	});
-	const ended = once(child, "close");
-	const said: string[] = [];
-	for await (const line of createInterface(child.stderr)) {
-		said.push(line);
-		// Its sockets are bound before it tells of the system.
-		if (!line.includes("OS: ")) continue;
-		child.stderr.resume();
-		return {
-			pid: child.pid ?? 0,
-			async [Symbol.asyncDispose]() {
-				child.kill("SIGTERM");
-				await ended;
-			},
-		};
-	}
-	throw new Error(`nginx did not start: ${said.join("\n")}`);
 }

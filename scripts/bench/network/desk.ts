@@ -9,8 +9,8 @@ import {
 } from "../../../src/desk/neighbourhood.ts";
 import { freeTcpPort } from "../../../src/desk/ports.ts";
 import { startBroker } from "../../../src/headend/control/broker.ts";
+import { startNginx } from "../measure/nginx.ts";
 import { HUB, type Network } from "./network.ts";
-import { serve } from "./nginx.ts";
 
 const ORIGIN_PORT = 8480;
 /** Agents that start at a time: starting is the heaviest thing that they do. */
@@ -62,7 +62,9 @@ export async function spreadDesk(
 		closers.push(() => desk.close());
 		const origin = join(desk.operator.dir, "origin");
 		const listen = `${source.address}:${ORIGIN_PORT}`;
-		closers.push(await serve(join(dir, "nginx"), origin, source, listen));
+		const work = join(dir, "nginx");
+		const nginx = await startNginx(work, origin, listen, source.through);
+		closers.push(nginx.close);
 		return {
 			desk,
 			origin,

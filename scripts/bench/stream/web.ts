@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { serve } from "../network/nginx.ts";
+import { startNginx } from "../measure/nginx.ts";
 import type { Contestant, House, Stage } from "./contestant.ts";
 
 const PORT = 8490;
@@ -10,7 +10,8 @@ export const trunk: Contestant = {
 	about: "nginx on the source, behind the trunk, for all viewers",
 	open: async ({ dir, film, network: { source } }): Promise<House> => {
 		const listen = `${source.address}:${PORT}`;
-		const close = await serve(join(dir, "nginx"), film, source, listen);
+		const work = join(dir, "nginx");
+		const { close } = await startNginx(work, film, listen, source.through);
 		return {
 			urlOf: () => `http://${listen}`,
 			sourcesOf: async () => undefined,
@@ -25,16 +26,16 @@ export const control: Contestant = {
 	about: "nginx on the viewer's own machine, with the whole film",
 	open: async ({ dir, film, network }: Stage): Promise<House> => {
 		const listen = `127.0.0.1:${PORT}`;
-		const closers = await Promise.all(
-			network.boxes.map((box, i) =>
-				serve(join(dir, `nginx-${i}`), film, box, listen),
+		const servers = await Promise.all(
+			network.boxes.map(({ through }, i) =>
+				startNginx(join(dir, `nginx-${i}`), film, listen, through),
 			),
 		);
 		return {
 			urlOf: () => `http://${listen}`,
 			sourcesOf: async () => undefined,
 			close: async () => {
-				await Promise.all(closers.map((close) => close()));
+				await Promise.all(servers.map(({ close }) => close()));
 			},
 		};
 	},

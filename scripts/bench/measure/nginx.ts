@@ -3,15 +3,22 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Node } from "./network.ts";
 
-/** nginx over a folder, on one node. Gives back what ends it. `work` is a folder of its own. */
-export async function serve(
+export interface Nginx {
+	readonly pid: number;
+	close(): Promise<void>;
+}
+
+/**
+ * nginx over a folder, with sendfile. It is one process, so that all its work is seen in one place.
+ * @param work a folder of its own @param listen `address:port` @param through a command that it is run by, on a machine of its own
+ */
+export async function startNginx(
 	work: string,
 	root: string,
-	{ through }: Node,
 	listen: string,
-): Promise<() => Promise<void>> {
+	through: readonly string[] = [],
+): Promise<Nginx> {
 	await mkdir(work, { recursive: true });
 	const config = join(work, "nginx.conf");
 	const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -20,8 +27,7 @@ export async function serve(
 	await writeFile(
 		config,
 		`daemon off;
-worker_processes 1;
-user root;
+master_process off;
 pid ${work}/nginx.pid;
 error_log stderr notice;
 events { worker_connections 512; }
@@ -34,17 +40,22 @@ http {
 `,
 	);
 	const nginx = ["nginx", "-e", "stderr", "-p", work, "-c", config];
-	const [enter = "", ...words] = [...through, ...nginx];
-	const child = spawn(enter, words, { stdio: ["ignore", "ignore", "pipe"] });
+	const [command = "", ...words] = [...through, ...nginx];
+	const child = spawn(command, words, { stdio: ["ignore", "ignore", "pipe"] });
 	const ended = once(child, "close");
+	const said: string[] = [];
 	for await (const line of createInterface(child.stderr)) {
-		// Its sockets are bound before it starts its first worker.
-		if (!line.includes("start worker process ")) continue;
+		said.push(line);
+		// Its sockets are bound before it tells of the system.
+		if (!line.includes("OS: ")) continue;
 		child.stderr.resume();
-		return async () => {
-			child.kill("SIGTERM");
-			await ended;
+		return {
+			pid: child.pid ?? 0,
+			close: async () => {
+				child.kill("SIGTERM");
+				await ended;
+			},
 		};
 	}
-	throw new Error("nginx did not start");
+	throw new Error(`nginx did not start: ${said.join("\n")}`);
 }
