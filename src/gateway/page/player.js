@@ -134,7 +134,7 @@ onRemote({
 	skip,
 	toggleFullscreen,
 });
-showSources(el("chart"), el("legend"), el("rate"));
+showSources(el("chart"), el("legend"), el("rate"), video);
 const titles = await showTitles(list, el("count"), play);
 const linked = titles.find(location.hash.slice(1));
 (linked ?? list.querySelector("button"))?.focus({ preventScroll: true });

@@ -3,12 +3,18 @@ const SECONDS = 60;
 const NAMED = 5;
 const HUES = ["#4cc9b0", "#6fd08c", "#3fa7d6", "#a5d65a", "#2f9e8f", "#7bb8f0"];
 
-/** Draws, second by second, where the bytes that the player got came from. */
-export function showSources(canvas, legend, rate) {
+/** Seconds ahead of the picture that reach to the top: what players keep there. */
+const FULL = 30;
+
+/** Draws, second by second, where the bytes that the player got came from, and how much of the film it had ahead. */
+export function showSources(canvas, legend, rate, video) {
 	const style = getComputedStyle(document.documentElement);
 	const disk = style.getPropertyValue("--disk");
 	const origin = style.getPropertyValue("--origin");
+	const line = style.getPropertyValue("--text");
 	let latest = { now: 0, seconds: [] };
+	/** Seconds ahead, by the second at which they were. */
+	const levels = new Map();
 
 	const bars = ({ disk: own, neighbours, origin: far }) => [
 		{ name: "Disk", colour: disk, bytes: own },
@@ -48,6 +54,19 @@ export function showSources(canvas, legend, rate) {
 				y -= tall;
 			}
 		}
+		drawLevels(context, width, height);
+	};
+
+	const drawLevels = (context, width, height) => {
+		const places = [...levels].map(([at, ahead]) => [
+			(at - latest.now + SECONDS - 0.5) * (width / SECONDS),
+			height * (1 - Math.min(1, ahead / FULL) * 0.96),
+		]);
+		context.strokeStyle = line;
+		context.lineWidth = Math.max(1, height / 60);
+		context.beginPath();
+		for (const [x, y] of places) context.lineTo(x, y);
+		context.stroke();
 	};
 
 	const tell = () => {
@@ -87,12 +106,17 @@ export function showSources(canvas, legend, rate) {
 				item.append(name, " ", share);
 				return item;
 			}),
+			...(levels.has(latest.now) ? [levelItem(levels.get(latest.now))] : []),
 		);
 	};
 
 	const events = new EventSource("/sources");
 	events.addEventListener("message", ({ data }) => {
 		latest = JSON.parse(data);
+		const ahead = aheadOf(video);
+		if (ahead !== undefined) levels.set(latest.now, ahead);
+		for (const at of levels.keys())
+			if (at <= latest.now - SECONDS) levels.delete(at);
 		draw();
 		tell();
 	});
@@ -101,6 +125,24 @@ export function showSources(canvas, legend, rate) {
 	});
 	new ResizeObserver(draw).observe(canvas);
 	tell();
+}
+
+/** Seconds of the film that are there from the picture on; undefined while nothing is on the stage. */
+function aheadOf({ buffered, currentTime, readyState }) {
+	if (readyState === HTMLMediaElement.HAVE_NOTHING) return undefined;
+	for (let i = 0; i < buffered.length; i++)
+		if (buffered.start(i) <= currentTime + 0.1 && buffered.end(i) > currentTime)
+			return buffered.end(i) - currentTime;
+	return 0;
+}
+
+function levelItem(ahead) {
+	const item = document.createElement("li");
+	const seconds = document.createElement("b");
+	item.className = "level";
+	seconds.textContent = `${Math.round(ahead)} s`;
+	item.append("Ahead of the picture ", seconds);
+	return item;
 }
 
 function sum({ disk, neighbours, origin }) {
