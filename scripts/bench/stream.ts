@@ -13,10 +13,11 @@ import { type EveningOptions, spend } from "./stream/evening.ts";
 import { makeFilm } from "./stream/film.ts";
 import { larder } from "./stream/larder.ts";
 import { figuresOf, type Result, show } from "./stream/report.ts";
+import { libtorrent } from "./stream/torrent.ts";
 import { control, trunk } from "./stream/web.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-const CONTESTANTS: readonly Contestant[] = [larder, trunk, control];
+const CONTESTANTS: readonly Contestant[] = [larder, trunk, libtorrent, control];
 const USAGE = `npm run bench -- stream [options]
   --boxes N       boxes in the region (20)
   --sessions N    sessions in all: each starts a film and winds once (100)

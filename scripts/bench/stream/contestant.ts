@@ -1,6 +1,9 @@
 import type { Bytes } from "../../../src/base/units.ts";
 import type { Network } from "../network/network.ts";
 
+/** Boxes that hold each part of a title before anybody watches it. */
+export const COPIES = 5;
+
 /** Where the sessions take place. */
 export interface Stage {
 	/** An empty folder for all that is written. */

@@ -7,9 +7,13 @@ import { publish } from "../../../src/headend/publish/publish.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
 import { run } from "../../run.ts";
 import { spreadDesk } from "../network/desk.ts";
-import type { Contestant, House, Stage } from "./contestant.ts";
+import {
+	COPIES,
+	type Contestant,
+	type House,
+	type Stage,
+} from "./contestant.ts";
 
-const COPIES = 5;
 const LOOK = 200;
 
 /** Agents as they are bundled for boxes, filled by a headend's plan. */
