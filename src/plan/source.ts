@@ -53,7 +53,8 @@ export function isPressing(slack: Millis): boolean {
 /**
  * Where the next block comes from: the neighbour that is likely to have sent it first, as long as it has room in its window;
  * the origin when nobody has, once it may be asked. Likely time = round trip + (bytes in flight + bytes asked) / throughput.
- * A viewer does not wait for a neighbour that would be too slow for one block even with nothing else to do, as long as the origin is there.
+ * A viewer does not wait for a neighbour that would be too slow for one block even with nothing else to do, as long as the origin is
+ * there; nor for one that has too much else to do, once the origin may be asked.
  */
 export function chooseSource(question: SourceQuestion): SourceChoice {
 	const { bytes, candidates, slack, originIn } = question;
@@ -69,7 +70,9 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 			bestTime = time;
 		}
 	}
-	const tooSlow = Number.isFinite(originIn) && isTooSlow(best, bytes, slack);
+	const tooSlow =
+		(Number.isFinite(originIn) && isTooSlow(best, bytes, slack)) ||
+		(originIn <= 0 && bestTime > Math.max(slack, VIEWER_PATIENCE.rescue));
 	if (best !== undefined && !tooSlow) {
 		const slice = (rateOf(best) * PRESSING_SLICE) / SECOND / bytes;
 		const most = pressing ? Math.max(1, Math.floor(slice)) : Infinity;
@@ -147,15 +150,49 @@ export const VIEWER_PATIENCE: ViewerPatience = {
 /** So much of what viewers want is next: it is asked for twice rather than waited for too long. */
 export const NEXT: Bytes = 256 * KiB;
 
+/** A request that is to bring a block, and has not. */
+export interface Errand {
+	/** For so long. */
+	readonly age: Millis;
+	/** How long it was likely to take. */
+	readonly takes: Millis;
+	/** Whether whoever was asked does it before what nobody waits for. */
+	readonly urgent: boolean;
+	readonly toOrigin: boolean;
+}
+
 /**
- * How long somebody is waited for who was asked for what is next, before somebody else is asked too: what he is likely to take, but
- * neither less than the one nor more than the other patience.
+ * With `urgency` it is asked for anew, as what a viewer waits for: until then it came behind all of that, and so perhaps never. With
+ * `another`, somebody else is asked, too; with `origin` only that, once it may be. With `nobody` it is looked at again after a wait.
  */
-export function rescueAfter(
+export interface Rescue {
+	readonly by: "urgency" | "another" | "origin" | "nobody";
+	readonly wait?: Millis;
+}
+
+/**
+ * What is done about a viewer's block that was asked for and does not come. Whoever was asked is waited for as long as he was likely
+ * to take, but neither less than the one nor more than the other patience. What is next is asked for twice; what is as near to its
+ * time as the longer patience comes from the origin, however many neighbours were asked.
+ * @param errands at least one
+ */
+export function rescueOf(
+	errands: readonly Errand[],
+	{ isNext, slack }: { readonly isNext: boolean; readonly slack: Millis },
 	{ rescue, holder }: Pick<ViewerPatience, "rescue" | "holder">,
-	takes: Millis,
-): Millis {
-	return Math.max(rescue, Math.min(takes, holder));
+): Rescue {
+	const left = errands.map(
+		({ age, takes }) => Math.max(rescue, Math.min(takes, holder)) - age,
+	);
+	const wait = Math.max(...left);
+	if (wait > 0) return { by: "nobody", wait };
+	const urgent = errands.some((errand) => errand.urgent);
+	if (!urgent && isPressing(slack)) return { by: "urgency" };
+	if (isNext && errands.length === 1) return { by: "another" };
+	if (errands.some(({ toOrigin }) => toOrigin))
+		return { by: "nobody", wait: rescue };
+	if (slack <= holder) return { by: "origin" };
+	return { by: "nobody", wait: slack - (urgent ? holder : PRESSING) };
 }
 
 /** How it stands with a block that a viewer wants. */

@@ -2,8 +2,10 @@ import t from "tap";
 import type { Millis } from "../../src/base/units.ts";
 import {
 	chooseSource,
+	type Errand,
 	originPatience,
-	rescueAfter,
+	type Rescue,
+	rescueOf,
 	type SourceCandidate,
 	type SourceChoice,
 	type SourceQuestion,
@@ -134,6 +136,25 @@ const cases: readonly [
 		from("a"),
 	],
 	[
+		"one with too much else to do, while the origin is not to be asked",
+		{
+			candidates: [neighbour("a", { inFlight: 10 * BLOCK })],
+			slack: 500,
+			originIn: 100,
+		},
+		from("a", 1),
+	],
+	[
+		"and once it is",
+		{ candidates: [neighbour("a", { inFlight: 10 * BLOCK })], slack: 500 },
+		{ from: "origin" },
+	],
+	[
+		"for what is late a moment more or less is nothing",
+		{ candidates: [neighbour("a", { inFlight: 8 * BLOCK })], slack: -500 },
+		from("a", 1),
+	],
+	[
 		"nor when there is no origin",
 		{
 			candidates: [neighbour("a", { throughput: 25_000 })],
@@ -160,12 +181,78 @@ for (const [what, over, expected] of cases)
 		t.match(chooseSource(question), expected);
 	});
 
-t.test("who was asked is waited for as long as he may take", async (t) => {
-	const patience = (takes: Millis) => rescueAfter(VIEWER_PATIENCE, takes);
-	t.equal(patience(100), 600);
-	t.equal(patience(1_000), 1_000);
-	t.equal(patience(9_000), 1_500, "within reason");
+const errand = (over: Partial<Errand> = {}): Errand => ({
+	...{ age: 700, takes: 100, urgent: true, toOrigin: false },
+	...over,
 });
+/** A block that is wanted in two seconds, and not the very next. */
+const soon = { isNext: false, slack: 2_000 };
+const next = { isNext: true, slack: 2_000 };
+
+const rescues: readonly [
+	string,
+	readonly Errand[],
+	typeof soon,
+	Rescue["by"],
+	Millis?,
+][] = [
+	["who was asked gets a while", [errand({ age: 400 })], next, "nobody", 200],
+	[
+		"as long as he is likely to take",
+		[errand({ takes: 1_000 })],
+		next,
+		"nobody",
+		300,
+	],
+	["within reason", [errand({ takes: 9_000 })], next, "nobody", 800],
+	["what is next is asked for twice", [errand()], next, "another"],
+	["what comes after it, not yet", [errand()], soon, "nobody", 500],
+	["but before it is late", [errand()], { ...soon, slack: 1_500 }, "origin"],
+	[
+		"of two that were asked, the later one gets a while, too",
+		[errand(), errand({ age: 100 })],
+		next,
+		"nobody",
+		500,
+	],
+	[
+		"two neighbours that do not give it: the origin, when it is at risk",
+		[errand(), errand()],
+		{ isNext: true, slack: 1_000 },
+		"origin",
+	],
+	[
+		"the origin is not asked for the same twice",
+		[errand(), errand({ toOrigin: true })],
+		{ isNext: true, slack: -1_000 },
+		"nobody",
+		600,
+	],
+	[
+		"what was asked for with time to spare, and has none any more",
+		[errand({ urgent: false }), errand({ urgent: false })],
+		{ isNext: false, slack: 4_000 },
+		"urgency",
+	],
+	[
+		"what has some",
+		[errand({ urgent: false })],
+		{ isNext: false, slack: 9_000 },
+		"nobody",
+		5_000,
+	],
+	[
+		"though it is next",
+		[errand({ urgent: false })],
+		{ isNext: true, slack: 9_000 },
+		"another",
+	],
+];
+for (const [what, errands, standing, by, wait] of rescues)
+	t.test(`asked for, and it does not come: ${what}`, async (t) => {
+		const rescue = rescueOf(errands, standing, VIEWER_PATIENCE);
+		t.same(rescue, wait === undefined ? { by } : { by, wait });
+	});
 
 t.test(
 	"a viewer's block comes over the trunk when it is at risk",

@@ -3,12 +3,13 @@ import { blocksIn, runBytes } from "../../content/geometry.ts";
 import { rarestFirst } from "../../plan/rarest.ts";
 import {
 	chooseSource,
+	type Errand,
 	hasRoom,
 	isPressing,
 	isTooSlow,
 	NEXT,
 	PRESSING,
-	rescueAfter,
+	rescueOf,
 	type ViewerPatience,
 } from "../../plan/source.ts";
 import { turnIn } from "../../plan/turn.ts";
@@ -73,13 +74,20 @@ export function assign(now: Situation, at: Millis): Assigned {
 		const slack = deadline - at;
 		const pressing = isPressing(slack);
 		if (!pressing) wake = Math.min(wake, slack - PRESSING);
-		const flying = now.flights.of(block);
+		let flying = now.flights.of(block);
+		let only: Giver | undefined;
 		if (flying.length > 0) {
-			const isNext = demand.fill === undefined && ++next <= near;
-			if (!isNext || flying.length > 1) continue;
-			const wait = rescueIn(flying, now.patience, at);
-			wake = Math.min(wake, wait > 0 ? wait : now.patience.rescue);
-			if (wait > 0) continue;
+			if (demand.fill !== undefined) continue;
+			const standing = { isNext: ++next <= near, slack };
+			const rescue = rescueOf(errands(flying, at), standing, now.patience);
+			const { wait = now.patience.rescue } = rescue;
+			wake = Math.min(wake, wait);
+			if (rescue.by === "nobody") continue;
+			if (rescue.by === "origin") only = "origin";
+			if (rescue.by === "urgency") {
+				for (const flight of flying) recall(flight, candidates, now);
+				flying = [];
+			}
 		} else if (!pressing && now.behind) continue;
 		const holders = candidates.filter(({ blocks }) => blocks.has(block));
 		if (holders.length === 0) lacking = true;
@@ -92,7 +100,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 		const turn = held ? 0 : turnIn(now.turn(part)) - (at - demand.since);
 		const choice = chooseSource({
 			bytes: size,
-			candidates: holders.filter(({ box }) => !asked(box)),
+			candidates: only ? [] : holders.filter(({ box }) => !asked(box)),
 			slack,
 			originIn: barred
 				? Number.POSITIVE_INFINITY
@@ -151,16 +159,22 @@ function isHopeless(
 	);
 }
 
-/** In how long somebody else is asked, too; at once when whoever was asked need not hurry. */
-function rescueIn(
-	flying: readonly Flight[],
-	patience: Situation["patience"],
-	at: Millis,
-): Millis {
-	const [first] = flying;
-	if (first === undefined || first.purpose === "fill") return 0;
-	const { since, takes } = first;
-	return since + rescueAfter(patience, takes) - at;
+/** Who fills need not hurry: what he was asked for is not waited for. The origin does what it is asked to at once, whatever for. */
+function errands(flying: readonly Flight[], at: Millis): Errand[] {
+	return flying.map(({ giver, purpose, since, takes }) => ({
+		age: purpose === "fill" ? Number.POSITIVE_INFINITY : at - since,
+		takes,
+		urgent: purpose === "viewer" || giver === "origin",
+		toOrigin: giver === "origin",
+	}));
+}
+
+/** Ends a request for what is asked for anew. */
+function recall(flight: Flight, candidates: Open[], now: Situation): void {
+	const giver = candidates.find(({ box }) => box === flight.giver);
+	const { blockSize } = now.place.manifest;
+	if (giver !== undefined) giver.inFlight -= flight.left.size * blockSize;
+	now.flights.cancel(flight);
 }
 
 /** A block in the queue behind others comes nearer with each that comes, one that a viewer needs does not; nobody's was to be found all along. */
