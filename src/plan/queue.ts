@@ -37,6 +37,11 @@ export function learn(base: Base, trip: Millis, now: Millis): Base {
 	return [...others.slice(1 - HISTORY), { minute, trip: least }];
 }
 
+/** Whether no packet waits at the uplink, to judge by a node of the region that took so long to answer. */
+export function isFree(base: Base, trip: Millis): boolean {
+	return trip <= leastOf(base) + LATE;
+}
+
 /**
  * How long a packet waits at the uplink: the least of the latest round trips to a node beyond it, less the shortest one known.
  * (RFC 6817 measures one way; the node tells no time, so that a full downlink counts, too.) Undefined when nothing is known.
@@ -52,7 +57,7 @@ export function delayOf(
 	const owed = probes.find(({ trip }) => trip === undefined)?.asked ?? now;
 	if (base.length === 0 || now - Math.max(owed, heardAt) > SILENT)
 		return undefined;
-	const least = Math.min(...base.map(({ trip }) => trip));
+	const least = leastOf(base);
 	const trips: Millis[] = [];
 	let usual = least + LATE;
 	for (const { asked, trip } of probes) {
@@ -65,4 +70,8 @@ export function delayOf(
 	}
 	if (trips.length === 0) return undefined;
 	return Math.max(0, Math.min(...trips.slice(-LATEST)) - least);
+}
+
+function leastOf(base: Base): Millis {
+	return Math.min(...base.map(({ trip }) => trip));
 }

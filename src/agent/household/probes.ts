@@ -1,8 +1,9 @@
-import { monotonic } from "../../base/time.ts";
+import { MINUTE, monotonic, SECOND, within } from "../../base/time.ts";
 import type { Millis } from "../../base/units.ts";
 import {
 	type Base,
 	delayOf,
+	isFree,
 	learn,
 	type Probe,
 	RECENT,
@@ -12,11 +13,16 @@ import type { Swarm } from "../../swarm/swarm.ts";
 
 /** Questions that wait for their answers at a time: four seconds' worth, or one where they go often. */
 const OPEN = 16;
+/** Who owes an answer for so long is gone, or his answers wait in the queue: others of the region are asked, who tell one from the other. */
+const DOUBT: Millis = 0.5 * SECOND;
+const WITNESSES = 4;
+/** So long one of them stands in for the operator's nodes before those are tried again. */
+const STAND_IN: Millis = MINUTE;
 
 export interface ProbePorts {
 	/** The operator's DHT nodes, `host:port`: they lie beyond the access link, where the home gateway does not. */
 	readonly nodes: readonly string[];
-	readonly swarm: Pick<Swarm, "ping" | "survey">;
+	readonly swarm: Pick<Swarm, "ping" | "survey" | "nodes">;
 	readonly now?: () => Millis;
 	readonly random?: () => number;
 }
@@ -28,7 +34,10 @@ interface Question {
 	isOpen: boolean;
 }
 
-/** Asks one of the operator's nodes how long the way to it and back takes. Invariant: all of `probes` and `base` is of `node`. */
+/**
+ * Asks one of the operator's nodes how long the way to it and back takes; while those are gone, a neighbour. Invariant: all of `probes` and `base` is of
+ * `node`.
+ */
 export class Probes {
 	private readonly ports: ProbePorts;
 	private readonly now: () => Millis;
@@ -38,7 +47,10 @@ export class Probes {
 	private probes: Question[] = [];
 	private base: Base = [];
 	private heardAt: Millis = Number.NEGATIVE_INFINITY;
+	/** When it is left for another, though it answers. */
+	private until: Millis = Number.POSITIVE_INFINITY;
 	private choosing = false;
+	private doubting = false;
 
 	constructor(ports: ProbePorts) {
 		this.ports = ports;
@@ -53,8 +65,10 @@ export class Probes {
 	ask(): void {
 		const now = this.now();
 		const owed = this.probes.find(({ isOpen }) => isOpen)?.asked ?? now;
-		const isSilent = now - Math.max(owed, this.heardAt) > SILENT;
-		if (this.node === undefined || isSilent) void this.choose();
+		const silence = now - Math.max(owed, this.heardAt);
+		if (this.node === undefined || silence > SILENT || now >= this.until)
+			void this.choose();
+		else if (silence > DOUBT) void this.doubt(this.node);
 		if (this.node === undefined) return;
 		this.probes = this.probes.filter(
 			({ asked, isOpen }) => isOpen || now - asked < RECENT,
@@ -94,17 +108,54 @@ export class Probes {
 		this.base = learn(this.base, trip, this.heardAt);
 	}
 
-	/** The next node that answers. Never rejects. */
+	/** The next node that answers, or somebody else. Never rejects. */
 	private async choose(): Promise<void> {
 		const { nodes, swarm } = this.ports;
 		const next = nodes[this.turn++ % nodes.length];
 		if (this.choosing || next === undefined) return;
 		this.choosing = true;
-		this.node = undefined;
+		this.turnTo(undefined);
+		const [answer] = await swarm.survey([next]);
+		if (answer?.seen.ok === true) this.turnTo(answer.seen.value.by);
+		else await this.replace(() => this.node === undefined);
+		this.choosing = false;
+	}
+
+	/** Never rejects. */
+	private async doubt(node: string): Promise<void> {
+		if (this.doubting) return;
+		this.doubting = true;
+		const since = this.now();
+		const replacing = this.replace(
+			(trip) =>
+				this.node === node && this.heardAt < since && isFree(this.base, trip),
+		);
+		// They may be gone themselves: then others are asked.
+		await within(DOUBT, replacing, undefined);
+		this.doubting = false;
+	}
+
+	/** Has somebody of the region who answers stand in for the operator's nodes, if `isRight` when the answer is there. */
+	private async replace(isRight: (trip: Millis) => boolean): Promise<void> {
+		const { swarm, random = Math.random } = this.ports;
+		const others = swarm.nodes.filter((node) => node !== this.node);
+		const from = Math.floor(random() * others.length);
+		const some = [...others.slice(from), ...others.slice(0, from)];
+		await Promise.all(
+			some.slice(0, WITNESSES).map(async (node) => {
+				const trip = await swarm.ping(node);
+				if (trip === undefined || !isRight(trip)) return;
+				this.turnTo(node, this.now() + STAND_IN);
+				this.heardAt = this.now();
+				this.base = learn(this.base, trip, this.heardAt);
+			}),
+		);
+	}
+
+	private turnTo(node: string | undefined, until = Number.POSITIVE_INFINITY) {
+		this.node = node;
+		this.until = until;
 		this.probes = [];
 		this.base = [];
-		const [answer] = await swarm.survey([next]);
-		if (answer?.seen.ok === true) this.node = answer.seen.value.by;
-		this.choosing = false;
 	}
 }

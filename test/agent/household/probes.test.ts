@@ -6,7 +6,8 @@ import { makeRegion } from "../../swarm/region.ts";
 
 const NODES = ["one:1", "two:2", "three:3"];
 
-function scene(_: Test, random = 0.5) {
+/** @param others nodes of the region that this box knows besides */
+function scene(_: Test, random = 0.5, others: readonly string[] = []) {
 	const time = { now: 0 };
 	const asked: { node: string; answer: (trip?: number) => void }[] = [];
 	const surveyed: string[] = [];
@@ -17,6 +18,7 @@ function scene(_: Test, random = 0.5) {
 				surveyed.push(node);
 				return [{ node, seen: good({ by: node, at: "" }) }];
 			},
+			nodes: others,
 			ping: (node) =>
 				new Promise((resolve) =>
 					asked.push({ node, answer: (trip) => resolve(trip) }),
@@ -98,6 +100,67 @@ t.test("what is not answered in the end is late for a while", async (t) => {
 	t.equal(probes.delay, undefined, "but not for ever");
 });
 
+/** A node that has answered, and then does not for so long. */
+async function fallenSilent(t: Test) {
+	const it = scene(t, 0, ["one:1", "near:4", "near:5"]);
+	const { probes, time, asked, turn } = it;
+	await turn();
+	probes.ask();
+	asked[0]?.answer(10);
+	await turn();
+	time.now += 9 * SECOND;
+	for (let i = 0; i < 4; i++) {
+		time.now += 250;
+		probes.ask();
+	}
+	const near = asked.filter(({ node }) => node.startsWith("near:"));
+	t.equal(near.length, 2, "others are asked, once");
+	return { ...it, near };
+}
+
+t.test("a node is gone when others answer: no queue is full", async (t) => {
+	const { probes, time, asked, near, turn } = await fallenSilent(t);
+	t.equal(probes.delay, 240);
+	near[1]?.answer(50);
+	await turn();
+	t.equal(probes.delay, undefined, "nothing is known of the new one yet");
+	probes.ask();
+	t.equal(asked.at(-1)?.node, "near:5");
+	asked.at(-1)?.answer(52);
+	await turn();
+	t.equal(probes.delay, 2);
+	near[0]?.answer(10);
+	await turn();
+	probes.ask();
+	t.equal(asked.at(-1)?.node, "near:5", "one is enough");
+	time.now += 61 * SECOND;
+	probes.ask();
+	await turn();
+	probes.ask();
+	t.equal(asked.at(-1)?.node, "two:2", "the operator's are tried again");
+});
+
+t.test("their answers come late, too: the queue is full", async (t) => {
+	const { probes, time, asked, near, turn } = await fallenSilent(t);
+	time.now += 300;
+	for (const { answer } of near) answer(300);
+	await turn();
+	t.equal(probes.delay, 290);
+	probes.ask();
+	t.equal(asked.at(-1)?.node, "one:1");
+	t.equal(asked.at(-2)?.node, "near:5", "and they once more, too");
+});
+
+t.test("the node has answered before them: it is there", async (t) => {
+	const { probes, asked, near, turn } = await fallenSilent(t);
+	asked[1]?.answer(800);
+	await turn();
+	near[0]?.answer(10);
+	await turn();
+	probes.ask();
+	t.equal(asked.at(-1)?.node, "one:1");
+});
+
 t.test("a real node answers", async (t) => {
 	const region = await makeRegion(t);
 	const { swarm } = await region.box("a");
@@ -119,6 +182,7 @@ t.test("who wants to know is told of a node that answers", async (t) => {
 							? bad("silent", "no answer")
 							: good({ by: node, at: "" }),
 				})),
+			nodes: [],
 			ping: async (node) => (silent.has(node) ? undefined : 7),
 		},
 	});
