@@ -70,6 +70,8 @@ export class Download {
 	private silences = 0;
 	/** How often in a row it was busy. */
 	private busies = 0;
+	/** Whether it may be gone, as far as one knows. */
+	private doubted = false;
 	private restUntil: Millis = 0;
 	private restWhy = "timeout";
 	inFlight: Bytes = 0;
@@ -104,7 +106,7 @@ export class Download {
 
 	get window(): Bytes {
 		// One request at a time shows whether it is back.
-		if (this.measure.isSilent || this.busies > 0) return 0;
+		if (this.measure.isSilent || this.busies > 0 || this.doubted) return 0;
 		if (this.throughput === 0) return FIRST_WINDOW;
 		const worth = this.throughput * WINDOW_SECONDS;
 		return Math.max(LEAST_WINDOW, Math.min(LARGEST_WINDOW, worth));
@@ -175,7 +177,10 @@ export class Download {
 		ask.onBytes(Buffer.from(bytes.buffer, bytes.byteOffset, length));
 		if (!isWhole) return;
 		// Small answers prove little: it may still be mute about what it is there for.
-		if (ask.request.wanted === "blocks") this.silences = this.busies = 0;
+		if (ask.request.wanted === "blocks") {
+			this.silences = this.busies = 0;
+			this.doubted = false;
+		}
 		this.end(id);
 	}
 
@@ -190,6 +195,11 @@ export class Download {
 			this.rest(reason, Math.min(LONGEST_BUSY, rest));
 		}
 		this.end(id, new NeighbourFailed(reason));
+	}
+
+	/** Another connection to the neighbour was lost: if it crashed nothing comes on this one, and nobody notices for long. */
+	doubt(): void {
+		this.doubted = true;
 	}
 
 	close(): void {

@@ -228,6 +228,7 @@ export class Roster {
 		stream.on("close", () => {
 			if (neighbour.bulk !== link) return;
 			neighbour.bulk = undefined;
+			for (const { link } of neighbour.wires) link.download.doubt();
 			this.interest.tellAll();
 		});
 	}

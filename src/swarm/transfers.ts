@@ -153,7 +153,7 @@ export class Transfers {
 		return Buffer.concat(parts);
 	}
 
-	/** When its TCP connection is lost, the Hyperswarm one gives what is still owed then. */
+	/** When its TCP connection is lost, the Hyperswarm one gives what is still owed then; but a viewer asks others, for it may be gone. */
 	private async ask(
 		box: BoxId,
 		owed: () => Ask,
@@ -167,7 +167,9 @@ export class Transfers {
 			} catch (error) {
 				const other = this.neighbours.get(box)?.best ?? link;
 				const isLost = link.download.isClosed && other !== link;
-				if (isLost && !signal.aborted) continue;
+				const { wanted, urgent } = ask.request;
+				const isPressing = wanted === "blocks" && urgent;
+				if (isLost && !isPressing && !signal.aborted) continue;
 				if (isDenial(error)) this.disbelieve(box, ask.request);
 				throw error;
 			}

@@ -72,6 +72,28 @@ t.test(
 	},
 );
 
+t.test("TCP is lost: the box may be gone", async (t) => {
+	const { holder, relay, join } = await scene(t, (honest) => ({
+		blocks(...asked) {
+			if (relay.door === "open") relay.cut();
+			return honest.blocks(...asked);
+		},
+	}));
+	const box = await join();
+	const neighbour = await meet(box, holder, "tcp");
+	const { id, manifest } = film;
+	const { blockSize } = manifest;
+	const run = { shard: 0, first: 0, count: 1 };
+	const wanted = { title: id, run, bytes: blockSize, blockSize, urgent: true };
+	const { signal } = new AbortController();
+	const asked = box.swarm.blocks(holder.id, wanted, () => undefined, signal);
+	await t.rejects(asked, { slug: "gone" });
+	const { download } = neighbour.wires[0]!.link;
+	t.equal(download.window, 0, "it is asked for one thing at a time");
+	await fill(box, film, true, [0]);
+	t.ok(download.window > 0, "until it has given some");
+});
+
 t.test("a listener that never answers holds nothing up", async (t) => {
 	const { region, holder, relay, join } = await scene(t);
 	relay.door = "mute";
