@@ -158,22 +158,25 @@ export interface Errand {
 	readonly takes: Millis;
 	/** Whether whoever was asked does it before what nobody waits for. */
 	readonly urgent: boolean;
-	readonly toOrigin: boolean;
 }
 
 /**
  * With `urgency` it is asked for anew, as what a viewer waits for: until then it came behind all of that, and so perhaps never. With
- * `another`, somebody else is asked, too; with `origin` only that, once it may be. With `nobody` it is looked at again after a wait.
+ * `another`, somebody else is asked, too; with `surest` the origin, or yet another neighbour where that fails or was asked. With
+ * `nobody` it is looked at again after a wait.
  */
 export interface Rescue {
-	readonly by: "urgency" | "another" | "origin" | "nobody";
+	readonly by: "urgency" | "another" | "surest" | "nobody";
 	readonly wait?: Millis;
 }
+
+/** So many may be asked for one block: of more, each takes from others what they wait for. */
+const MOST_ERRANDS = 4;
 
 /**
  * What is done about a viewer's block that was asked for and does not come. Whoever was asked is waited for as long as he was likely
  * to take, but neither less than the one nor more than the other patience. What is next is asked for twice; what is as near to its
- * time as the longer patience comes from the origin, however many neighbours were asked.
+ * time as the longer patience comes from whoever is surest, though two were asked: they may all have died.
  * @param errands at least one
  */
 export function rescueOf(
@@ -189,9 +192,8 @@ export function rescueOf(
 	const urgent = errands.some((errand) => errand.urgent);
 	if (!urgent && isPressing(slack)) return { by: "urgency" };
 	if (isNext && errands.length === 1) return { by: "another" };
-	if (errands.some(({ toOrigin }) => toOrigin))
-		return { by: "nobody", wait: rescue };
-	if (slack <= holder) return { by: "origin" };
+	if (errands.length >= MOST_ERRANDS) return { by: "nobody", wait: rescue };
+	if (slack <= holder) return { by: "surest" };
 	return { by: "nobody", wait: slack - (urgent ? holder : PRESSING) };
 }
 

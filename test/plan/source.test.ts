@@ -182,7 +182,7 @@ for (const [what, over, expected] of cases)
 	});
 
 const errand = (over: Partial<Errand> = {}): Errand => ({
-	...{ age: 700, takes: 100, urgent: true, toOrigin: false },
+	...{ age: 700, takes: 100, urgent: true },
 	...over,
 });
 /** A block that is wanted in two seconds, and not the very next. */
@@ -207,7 +207,7 @@ const rescues: readonly [
 	["within reason", [errand({ takes: 9_000 })], next, "nobody", 800],
 	["what is next is asked for twice", [errand()], next, "another"],
 	["what comes after it, not yet", [errand()], soon, "nobody", 500],
-	["but before it is late", [errand()], { ...soon, slack: 1_500 }, "origin"],
+	["but before it is late", [errand()], { ...soon, slack: 1_500 }, "surest"],
 	[
 		"of two that were asked, the later one gets a while, too",
 		[errand(), errand({ age: 100 })],
@@ -216,14 +216,14 @@ const rescues: readonly [
 		500,
 	],
 	[
-		"two neighbours that do not give it: the origin, when it is at risk",
+		"two that do not give it, when it is at risk",
 		[errand(), errand()],
 		{ isNext: true, slack: 1_000 },
-		"origin",
+		"surest",
 	],
 	[
-		"the origin is not asked for the same twice",
-		[errand(), errand({ toOrigin: true })],
+		"all that may be asked, and it is late",
+		[errand(), errand(), errand(), errand()],
 		{ isNext: true, slack: -1_000 },
 		"nobody",
 		600,

@@ -75,7 +75,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 		const pressing = isPressing(slack);
 		if (!pressing) wake = Math.min(wake, slack - PRESSING);
 		let flying = now.flights.of(block);
-		let only: Giver | undefined;
+		let isLate = false;
 		if (flying.length > 0) {
 			if (demand.fill !== undefined) continue;
 			const standing = { isNext: ++next <= near, slack };
@@ -83,7 +83,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 			const { wait = now.patience.rescue } = rescue;
 			wake = Math.min(wake, wait);
 			if (rescue.by === "nobody") continue;
-			if (rescue.by === "origin") only = "origin";
+			isLate = rescue.by === "surest";
 			if (rescue.by === "urgency") {
 				for (const flight of flying) recall(flight, candidates, now);
 				flying = [];
@@ -100,7 +100,8 @@ export function assign(now: Situation, at: Millis): Assigned {
 		const turn = held ? 0 : turnIn(now.turn(part)) - (at - demand.since);
 		const choice = chooseSource({
 			bytes: size,
-			candidates: only ? [] : holders.filter(({ box }) => !asked(box)),
+			candidates:
+				isLate && !barred ? [] : holders.filter(({ box }) => !asked(box)),
 			slack,
 			originIn: barred
 				? Number.POSITIVE_INFINITY
@@ -165,7 +166,6 @@ function errands(flying: readonly Flight[], at: Millis): Errand[] {
 		age: purpose === "fill" ? Number.POSITIVE_INFINITY : at - since,
 		takes,
 		urgent: purpose === "viewer" || giver === "origin",
-		toOrigin: giver === "origin",
 	}));
 }
 
