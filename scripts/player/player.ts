@@ -1,7 +1,9 @@
 // A player that only keeps time: `player.ts URL SESSION` prints what it saw as JSON. Run on the viewer's machine of the network.
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Millis } from "../../../src/base/units.ts";
-import { clock } from "../measure/process.ts";
+import { monotonic } from "../../src/base/time.ts";
+import type { Bytes, Millis } from "../../src/base/units.ts";
+import { Files } from "./fetch.ts";
+import { Picture, type Still } from "./picture.ts";
 
 /** What a session does: starts at one place, plays, winds to another, plays on. */
 export interface Session {
@@ -11,6 +13,22 @@ export interface Session {
 	readonly places: readonly number[];
 	/** How long it plays at each. */
 	readonly play: Millis;
+	/** What it keeps ahead: hls.js by default fills 30 s. */
+	readonly buffer?: Millis;
+	/** Whether it asks again for what fails. */
+	readonly retries?: boolean;
+	/** The folder that was published: what comes is compared with it. */
+	readonly source?: string;
+	/** Whether it prints its progress, a line now and then. */
+	readonly tells?: boolean;
+}
+
+/** How a player gets on. */
+export interface Progress {
+	/** What was shown so far, at all places. */
+	readonly shown: Millis;
+	/** What is there to be shown, beyond that. */
+	readonly ahead: Millis;
 }
 
 /** What a viewer sees at one place. */
@@ -19,13 +37,23 @@ export interface Sight {
 	readonly firstByte: Millis;
 	readonly complete: Millis;
 	/** Bytes of the segment. */
-	readonly bytes: number;
-	/** How often the film stood still after it had begun, and for how long in all. */
-	readonly stalls: number;
+	readonly bytes: Bytes;
+	/** Where the film stood still after it had begun, and for how long in all. */
+	readonly stills: readonly Still[];
 	readonly stalled: Millis;
 	/** What was played and fetched. */
 	readonly played: Millis;
-	readonly fetched: number;
+	readonly fetched: Bytes;
+}
+
+/** What a player prints in the end. */
+export interface Seen {
+	/** Fetching playlists and the init segment. */
+	readonly prepared: Millis;
+	readonly sights: readonly Sight[];
+	/** Files that were not as they were published, and those that had to be asked for again. */
+	readonly wrong: number;
+	readonly again: number;
 }
 
 interface Segment {
@@ -33,25 +61,27 @@ interface Segment {
 	readonly duration: Millis;
 }
 
-/** What a player keeps ahead: hls.js by default fills 30 s. */
 const BUFFER: Millis = 30_000;
 /** A viewer has long gone when nothing comes for so long. */
 const PATIENCE: Millis = 30_000;
+const TELL: Millis = 250;
 
 const [base = "", order = ""] = process.argv.slice(2);
 const session = JSON.parse(order) as Session;
+const { buffer = BUFFER, retries = false, source } = session;
+const original = source === undefined ? undefined : { base, folder: source };
+const files = new Files({ retries, original });
+let shownBefore: Millis = 0;
 
-async function text(url: string): Promise<string> {
-	const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) });
-	if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-	return await answer.text();
+function patience(): AbortSignal {
+	return AbortSignal.timeout(PATIENCE);
 }
 
 async function readPlaylist(url: string) {
 	const segments: Segment[] = [];
-	let init = "";
+	let init: string | undefined;
 	let duration = 0;
-	for (const line of (await text(url)).split("\n")) {
+	for (const line of `${await files.get(url, patience())}`.split("\n")) {
 		const inf = /^#EXTINF:([\d.]+)/.exec(line)?.[1];
 		const map = /^#EXT-X-MAP:URI="([^"]+)"/.exec(line)?.[1];
 		if (inf !== undefined) duration = Number(inf) * 1000;
@@ -60,67 +90,6 @@ async function readPlaylist(url: string) {
 			segments.push({ url: new URL(line, url).href, duration });
 	}
 	return { init, segments };
-}
-
-/** Fetches all of it; `onFirst` at its first byte. */
-async function fetchAll(
-	url: string,
-	signal: AbortSignal,
-	onFirst: () => void = () => undefined,
-): Promise<number> {
-	const answer = await fetch(url, { signal });
-	if (!answer.ok || answer.body === null)
-		throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
-	let bytes = 0;
-	for await (const chunk of answer.body) {
-		if (bytes === 0) onFirst();
-		bytes += chunk.length;
-	}
-	return bytes;
-}
-
-/** How far the picture has come: it stands still while what comes next is not there whole. */
-class Picture {
-	stalls = 0;
-	private still: Millis = 0;
-	private stillSince: Millis | undefined;
-	private readonly started = clock();
-	/** How much of the film is there, from where it started. */
-	private there: Millis;
-	private readonly timer = setInterval(() => this.look(), 10);
-
-	constructor(there: Millis) {
-		this.there = there;
-	}
-
-	get shown(): Millis {
-		return clock() - this.started - this.stalled;
-	}
-
-	get stalled(): Millis {
-		const { stillSince } = this;
-		return this.still + (stillSince === undefined ? 0 : clock() - stillSince);
-	}
-
-	get ahead(): Millis {
-		return this.there - this.shown;
-	}
-
-	add(more: Millis): void {
-		this.still = this.stalled;
-		this.stillSince = undefined;
-		this.there += more;
-	}
-
-	end(): void {
-		clearInterval(this.timer);
-	}
-
-	private look(): void {
-		if (this.stillSince !== undefined || this.ahead > 0) return;
-		this.stalls++;
-		this.stillSince = clock();
-	}
 }
 
 /** Plays from one place on, in real time, until the time is over or the film is. */
@@ -132,49 +101,59 @@ async function playFrom(
 	const [first, ...rest] = segments.slice(Math.floor(place * segments.length));
 	if (first === undefined) throw new Error("the place is behind the film");
 	const end = new AbortController();
-	const began = clock();
+	const began = monotonic();
 	let firstByte = Number.NaN;
-	const patience = AbortSignal.timeout(PATIENCE);
-	const bytes = await fetchAll(first.url, patience, () => {
-		firstByte = clock() - began;
+	const { length } = await files.get(first.url, patience(), () => {
+		firstByte = monotonic() - began;
 	});
-	const complete = clock() - began;
+	const complete = monotonic() - began;
 	const picture = new Picture(first.duration);
-	let fetched = bytes;
+	let fetched = length;
 	const over = setTimeout(() => end.abort(), span);
+	const telling = setInterval(() => tell(picture), TELL);
 	try {
 		for (const { url, duration } of rest) {
-			while (picture.ahead > BUFFER)
+			while (picture.ahead > buffer)
 				await sleep(100, undefined, { signal: end.signal });
-			fetched += await fetchAll(url, end.signal);
+			fetched += (await files.get(url, end.signal)).length;
 			picture.add(duration);
 		}
+		picture.finish();
 		await sleep(picture.ahead, undefined, { signal: end.signal });
 	} catch (error) {
 		if (!end.signal.aborted) throw error;
 	} finally {
 		clearTimeout(over);
-		picture.end();
+		clearInterval(telling);
+		picture.finish();
 	}
-	const { stalls, stalled, shown } = picture;
+	const { stills, stalled, shown } = picture;
+	shownBefore += shown;
 	return {
-		...{ firstByte, complete, bytes, fetched },
-		...{ stalls, stalled, played: shown },
+		...{ firstByte, complete, bytes: length, fetched },
+		...{ stills, stalled, played: shown },
 	};
+}
+
+function tell({ shown, ahead }: Picture): void {
+	if (session.tells !== true) return;
+	const progress: Progress = { shown: shownBefore + shown, ahead };
+	console.log(JSON.stringify(progress));
 }
 
 const master = `${base}/master.m3u8`;
 // Node loads its client when it is first used.
-await text("data:,");
-const began = clock();
-const playlists = (await text(master))
+await fetch("data:,");
+const began = monotonic();
+const playlists = `${await files.get(master, patience())}`
 	.split("\n")
 	.filter((line) => line !== "" && !line.startsWith("#"));
 const playlist = new URL(playlists[session.rendition] ?? "", master).href;
 const { init, segments } = await readPlaylist(playlist);
-await text(init);
-const prepared = clock() - began;
+if (init !== undefined) await files.get(init, patience());
+const prepared = monotonic() - began;
 const sights: Sight[] = [];
 for (const place of session.places)
 	sights.push(await playFrom(segments, place, session.play));
-console.log(JSON.stringify({ prepared, sights }));
+const { wrong, again } = files;
+console.log(JSON.stringify({ prepared, sights, wrong, again } satisfies Seen));

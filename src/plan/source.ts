@@ -170,13 +170,15 @@ export interface Rescue {
 	readonly wait?: Millis;
 }
 
+/** What was asked for in vain is at risk so long before its time: it can still come from who answers at once. */
+const AT_RISK: Millis = SECOND;
 /** So many may be asked for one block: of more, each takes from others what they wait for. */
 const MOST_ERRANDS = 4;
 
 /**
  * What is done about a viewer's block that was asked for and does not come. Whoever was asked is waited for as long as he was likely
- * to take, but neither less than the one nor more than the other patience. What is next is asked for twice; what is as near to its
- * time as the longer patience comes from whoever is surest, though two were asked: they may all have died.
+ * to take, but neither less than the one nor more than the other patience. What is next is asked for twice; what is at risk
+ * comes from whoever is surest, though two were asked: they may all have died.
  * @param errands at least one
  */
 export function rescueOf(
@@ -193,8 +195,8 @@ export function rescueOf(
 	if (!urgent && isPressing(slack)) return { by: "urgency" };
 	if (isNext && errands.length === 1) return { by: "another" };
 	if (errands.length >= MOST_ERRANDS) return { by: "nobody", wait: rescue };
-	if (slack <= holder) return { by: "surest" };
-	return { by: "nobody", wait: slack - (urgent ? holder : PRESSING) };
+	if (slack <= AT_RISK) return { by: "surest" };
+	return { by: "nobody", wait: slack - (urgent ? AT_RISK : PRESSING) };
 }
 
 /** How it stands with a block that a viewer wants. */

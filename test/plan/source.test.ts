@@ -206,8 +206,8 @@ const rescues: readonly [
 	],
 	["within reason", [errand({ takes: 9_000 })], next, "nobody", 800],
 	["what is next is asked for twice", [errand()], next, "another"],
-	["what comes after it, not yet", [errand()], soon, "nobody", 500],
-	["but before it is late", [errand()], { ...soon, slack: 1_500 }, "surest"],
+	["what comes after it, not yet", [errand()], soon, "nobody", 1_000],
+	["but before it is late", [errand()], { ...soon, slack: 1_000 }, "surest"],
 	[
 		"of two that were asked, the later one gets a while, too",
 		[errand(), errand({ age: 100 })],

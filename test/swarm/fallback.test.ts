@@ -87,7 +87,7 @@ t.test("TCP is lost: the box may be gone", async (t) => {
 	const wanted = { title: id, run, bytes: blockSize, blockSize, urgent: true };
 	const { signal } = new AbortController();
 	const asked = box.swarm.blocks(holder.id, wanted, () => undefined, signal);
-	await t.rejects(asked, { slug: "gone" });
+	await t.rejects(asked, { message: "the neighbour failed: gone" });
 	const { download } = neighbour.wires[0]!.link;
 	t.equal(download.window, 0, "it is asked for one thing at a time");
 	await fill(box, film, true, [0]);

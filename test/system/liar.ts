@@ -76,6 +76,8 @@ export interface LiarOptions {
 	/** The same film unless given. */
 	readonly other?: Film;
 	readonly lie: Lie;
+	/** Its address; loopback unless given. */
+	readonly host?: string;
 }
 
 /** A member of the region with a certificate of its operator, which says that it holds a whole film, leaves and all, and lies about it. */
@@ -83,7 +85,7 @@ export async function startLiar(
 	t: Test,
 	desk: Neighbourhood,
 	serial: string,
-	{ film, other = film, lie }: LiarOptions,
+	{ film, other = film, lie, host }: LiarOptions,
 ): Promise<Liar> {
 	const own = goodsOf(desk, film);
 	const lied = lie(own, goodsOf(desk, other));
@@ -103,6 +105,7 @@ export async function startLiar(
 		};
 	const blocks = give(own.blocks, lied.blocks);
 	const { swarm, box, leave } = await openMember(t, desk, serial, {
+		...(host !== undefined && { host }),
 		shelf: {
 			manifest: give(own.manifest, lied.manifest),
 			holders: give(own.holders, lied.holders),

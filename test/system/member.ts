@@ -4,6 +4,7 @@ import type { Test } from "tap";
 import { readIdentity } from "../../src/agent/identity.ts";
 import { silent } from "../../src/base/log.ts";
 import type { Neighbourhood } from "../../src/desk/neighbourhood.ts";
+import { LOOPBACK } from "../../src/desk/settings.ts";
 import { issueBox } from "../../src/headend/operator/issue.ts";
 import type { Signers } from "../../src/headend/operator/keyring.ts";
 import { type Holdings, NO_HOLDINGS } from "../../src/swarm/inventory.ts";
@@ -22,6 +23,8 @@ export interface MemberOptions {
 	readonly shelf?: Shelf;
 	/** What it says that it holds; nothing unless given. */
 	readonly holdings?: Holdings;
+	/** Its address; loopback unless given. */
+	readonly host?: string;
 	/** Somebody let it in. */
 	readonly onMember?: (stream: NoiseStream) => void;
 }
@@ -42,7 +45,7 @@ export async function openMember(
 	options: MemberOptions,
 ): Promise<Lead> {
 	const dir = join(desk.dir, serial);
-	const { signers = desk.operator.signers } = options;
+	const { signers = desk.operator.signers, host = LOOPBACK } = options;
 	await issueBox({ ...desk.operator, signers }, { dir, serial });
 	const identity = await readIdentity(
 		join(dir, "identity.json"),
@@ -61,13 +64,13 @@ export async function openMember(
 		},
 		dht: {
 			bootstrap: desk.operator.config.swarm.bootstrap,
-			host: "127.0.0.1",
+			host,
 			port: 0,
 			reach: "direct",
 			knownFile: join(dir, "known-nodes.json"),
 		},
 		maxPeers: 16,
-		tcp: { host: "127.0.0.1", port: 0 },
+		tcp: { host, port: 0 },
 		up: 0,
 		shelf: options.shelf ?? EMPTY_SHELF,
 		holdings: options.holdings ?? NO_HOLDINGS,

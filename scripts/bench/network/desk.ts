@@ -2,6 +2,8 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { silent } from "../../../src/base/log.ts";
+import { sleep } from "../../../src/base/time.ts";
+import type { Millis } from "../../../src/base/units.ts";
 import {
 	type DeskBox,
 	Neighbourhood,
@@ -9,22 +11,30 @@ import {
 } from "../../../src/desk/neighbourhood.ts";
 import { freeTcpPort } from "../../../src/desk/ports.ts";
 import { startBroker } from "../../../src/headend/control/broker.ts";
+import { run } from "../../run.ts";
 import { startNginx } from "../measure/nginx.ts";
 import { HUB, type Network } from "./network.ts";
 
 const ORIGIN_PORT = 8480;
 /** Agents that start at a time: starting is the heaviest thing that they do. */
 const AT_ONCE = 4;
+const LOOK: Millis = 200;
 
 /** A desk spread over a network: headend, broker and DHT nodes at the hub, nginx as the origin on the source, an agent on each box. */
 export interface SpreadDesk {
 	readonly desk: Neighbourhood;
 	/** The origin's folder. */
 	readonly origin: string;
-	/** Starts an agent on every box; gives them in the network's order. */
+	/** Starts an agent on every box, or on those from one place in the network's order to another; gives them in that order. */
 	addBoxes(
 		settings?: Parameters<Neighbourhood["addBox"]>[0],
+		from?: number,
+		to?: number,
 	): Promise<readonly DeskBox[]>;
+	/** Ends the broker, as if its machine were gone. */
+	endBroker(): Promise<void>;
+	/** Ends the origin. */
+	endOrigin(): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -38,6 +48,16 @@ export async function spreadDesk(
 	const close = async () => {
 		for (const each of closers.splice(0).reverse()) await each();
 	};
+	/** Closes something in the end, or before that where it is called. */
+	const closing = (each: () => Promise<unknown>) => {
+		let closed: Promise<unknown> | undefined;
+		const once = async () => {
+			closed ??= each();
+			await closed;
+		};
+		closers.push(once);
+		return once;
+	};
 	const { source, boxes: nodes } = network;
 	try {
 		const broker = await startBroker({
@@ -45,9 +65,9 @@ export async function spreadDesk(
 			port: 0,
 			log: silent,
 		});
-		closers.push(() => broker.close());
+		const endBroker = closing(() => broker.close());
 		const relay = await relayTo(broker.port);
-		closers.push(relay.close);
+		closing(relay.close);
 		const desk = await Neighbourhood.start(
 			{
 				dir: join(dir, "desk"),
@@ -59,19 +79,18 @@ export async function spreadDesk(
 			},
 			signal,
 		);
-		closers.push(() => desk.close());
+		closing(() => desk.close());
 		const origin = join(desk.operator.dir, "origin");
 		const listen = `${source.address}:${ORIGIN_PORT}`;
 		const work = join(dir, "nginx");
 		const nginx = await startNginx(work, origin, listen, source.through);
-		closers.push(nginx.close);
+		const endOrigin = closing(nginx.close);
 		return {
-			desk,
-			origin,
-			addBoxes: async (settings = {}) => {
+			...{ desk, origin, endBroker, endOrigin },
+			addBoxes: async (settings = {}, from = 0, to = nodes.length) => {
 				const boxes: DeskBox[] = [];
-				for (let at = 0; at < nodes.length; at += AT_ONCE) {
-					const some = nodes.slice(at, at + AT_ONCE);
+				for (let at = from; at < to; at += AT_ONCE) {
+					const some = nodes.slice(at, Math.min(to, at + AT_ONCE));
 					const adding = await Promise.all(
 						some.map(({ address, through }, i) =>
 							desk.addBox(
@@ -93,6 +112,24 @@ export async function spreadDesk(
 	} catch (error) {
 		await close();
 		throw error;
+	}
+}
+
+/** Resolves when a box lists so many titles, asked from its own machine. */
+export async function listed(
+	desk: Neighbourhood,
+	box: DeskBox,
+	titles: number,
+	signal: AbortSignal,
+): Promise<void> {
+	const [enter = "", ...words] = [
+		...(box.within ?? []),
+		...["curl", "-sf", `${desk.gatewayOf(box)}/titles`],
+	];
+	for (;;) {
+		const list = JSON.parse(await run(enter, words)) as unknown[];
+		if (list.length >= titles) return;
+		await sleep(LOOK, signal);
 	}
 }
 

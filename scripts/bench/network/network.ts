@@ -42,19 +42,14 @@ export class Network {
 	readonly source: Node;
 	readonly boxes: readonly Node[];
 	private readonly holders: readonly ChildProcess[];
-	private readonly delay: ChildProcess | undefined;
+	private relay: ChildProcess | undefined;
 
-	private constructor(
-		nodes: readonly Node[],
-		holders: ChildProcess[],
-		delay: ChildProcess | undefined,
-	) {
+	private constructor(nodes: readonly Node[], holders: ChildProcess[]) {
 		const [source, ...boxes] = nodes;
 		if (source === undefined) throw new Error("a network has a source");
 		this.source = source;
 		this.boxes = boxes;
 		this.holders = holders;
-		this.delay = delay;
 	}
 
 	/**
@@ -78,8 +73,8 @@ export class Network {
 			holders.push(holder);
 			nodes.push(await join(i, holder.pid ?? 0));
 		}
-		const delay = roundTrip > 0 ? await slow(nodes, roundTrip / 2) : undefined;
-		const network = new Network(nodes, holders, delay);
+		const network = new Network(nodes, holders);
+		if (roundTrip > 0) await network.delay(roundTrip);
 		if (caps !== undefined) await network.shape(caps);
 		return network;
 	}
@@ -95,6 +90,17 @@ export class Network {
 		await inShell(...lines);
 	}
 
+	/** Packets from node to node and back take so much longer from now on; 0 for no longer than this machine takes. */
+	async delay(roundTrip: Millis): Promise<void> {
+		const nodes = [this.source, ...this.boxes];
+		if (this.relay !== undefined) {
+			await end(this.relay);
+			this.relay = undefined;
+			await inShell(...nodes.map((_, i) => `ip rule delete pref ${100 + i}`));
+		}
+		if (roundTrip > 0) this.relay = await slow(nodes, roundTrip / 2);
+	}
+
 	/** Bytes that each node has sent so far, the source first; frames with all their headers. */
 	sent(): Bytes[] {
 		const table = readFileSync("/proc/self/net/dev", "utf8");
@@ -106,12 +112,8 @@ export class Network {
 
 	/** Nothing of it is left. */
 	async close(): Promise<void> {
-		for (const holder of [...this.holders, this.delay]) {
-			if (holder === undefined) continue;
-			const ended = once(holder, "close");
-			holder.kill("SIGKILL");
-			await ended;
-		}
+		for (const holder of this.holders) await end(holder);
+		if (this.relay !== undefined) await end(this.relay);
 		await inShell(
 			...[this.source, ...this.boxes].map(
 				({ port }) => `ip link delete ${port} 2>/dev/null || true`,
@@ -121,6 +123,12 @@ export class Network {
 			"ip rule add pref 32766 lookup main",
 		);
 	}
+}
+
+async function end(child: ChildProcess): Promise<void> {
+	const ended = once(child, "close");
+	child.kill("SIGKILL");
+	await ended;
 }
 
 /** A process that does nothing but keep a new network namespace. */

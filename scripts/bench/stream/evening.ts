@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import type { Millis } from "../../../src/base/units.ts";
+import type { Session, Sight } from "../../player/player.ts";
 import { run } from "../../run.ts";
 import type { Network } from "../network/network.ts";
 import type { House, Sources } from "./contestant.ts";
 import { RENDITIONS } from "./film.ts";
-import type { Session, Sight } from "./player.ts";
 
-const PLAYER = join(import.meta.dirname, "player.ts");
+const PLAYER = join(import.meta.dirname, "../../player/player.ts");
 
 /** One viewer's session: where, what, and how it went. */
 export interface Viewing {

@@ -1,20 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { sleep } from "../../../src/base/time.ts";
 import { shardCount } from "../../../src/content/geometry.ts";
 import { readManifest } from "../../../src/content/manifest.ts";
 import { publish } from "../../../src/headend/publish/publish.ts";
 import type { TitleId } from "../../../src/wire/ids.ts";
-import { run } from "../../run.ts";
-import { spreadDesk } from "../network/desk.ts";
+import { listed, spreadDesk } from "../network/desk.ts";
 import {
 	COPIES,
 	type Contestant,
 	type House,
 	type Stage,
 } from "./contestant.ts";
-
-const LOOK = 200;
 
 /** Agents as they are bundled for boxes, filled by a headend's plan. */
 export const larder: Contestant = {
@@ -45,8 +41,7 @@ async function open(
 			ids.push(title.id);
 		}
 		await desk.filled(shards * COPIES, signal);
-		for (const box of boxes)
-			await listed(box.within ?? [], desk.gatewayOf(box), titles, signal);
+		for (const box of boxes) await listed(desk, box, titles, signal);
 		const boxAt = (box: number) => {
 			const one = boxes[box];
 			if (one === undefined) throw new Error(`there is no box ${box}`);
@@ -71,25 +66,5 @@ async function open(
 	} catch (error) {
 		await close();
 		throw error;
-	}
-}
-
-/** Resolves when a box lists so many titles, asked from its own machine. */
-async function listed(
-	within: readonly string[],
-	gateway: string,
-	titles: number,
-	signal: AbortSignal,
-): Promise<void> {
-	const [enter = "", ...words] = [
-		...within,
-		"curl",
-		"-sf",
-		`${gateway}/titles`,
-	];
-	for (;;) {
-		const list = JSON.parse(await run(enter, words)) as unknown[];
-		if (list.length >= titles) return;
-		await sleep(LOOK, signal);
 	}
 }

@@ -1,8 +1,8 @@
 import type { Millis } from "../../../src/base/units.ts";
 import { table } from "../../../src/cli/output.ts";
+import type { Sight } from "../../player/player.ts";
 import { threeFigures } from "../measure/figures.ts";
 import type { Evening } from "./evening.ts";
-import type { Sight } from "./player.ts";
 
 export interface Result {
 	readonly name: string;
@@ -45,7 +45,7 @@ export function figuresOf({ viewings, failures }: Evening) {
 		),
 		start: place(at(0)),
 		seek: place(at(1)),
-		stalls: sum(({ stalls }) => stalls),
+		stalls: sum(({ stills }) => stills.length),
 		stalled: sum(({ stalled }) => stalled),
 		played: sum(({ played }) => played),
 		disk: from("disk") / all,

@@ -1,0 +1,46 @@
+// Run in a network of its own by faults.test.ts: `crowd.ts BOXES VIEWERS SECONDS`. So many viewers press play on a film that is placed
+// nowhere, within ten seconds: the trunk brings it about once, and not for each of them.
+import t from "tap";
+import { SECOND, sleep } from "../../../src/base/time.ts";
+import { MiB, type Millis, type Rate } from "../../../src/base/units.ts";
+import { counters, type Film } from "../desk.ts";
+import { openRegion } from "./region.ts";
+import { mustBeSmooth, press } from "./viewer.ts";
+
+/** Within what time all of them press play. */
+const RUSH: Millis = 10 * SECOND;
+/** Bits a second. */
+const RATE: Rate = 3e6;
+/** Of the film, over the trunk. */
+const COPIES = 2;
+
+t.setTimeout(600_000);
+const [boxes = 0, crowd = 0, seconds = 0] = process.argv.slice(2).map(Number);
+const region = await openRegion(t, { holders: 0, viewers: boxes, copies: 1 });
+const { desk, viewers, network } = region;
+const films = await region.publish(1, seconds * SECOND, RATE);
+const [film] = films as [Film];
+await region.narrow();
+
+t.test(`${crowd} of ${boxes} boxes begin the same film`, async (t) => {
+	const [before = 0] = network.sent();
+	const watching = viewers.slice(0, crowd).map(async (box, i) => {
+		await sleep((RUSH / crowd) * i);
+		const viewer = press(t, desk, box, film, { play: seconds * SECOND });
+		await mustBeSmooth(t, desk, viewer, box.name);
+	});
+	await Promise.all(watching);
+	const [after = 0] = network.sent();
+	const { size } = film.manifest;
+	let played = 0;
+	for (const box of viewers)
+		played += (await counters(desk, box)).playedFromOrigin;
+	t.comment(
+		`of ${(size / MiB).toFixed(0)} MiB: the trunk carried ${inCopies(after - before)}, of which viewers were shown ${inCopies(played)}`,
+	);
+	t.ok(after - before <= COPIES * size, `${COPIES} copies at most`);
+
+	function inCopies(bytes: number): string {
+		return `${(bytes / size).toFixed(2)} copies`;
+	}
+});
