@@ -199,6 +199,9 @@ export function rescueOf(
 	return { by: "nobody", wait: slack - (urgent ? AT_RISK : PRESSING) };
 }
 
+/** What neighbours hold is left to them until so long before its time: the origin answers sooner, and they may still give it. */
+const HELD: Millis = 2 * SECOND;
+
 /** How it stands with a block that a viewer wants. */
 export interface Standing {
 	/** Whether a neighbour has it that can be counted on. */
@@ -219,10 +222,9 @@ export function viewerOriginIn(
 	{ dial, holder }: Pick<ViewerPatience, "dial" | "holder">,
 	{ held, waited, turn, slack }: Standing,
 ): Millis {
-	const left = slack - PRESSING;
 	return held
-		? Math.max(holder - waited, left)
-		: Math.max(dial - waited, Math.min(turn, left));
+		? Math.max(holder - waited, slack - HELD)
+		: Math.max(dial - waited, Math.min(turn, slack - PRESSING));
 }
 
 /**

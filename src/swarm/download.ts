@@ -67,6 +67,8 @@ export class Download {
 	private silence: NodeJS.Timeout | undefined;
 	/** Bytes since the neighbour's silence was last counted anew. */
 	private heard: Bytes = 0;
+	/** When it last gave anything worth it. */
+	private heardAt: Millis = Number.NEGATIVE_INFINITY;
 	private silences = 0;
 	/** How often in a row it was busy. */
 	private busies = 0;
@@ -124,7 +126,7 @@ export class Download {
 		return new Promise((resolve, reject) => {
 			const abort = () => this.giveUp(id, signal.reason as Error);
 			const late = ask.request.urgent
-				? setTimeout(() => this.timeout(id), URGENT_LIMIT)
+				? setTimeout(() => this.late(id), URGENT_LIMIT)
 				: undefined;
 			const settle = (error?: Error) => {
 				clearTimeout(late);
@@ -173,7 +175,10 @@ export class Download {
 		if (ask.exact !== undefined) this.inFlight -= length;
 		this.heard += length;
 		const isWhole = pending.received === total;
-		if (isWhole || this.heard >= LEAST) this.listen();
+		if (isWhole || this.heard >= LEAST) {
+			this.heardAt = now;
+			this.listen();
+		}
 		ask.onBytes(Buffer.from(bytes.buffer, bytes.byteOffset, length));
 		if (!isWhole) return;
 		// Small answers prove little: it may still be mute about what it is there for.
@@ -216,6 +221,13 @@ export class Download {
 		this.silence = setTimeout(() => {
 			for (const id of [...this.pending.keys()]) this.timeout(id);
 		}, SILENCE);
+	}
+
+	/** What a viewer waits for is not here. Who gave others meanwhile has much to do, and was not silent. */
+	private late(id: number): void {
+		const { asked = Number.POSITIVE_INFINITY } = this.pending.get(id) ?? {};
+		if (this.heardAt < asked) this.timeout(id);
+		else this.giveUp(id, new NeighbourFailed("timeout"));
 	}
 
 	private timeout(id: number): void {

@@ -123,3 +123,16 @@ t.test("yet another is, where the origin was asked as well", async (t) => {
 		[0, 1, 2, 3].map((first) => ({ giver: other, first, count: 1 })),
 	);
 });
+
+t.test(
+	"no more comes over the trunk than neighbours have no time for",
+	async (t) => {
+		const busy = holder(one, { inFlight: 8 * MiB });
+		const ask = (slack: number) => look(slack, [busy], () => undefined);
+		t.same(ask(3_000), [], "they may still have it in time");
+		t.same(
+			ask(1_500).map(([giver, { count }]) => ({ giver, count })),
+			Array.from({ length: 4 }, () => ({ giver: "origin", count: 1 })),
+		);
+	},
+);

@@ -282,8 +282,8 @@ t.test(
 				{ held: true, waited: 1_500, slack: -5_000 },
 				0,
 			],
-			["there is time", { held: true, waited: 9_000, slack: 20_000 }, 16_000],
-			["there is none left", { held: true, waited: 9_000, slack: 4_000 }, 0],
+			["there is time", { held: true, waited: 9_000, slack: 20_000 }, 18_000],
+			["there is none left", { held: true, waited: 9_000, slack: 2_000 }, 0],
 		];
 		for (const [what, over, expected] of table) {
 			const standing = { held: false, waited: 0, turn: 0, slack: 0, ...over };

@@ -115,8 +115,10 @@ export function assign(now: Situation, at: Millis): Assigned {
 		} else if (choice.from === "origin") {
 			const parts = blocksWorth(now, ORIGIN_RUN);
 			const isFill = demand.fill !== undefined;
+			// What neighbours hold and have no time for: what follows they may have.
+			const few = flying.length > 0 || (held && !isFill);
 			const most = isFill ? Infinity : parts - (block % parts);
-			const count = flying.length > 0 ? 1 : span(now, block, most);
+			const count = few ? 1 : span(now, block, most);
 			now.ask("origin", { first: block, count }, { pressing, takes: 0 });
 		} else {
 			const chosen = holders.find(({ box }) => box === choice.box);
