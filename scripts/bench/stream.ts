@@ -1,5 +1,5 @@
 // Starting, winding and watching at boxes with capped uplinks, against nginx over a trunk. As root.
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { describe } from "../../src/base/errors.ts";
@@ -9,9 +9,10 @@ import { machineFacts } from "./measure/machine.ts";
 import { runAlone } from "./network/alone.ts";
 import { Network } from "./network/network.ts";
 import type { Contestant } from "./stream/contestant.ts";
-import { type EveningOptions, spend } from "./stream/evening.ts";
-import { makeFilm } from "./stream/film.ts";
+import { type Evening, type EveningOptions, spend } from "./stream/evening.ts";
+import { makeFilm, RENDITIONS } from "./stream/film.ts";
 import { larder } from "./stream/larder.ts";
+import { plot } from "./stream/plot.ts";
 import { figuresOf, type Result, show } from "./stream/report.ts";
 import { libtorrent } from "./stream/torrent.ts";
 import { control, trunk } from "./stream/web.ts";
@@ -29,9 +30,12 @@ const USAGE = `npm run bench -- stream [options]
   --down N        what each box may receive, in Mbit/s (50)
   --trunk N       what the source may send, in Mbit/s (20)
   --rtt LIST      round-trips from box to box, in ms (0,20)
+  --chromium N    of the sessions, so many are hls.js in Chromium (0)
   --kill PART     so many of the boxes are killed in the middle (0)
   --seed N        of what is watched where (1)
   --only TEXT     those contestants only whose name has this in it
+  --plot FILE     draw one session as an SVG: where each second's bytes came from, and what lay ahead of the picture
+  --session N     which one that is (the last)
   --json          print JSON instead of a table
   --keep          leave what was written, the logs too
   --dir FOLDER    where the data lies while it runs: on a disk (dist/bench)
@@ -49,9 +53,12 @@ const { values: options } = parseArgs({
 		down: { type: "string", default: "50" },
 		trunk: { type: "string", default: "20" },
 		rtt: { type: "string", default: "0,20" },
+		chromium: { type: "string", default: "0" },
 		kill: { type: "string", default: "0" },
 		seed: { type: "string", default: "1" },
 		only: { type: "string", default: "" },
+		plot: { type: "string" },
+		session: { type: "string" },
 		json: { type: "boolean", default: false },
 		keep: { type: "boolean", default: false },
 		dir: { type: "string", default: join(ROOT, "dist", "bench") },
@@ -126,11 +133,15 @@ async function evening(
 				titles,
 				play: whole("play") * SECOND,
 				killed: Number(options.kill),
+				inChromium: Number(options.chromium),
+				work: dir,
+				drawn: options.plot === undefined ? undefined : plotted(),
 				draw: seededRandom(whole("seed")),
 			};
 			const spent = await spend(network, house, plan, (line) =>
 				say(`${contestant.name}: ${line}`),
 			);
+			await drawCourse(spent, `${contestant.name}, ${roundTrip} ms`);
 			return { name: contestant.name, roundTrip, evening: spent };
 		} finally {
 			await house.close();
@@ -138,6 +149,26 @@ async function evening(
 	} finally {
 		await network.close();
 		if (!options.keep) await rm(dir, { recursive: true, force: true });
+	}
+}
+
+/** From 0. */
+function plotted(): number {
+	const last = whole("sessions");
+	const wanted = Number(options.session ?? last);
+	if (Number.isInteger(wanted) && wanted > 0 && wanted <= last)
+		return wanted - 1;
+	throw new Error(`--session takes a number from 1 to ${last}`);
+}
+
+/** Draws the session that was to be drawn, if it told its course: the file is that of the last contestant and round-trip that did. */
+async function drawCourse({ viewings }: Evening, name: string): Promise<void> {
+	for (const { box, session, course } of viewings) {
+		if (course === undefined || options.plot === undefined) continue;
+		const megabits = (RENDITIONS[session.rendition] ?? 0) / 1e6;
+		const title = `${name}: box ${box + 1} plays ${megabits} Mbit/s and winds once`;
+		await writeFile(options.plot, plot(course, title));
+		say(`drawn: ${options.plot}`);
 	}
 }
 

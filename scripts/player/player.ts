@@ -25,6 +25,8 @@ export interface Session {
 
 /** How a player gets on. */
 export interface Progress {
+	/** Milliseconds since 1970. */
+	readonly at: Millis;
 	/** What was shown so far, at all places. */
 	readonly shown: Millis;
 	/** What is there to be shown, beyond that. */
@@ -137,7 +139,8 @@ async function playFrom(
 
 function tell({ shown, ahead }: Picture): void {
 	if (session.tells !== true) return;
-	const progress: Progress = { shown: shownBefore + shown, ahead };
+	const at = Date.now();
+	const progress: Progress = { at, shown: shownBefore + shown, ahead };
 	console.log(JSON.stringify(progress));
 }
 

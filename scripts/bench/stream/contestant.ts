@@ -1,5 +1,6 @@
 import type { Bytes } from "../../../src/base/units.ts";
 import type { Network } from "../network/network.ts";
+import type { Following } from "./follow.ts";
 
 /** Boxes that hold each part of a title before anybody watches it. */
 export const COPIES = 5;
@@ -36,6 +37,8 @@ export interface House {
 	urlOf(box: number, title: number): string;
 	/** What the viewer at a box got so far; undefined where everything comes from one place. */
 	sourcesOf(box: number): Promise<Sources | undefined>;
+	/** Follows where the bytes of the viewer at a box come from; for a contestant that tells. */
+	follow?(box: number): Following;
 	/** Ends a box as by a power cut. */
 	kill?(box: number): Promise<void>;
 	close(): Promise<void>;

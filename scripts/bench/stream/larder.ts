@@ -11,6 +11,7 @@ import {
 	type House,
 	type Stage,
 } from "./contestant.ts";
+import { followSources } from "./follow.ts";
 
 /** Agents as they are bundled for boxes, filled by a headend's plan. */
 export const larder: Contestant = {
@@ -57,6 +58,10 @@ async function open(
 					neighbours: counters.playedFromNeighbours,
 					origin: counters.playedFromOrigin,
 				};
+			},
+			follow: (box) => {
+				const one = boxAt(box);
+				return followSources(one.within ?? [], desk.gatewayOf(one));
 			},
 			kill: async (box) => {
 				await boxAt(box).process?.stop("SIGKILL");

@@ -23,7 +23,7 @@ export interface Course {
 }
 
 const [WIDTH, HEIGHT] = [960, 400];
-const [LEFT, RIGHT, TOP, BOTTOM] = [56, 48, 56, 36];
+const [LEFT, RIGHT, TOP, BOTTOM] = [72, 56, 56, 36];
 const DISK = "#c9882b";
 const ORIGIN = "#7b68ee";
 const HUES = ["#2a9d8f", "#57a773", "#3a86c8", "#8ab94a", "#1f7a70", "#5f9ad6"];

@@ -17,13 +17,15 @@ export function quantile(values: readonly number[], part: number): number {
 	return sorted[rank - 1] ?? Number.NaN;
 }
 
-export function figuresOf({ viewings, failures }: Evening) {
+export function figuresOf({ viewings, frames, failures }: Evening) {
 	const at = (place: number) =>
 		viewings.flatMap(({ sights }) => sights.slice(place, place + 1));
 	const seen = viewings.flatMap(({ sights }) => sights);
 	const sum = (of: (sight: Sight) => number) =>
 		seen.reduce((total, sight) => total + of(sight), 0);
-	const sources = viewings.flatMap(({ sources }) => sources ?? []);
+	const sources = [...viewings, ...frames].flatMap(
+		({ sources }) => sources ?? [],
+	);
 	const from = (name: "disk" | "neighbours" | "origin") =>
 		sources.reduce((total, one) => total + one[name], 0);
 	const all = from("disk") + from("neighbours") + from("origin");
@@ -48,6 +50,27 @@ export function figuresOf({ viewings, failures }: Evening) {
 		stalls: sum(({ stills }) => stills.length),
 		stalled: sum(({ stalled }) => stalled),
 		played: sum(({ played }) => played),
+		frames: {
+			sessions: frames.length,
+			start: quantile(
+				frames.map(({ start }) => start),
+				0.5,
+			),
+			start95: quantile(
+				frames.map(({ start }) => start),
+				0.95,
+			),
+			seek: quantile(
+				frames.map(({ seek }) => seek),
+				0.5,
+			),
+			seek95: quantile(
+				frames.map(({ seek }) => seek),
+				0.95,
+			),
+			stalls: frames.reduce((all, { stalls }) => all + stalls, 0),
+			stalled: frames.reduce((all, { stalled }) => all + stalled, 0),
+		},
 		disk: from("disk") / all,
 		neighbours: from("neighbours") / all,
 		origin: from("origin") / all,
@@ -80,6 +103,24 @@ export function show(results: readonly Result[]): void {
 	];
 	const right = head.map((_, i) => i).slice(1);
 	console.log(`\n${table([head, ...rows], right).join("\n")}\n`);
+	const inChromium = results.flatMap(({ name, roundTrip, evening }) => {
+		const { frames } = figuresOf(evening);
+		if (frames.sessions === 0) return [];
+		const of = (...times: number[]) => times.map(threeFigures).join(" / ");
+		return [
+			[
+				...[name, `${roundTrip}`, `${frames.sessions}`],
+				of(frames.start, frames.start95),
+				of(frames.seek, frames.seek95),
+				of(frames.stalls, frames.stalled / 1000),
+			],
+		];
+	});
+	if (inChromium.length > 0) {
+		const top = ["hls.js in Chromium", "RTT", "sessions"];
+		top.push("start: first frame", "seek: first frame", "stalls / s");
+		console.log(`${table([top, ...inChromium], [1, 2, 3, 4, 5]).join("\n")}\n`);
+	}
 	console.log(`Milliseconds, median / 95th percentile: from the request of the segment that is watched first to its first byte, and until it is there
 whole. playlists: from pressing play until that request, median. stalls: how often a film that had begun stood still, and seconds of it.
 disk, neighbours, origin: where what players got came from.`);
