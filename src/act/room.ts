@@ -79,8 +79,17 @@ export class Room {
 		const { going, enough } = this.plan(bytes);
 		if (!enough) return false;
 		this.evict(going);
-		this.book().add(id, shard, bytes);
-		this.hear(id, shard);
+		this.add(id, shard, bytes);
+		return true;
+	}
+
+	/** As `make`, for a shard that nobody asked for: whatever is there stays. */
+	find(id: TitleId, shard: number, bytes: Bytes): boolean {
+		if (this.ports.isPlaced(id, shard) || this.book().has(id, shard)) {
+			return true;
+		}
+		if (this.above(bytes) > 0) return false;
+		this.add(id, shard, bytes);
 		return true;
 	}
 
@@ -118,17 +127,26 @@ export class Room {
 		}
 	}
 
+	private add(id: TitleId, shard: number, bytes: Bytes): void {
+		this.book().add(id, shard, bytes);
+		this.hear(id, shard);
+	}
+
 	/** What neighbours say of it, while they are asked. */
 	private hear(id: TitleId, shard: number): void {
 		const copies = this.ports.copies(id, shard);
 		if (copies !== undefined) this.book().told(id, shard, copies);
 	}
 
-	/** The share is less while placed shards take of it because others took of the disk. */
 	private plan(bytes: Bytes) {
+		return this.pick(this.above(bytes));
+	}
+
+	/** What has to go so that so much more has room. The share is less while placed shards take of it because others took of the disk. */
+	private above(bytes: Bytes): Bytes {
 		const { streamingRoom, excess } = this.ports.store;
 		const above = this.book().bytes + bytes - streamingRoom;
-		return this.pick(Math.max(above, excess + bytes));
+		return Math.max(above, excess + bytes);
 	}
 
 	private pick(excess: Bytes) {

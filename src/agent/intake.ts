@@ -33,7 +33,7 @@ export interface IntakeOptions {
 	/** `<folder>/<title id>/<shard>`, with `<title id>/manifest` beside where the box may not have it. */
 	readonly folder: string;
 	readonly store: ShardStore;
-	readonly room: Pick<Room, "make" | "use">;
+	readonly room: Pick<Room, "find" | "use">;
 	readonly isPlaced: (id: TitleId, shard: number) => boolean;
 	/** Whether the operator offers a title, and has not taken it back. */
 	readonly isListed: (id: TitleId) => Promise<boolean>;
@@ -159,7 +159,7 @@ export class Intake {
 			// Its copying was cut off, and somebody may begin anew.
 			if (stats.size < bytes) return "waiting";
 			const has = store.inventory(id)?.held.has(shard) ?? false;
-			if (!has && !isPlaced(id, shard) && !room.make(id, shard, bytes))
+			if (!has && !isPlaced(id, shard) && !room.find(id, shard, bytes))
 				return "waiting";
 			if (!has) await takeIn(store, id, shard, path, signal);
 			await this.clear(path, stats);

@@ -5,13 +5,23 @@ import { Room } from "../../src/act/room.ts";
 import { Intake } from "../../src/agent/intake.ts";
 import { silent } from "../../src/base/log.ts";
 import { DAY, SECOND } from "../../src/base/time.ts";
+import type { Bytes } from "../../src/base/units.ts";
+import { shardFileBytes } from "../../src/content/geometry.ts";
+import { besides } from "../../src/store/scan.ts";
 import { ShardStore } from "../../src/store/store.ts";
 import { makeTitle, until } from "../fixture.ts";
 
 const title = makeTitle(4 * 8 * 4096);
 
-/** A box on which a title is placed, with its inbox, in which some shards lie whose files say that they were written then. */
-async function scene(t: Test, shards: Record<number, number>) {
+/**
+ * A box on which a title is placed, with its inbox, in which some shards lie whose files say that they were written then.
+ * @param share what the box has for shards when they are not placed
+ */
+async function scene(
+	t: Test,
+	shards: Record<number, number>,
+	share: Bytes | undefined = undefined,
+) {
 	const dir = t.testdir();
 	const folder = join(dir, "inbox");
 	const place = join(folder, title.id);
@@ -23,15 +33,15 @@ async function scene(t: Test, shards: Record<number, number>) {
 		utimesSync(path, at / SECOND, at / SECOND);
 	}
 	const store = await ShardStore.open({
-		...{ folder: join(dir, "shards"), capacity: 1e9, streamingShare: 0 },
+		...{ folder: join(dir, "shards"), capacity: 1e9 },
+		streamingShare: share ?? 0,
 		log: silent,
 	});
 	t.teardown(() => store.close());
-	const room = new Room({
-		...{ store, isPlaced: () => true, copies: () => 0, log: silent },
-	});
+	const isPlaced = () => share === undefined;
+	const room = new Room({ store, isPlaced, copies: () => 0, log: silent });
 	const intake = await Intake.open({
-		...{ folder, store, room, isPlaced: () => true, may: () => true },
+		...{ folder, store, room, isPlaced, may: () => true },
 		...{ isListed: async () => true, log: silent },
 	});
 	t.teardown(() => intake.close());
@@ -60,3 +70,27 @@ t.test("what may still be written to waits", async (t) => {
 	t.same([...(store.inventory(title.id)?.held ?? [])], [1]);
 	t.ok(existsSync(join(place, "0")));
 });
+
+t.test(
+	"what is not placed drives out nothing, least what came with it",
+	async (t) => {
+		const two =
+			besides(title.manifestBytes.length) +
+			2 * shardFileBytes(title.manifest, 0);
+		const { store, intake, place } = await scene(
+			t,
+			{ 0: 0, 1: 0, 2: 0, 3: 0 },
+			two,
+		);
+		await until(() => intake.figures.taken + intake.figures.waiting === 4);
+		const held = [...(store.inventory(title.id)?.held ?? [])];
+		t.equal(held.length, 2, "there is room for two");
+		t.equal(intake.figures.waiting, 2);
+		for (const shard of [0, 1, 2, 3])
+			t.not(
+				held.includes(shard),
+				existsSync(join(place, `${shard}`)),
+				`shard ${shard} is in the store, or in the inbox`,
+			);
+	},
+);
