@@ -228,7 +228,7 @@ export async function openExchange(
 	wishes.begin(
 		{
 			...{ catalog, swarm, reporter, reconciler, library, keys, lease },
-			...{ attests, updater, household, trunk, log },
+			...{ attests, updater, household, intake, trunk, log },
 		},
 		control,
 	);

@@ -85,6 +85,11 @@ export class Intake {
 		return new Intake(options);
 	}
 
+	/** Something else is placed: what waited for that need not be fetched. */
+	reconsider(): void {
+		this.soon(0);
+	}
+
 	async close(): Promise<void> {
 		this.closing.abort(new DOMException("closing", "AbortError"));
 		clearTimeout(this.timer);

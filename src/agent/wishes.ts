@@ -19,6 +19,7 @@ import type { Announcement } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
 import type { Attests } from "./attests.ts";
 import type { Household } from "./household/household.ts";
+import type { Intake } from "./intake.ts";
 import type { TitleKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
 import type { Reporter } from "./reporter.ts";
@@ -39,6 +40,7 @@ export interface WishParts {
 	readonly attests: Pick<Attests, "look" | "acknowledged">;
 	readonly updater: Pick<Updater, "order">;
 	readonly household: Pick<Household, "replaced">;
+	readonly intake: Pick<Intake, "reconsider">;
 	/** What filling may take from the origin. */
 	readonly trunk: Pick<Pacer, "rate">;
 	readonly log: Log;
@@ -115,10 +117,11 @@ export class Wishes implements ControlHandlers {
 	}
 
 	private place(parts: WishParts, desired: Desired): void {
-		const { reporter, reconciler, swarm, household } = parts;
+		const { reporter, reconciler, swarm, household, intake } = parts;
 		reporter.accepted(desired);
 		reconciler.place(desired.titles);
 		household.replaced();
+		intake.reconsider();
 		// Where all is shared anyway, a placement makes no difference to neighbours.
 		if (this.sharing !== "now") swarm.retell();
 	}

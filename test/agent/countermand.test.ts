@@ -22,6 +22,7 @@ const idle: WishParts = {
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },
 	household: { replaced: () => undefined },
+	intake: { reconsider: () => undefined },
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
 	lease: { renew: async () => undefined, look: () => undefined },

@@ -39,6 +39,7 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			reporter: { accepted() {} },
 			reconciler: { place: note("place"), purge: note("purge") },
 			household: { replaced: () => undefined },
+			intake: { reconsider: () => undefined },
 			library: { shut() {} },
 			keys: { forget: async () => undefined },
 			lease: { look() {}, async renew() {} },

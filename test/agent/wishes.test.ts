@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { Intake } from "../../src/agent/intake.ts";
 import { TitleKeys } from "../../src/agent/keys.ts";
 import { Reporter } from "../../src/agent/reporter.ts";
 import { fileVault } from "../../src/agent/vault.ts";
@@ -117,18 +118,28 @@ async function scene(t: Test) {
 		notifier: { status() {} },
 	});
 	t.teardown(() => reporter.close());
-	const { swarm, reconciler, library } = box;
+	const { swarm, reconciler, library, store, room } = box;
+	const inbox = join(folder, "inbox");
+	const intake = await Intake.open({
+		...{ folder: inbox, store, room, log: silent },
+		isPlaced: (id, shard) => reconciler.isPlaced(id, shard),
+		...{ isListed: async () => false, may: () => true },
+	});
+	t.teardown(() => intake.close());
 	const log = { ...silent, level: "info" };
 	const parts: WishParts = {
 		...{ catalog, swarm, reporter, reconciler, library, keys, log },
 		lease: { look() {}, async renew() {} },
 		updater: { order: async () => {} },
-		household: { replaced: () => undefined },
+		...{ intake, household: { replaced: () => undefined } },
 		attests: { look: async () => {}, acknowledged: async () => {} },
 		trunk: { rate: 0 },
 	};
 	const keyFile = join(keyFolder, film.id);
-	return { box, neighbour, revoked, wishes, tell, time, parts, log, keyFile };
+	return {
+		...{ box, neighbour, revoked, wishes, tell, time, parts, log, keyFile },
+		...{ inbox, intake },
+	};
 }
 
 t.test(
@@ -201,6 +212,23 @@ t.test(
 		await until(() => existsSync(keyFile));
 	},
 );
+
+t.test("what waits in the inbox is taken in once it is placed", async (t) => {
+	const { box, wishes, parts, inbox, intake } = await scene(t);
+	const brought = makeTitle(60 * KiB, 4 * KiB, 8, "brought");
+	const place = join(inbox, brought.id);
+	mkdirSync(place);
+	writeFileSync(join(place, "manifest"), brought.manifestBytes);
+	for (const [shard, bytes] of brought.shardFiles.entries()) {
+		writeFileSync(join(place, `${shard}`), bytes);
+		utimesSync(join(place, `${shard}`), 0, 0);
+	}
+	wishes.begin(parts, { placement: placing(1, film), standing: NOTHING });
+	await until(() => intake.figures.waiting === brought.shardFiles.length);
+	wishes.placement(placing(2, film, brought));
+	await until(() => !existsSync(place));
+	t.ok(await has(box, brought));
+});
 
 t.test("what was taken back before the restart stays so", async (t) => {
 	const { wishes, parts, box } = await scene(t);

@@ -409,6 +409,7 @@ const idle: Parameters<Wishes["begin"]>[0] = {
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },
 	household: { replaced: () => undefined },
+	intake: { reconsider: () => undefined },
 	library: { shut: () => undefined },
 	keys: { forget: async () => undefined },
 	lease: { renew: async () => undefined, look: () => undefined },
