@@ -1,4 +1,4 @@
-// `npm run test:crash [-- --seed N --points N]`: kills an agent at many points of fill, evict, import, scrub and start. As root, for its disk.
+// `npm run test:crash [-- --seed N --points N | --point N]`: kills an agent at many points of fill, evict, import, scrub and start. As root, for its disk.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -15,6 +15,8 @@ const { values } = parseArgs({
 		/** The same one chooses the same points. */
 		seed: { type: "string", default: `${Date.now() % 100_000}` },
 		points: { type: "string", default: "100" },
+		/** The number of one of them: the box is killed there and nowhere else, unless it is a start after another kill. */
+		point: { type: "string" },
 	},
 });
 
@@ -31,6 +33,7 @@ async function program(
 			PATH: `${BIN}:${process.env["PATH"]}`,
 			LARDER_CRASH_SEED: values.seed,
 			LARDER_CRASH_POINTS: values.points,
+			...(values.point !== undefined && { LARDER_CRASH_POINT: values.point }),
 		},
 		stdio: ["ignore", onLine === undefined ? "inherit" : "pipe", "inherit"],
 	});
@@ -52,7 +55,9 @@ async function crash(): Promise<boolean> {
 		(await program("node", ["scripts/setup.ts", "test"])) &&
 		(await program("node", ["build.mjs", "--target", "all", "--quiet"]));
 	if (!isReady) return false;
-	const again = `npm run test:crash -- --seed ${values.seed} --points ${values.points}`;
+	const { seed, points, point } = values;
+	const which = point === undefined ? `--points ${points}` : `--point ${point}`;
+	const again = `npm run test:crash -- --seed ${seed} ${which}`;
 	console.log(`the same again: ${again}`);
 	const reader = new TapReader(console.log);
 	const isWell = await program(

@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bytes } from "../../../src/base/units.ts";
 import {
@@ -8,11 +8,7 @@ import {
 	shardFileBytes,
 } from "../../../src/content/geometry.ts";
 import { besides } from "../../../src/store/scan.ts";
-import { type Trust, unsealParsed } from "../../../src/wire/envelope.ts";
-import { placement } from "../../../src/wire/placement.ts";
-import { decodeRanges } from "../../../src/wire/ranges.ts";
 import type { Film } from "../desk.ts";
-import type { Asked } from "./sources.ts";
 import type { Truth } from "./truth.ts";
 
 /** Every shard of these films, with its name in a Truth. */
@@ -26,29 +22,6 @@ export function* shardsOf(films: readonly Film[]) {
 export function wholeIn(truth: Truth): Set<string> {
 	const whole = [...truth].filter(([, it]) => it.isNamed && it.isWhole);
 	return new Set(whole.map(([key]) => key));
-}
-
-/** Bytes of all shards that are whole. */
-export function wholeBytes(films: readonly Film[], truth: Truth): Bytes {
-	const whole = wholeIn(truth);
-	let bytes = 0;
-	for (const { film, shard, key } of shardsOf(films))
-		if (whole.has(key)) bytes += shardFileBytes(film.manifest, shard);
-	return bytes;
-}
-
-/** What was asked for although it lay on the disk when the agent was started: shards with their blocks. */
-export function askedTwice(before: Truth, asked: Asked): string[] {
-	return [...before].flatMap(([key, { good }]) => {
-		const again = [...asked.of(key)].filter((block) => good.has(block));
-		return again.length === 0 ? [] : [`${key}: blocks ${again.join(", ")}`];
-	});
-}
-
-/** Shards that were whole and are not any more. */
-export function lostSince(before: Truth, after: Truth): string[] {
-	const whole = wholeIn(after);
-	return [...wholeIn(before)].filter((key) => !whole.has(key));
 }
 
 /** Files that say they are whole shards and are not, except those that were made so. */
@@ -103,30 +76,6 @@ export async function usedBy(
 		}
 	}
 	return used;
-}
-
-/** What the agent is to hold, by the order that it keeps. None before the first. */
-export async function placedIn(
-	data: string,
-	films: readonly Film[],
-	trust: Trust,
-): Promise<Set<string>> {
-	const path = join(data, "control", "desired.json");
-	const text = await readFile(path, "utf8").catch(() => undefined);
-	const placed = new Set<string>();
-	if (text === undefined) return placed;
-	const { envelope } = JSON.parse(text);
-	const read = unsealParsed(envelope, "placement", placement, trust);
-	if (!read.ok) throw new Error(read.detail);
-	const { body } = read.value;
-	if (!("titles" in body)) throw new Error("a placement by reference");
-	for (const { id, ranks } of body.titles) {
-		const { shards = 0 } = films.find((film) => film.id === id) ?? {};
-		for (const rank of ranks)
-			for (const shard of decodeRanges(rank.shards, shards))
-				placed.add(`${id}/${shard}`);
-	}
-	return placed;
 }
 
 /** Throws with all that was found. */

@@ -59,6 +59,12 @@ export function choosePoints(seed: number, count: number): Point[] {
 	return points;
 }
 
+/** The last of these points, and what it follows: a start that is cut short comes after another kill. */
+export function lastOf(points: readonly Point[]): Point[] {
+	const from = points.findLastIndex(({ kind }) => kind !== "restart");
+	return points.slice(from);
+}
+
 function choose(kind: Kind, draw: () => number, seed: string): Point {
 	const own = drawing(`point ${seed}`);
 	if (draw() >= AT_CALLS)

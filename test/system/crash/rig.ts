@@ -13,8 +13,8 @@ import type { Test } from "tap";
 import { run } from "../../../scripts/run.ts";
 import { NODE_FLAGS } from "../../../src/agent/runtime.ts";
 import { freeOn } from "../../../src/agent/space.ts";
-import { monotonic, SECOND } from "../../../src/base/time.ts";
-import { type Bytes, MiB, type Millis } from "../../../src/base/units.ts";
+import { SECOND } from "../../../src/base/time.ts";
+import { type Bytes, MiB } from "../../../src/base/units.ts";
 import type { Neighbourhood } from "../../../src/desk/neighbourhood.ts";
 import { DeskProcess, type Exit } from "../../../src/desk/process.ts";
 import {
@@ -35,6 +35,8 @@ import {
 	temporary,
 } from "../desk.ts";
 import { ext4 } from "../disk/mounts.ts";
+import { type Leave, type Life, readyAfter } from "./life.ts";
+import { Orders } from "./orders.ts";
 import { Asked, type Giver, openGiver, openOrigin } from "./sources.ts";
 import type { Trap } from "./trap.ts";
 
@@ -44,6 +46,8 @@ const RESERVE: Bytes = 16 * MiB;
 /** Room for all, and for half. */
 export const AMPLE: Bytes = 24 * MiB;
 export const SCANT: Bytes = 6 * MiB;
+/** Of either, for what is not placed. */
+const SHARE = 0.05;
 /** Lines of the log that are shown when something is wrong. */
 const WORDS = 40;
 const TRAP = new URL("./trap.ts", import.meta.url).href;
@@ -51,23 +55,6 @@ const BUNDLE = join(
 	import.meta.dirname,
 	`../../../dist/agent/linux-${process.arch}/larder.mjs`,
 );
-
-/** What a box may do in one life. */
-export interface Leave {
-	/** Whether it may fetch what it is to hold. */
-	readonly fills: boolean;
-	readonly quota?: Bytes;
-	/** As in larder.toml. */
-	readonly down?: string;
-}
-
-/** One life of the box. */
-export interface Life {
-	readonly process: DeskProcess;
-	readonly began: Millis;
-	/** How long it took to be ready, without waiting for a processor that others had; undefined when it ended before. */
-	readonly ready: Promise<Millis | undefined>;
-}
 
 /**
  * A box on a disk of its own in a neighbourhood of real processes, whose agent is killed again and again, and which keeps its data
@@ -77,6 +64,7 @@ export class Rig {
 	readonly desk: Neighbourhood;
 	readonly asked: Asked;
 	readonly giver: Giver;
+	readonly orders: Orders;
 	readonly box: BoxId;
 	readonly dir: string;
 	/** Entries of the agent's log that were looked at. */
@@ -87,12 +75,14 @@ export class Rig {
 		desk: Neighbourhood,
 		asked: Asked,
 		giver: Giver,
+		orders: Orders,
 		box: BoxId,
 		mount: string,
 	) {
 		this.desk = desk;
 		this.asked = asked;
 		this.giver = giver;
+		this.orders = orders;
 		this.box = box;
 		this.mount = mount;
 		this.dir = join(mount, "box");
@@ -114,11 +104,17 @@ export class Rig {
 			...{ serial: "victim", dir: join(mount, "box") },
 		});
 		desk.observer.follow(box);
-		return new Rig(desk, asked, giver, box, mount);
+		const orders = await Orders.open(t, desk, box, asked.films);
+		return new Rig(desk, asked, giver, orders, box, mount);
 	}
 
 	get films(): readonly Film[] {
 		return this.asked.films;
+	}
+
+	/** What it may have when it is not placed. */
+	get share(): Bytes {
+		return SHARE * AMPLE;
 	}
 
 	/** All that is to be held. */
@@ -153,16 +149,10 @@ export class Rig {
 			`LARDER_TRAP=${JSON.stringify(trap)}`,
 		];
 		const within = trap === undefined ? [] : ["env", ...env];
-		const began = monotonic();
+		const began = Date.now();
 		const args = [...NODE_FLAGS, BUNDLE, "agent", "-c", config];
 		const process = new DeskProcess("victim", args, this.logFile, within);
-		const ready = process.untilReady().then(
-			async () => {
-				const took = monotonic() - began;
-				return took - (await waitedFor(process.pid));
-			},
-			() => undefined,
-		);
+		const ready = readyAfter(process, began);
 		// A connection is made sooner when both look.
 		void ready.then(() => this.giver.meet(this.box));
 		return { process, began, ready };
@@ -264,19 +254,10 @@ export class Rig {
 			...{ data: "data", swarmHost: "127.0.0.1", swarmPort: 0, gatewayPort: 0 },
 			...{ reach: "direct", takeover: "5 s", pressure: 0, playerToken: false },
 			...{ socket: this.socket, quota: `${quota} B`, reserve: `${RESERVE} B` },
-			...{ streamingShare: 0.05, down },
+			...{ streamingShare: SHARE, down },
 			...(!fills && { windows: '[{ trunk = "none", neighbours = "none" }]' }),
 		};
 		const toml = boxConfig(operator.config, settings);
 		await writeFile(join(this.dir, "larder.toml"), toml);
 	}
-}
-
-/** How long a process could have run and did not get to, as the kernel counts it. */
-async function waitedFor(pid: number | undefined): Promise<Millis> {
-	const path = `/proc/${pid}/schedstat`;
-	const [, waited] = (await readFile(path, "utf8").catch(() => "0 0")).split(
-		" ",
-	);
-	return Number(waited) / 1e6;
 }

@@ -36,9 +36,12 @@ async function spring({ call, nth, when, under }: Trap): Promise<void> {
 		if (!isCounted || ++count !== nth) return await work();
 		if (when === "half") half();
 		if (when !== "after") end();
-		const done = await work();
-		end();
-		return done;
+		try {
+			return await work();
+		} finally {
+			// What is removed may have been moved away before.
+			end();
+		}
 	};
 	const { open, rename, unlink } = promises;
 	const isWriting = (flags: unknown) => flags !== undefined && flags !== "r";

@@ -1,35 +1,20 @@
-import { monotonic, SECOND, within } from "../../../src/base/time.ts";
+import { SECOND, within } from "../../../src/base/time.ts";
 import type { Millis } from "../../../src/base/units.ts";
 import { poll } from "../desk.ts";
-import {
-	askedTwice,
-	lostSince,
-	lyingIn,
-	misstated,
-	none,
-	placedIn,
-	shardsOf,
-	usedBy,
-	wholeBytes,
-	wholeIn,
-} from "./checks.ts";
+import { misstated, none, shardsOf, usedBy, wholeIn } from "./checks.ts";
 import { flip } from "./damage.ts";
+import { faultsIn, type Lived } from "./judge.ts";
+import type { Leave, Life } from "./life.ts";
+import { tellOrders } from "./orders.ts";
 import type { Kind, Point } from "./points.ts";
-import { type Leave, type Life, type Rig, SCANT } from "./rig.ts";
-import {
-	type Killed,
-	namesIn,
-	readTruth,
-	strangeIn,
-	type Truth,
-} from "./truth.ts";
+import { type Killed, metIn } from "./report.ts";
+import { type Rig, SCANT } from "./rig.ts";
+import { findAll, namesIn, readTruth, strangeIn } from "./truth.ts";
 
 /** What the issue asks of a start. */
 const START: Millis = 2 * SECOND;
 /** A call that does not come in so long does not come. */
 const NEVER: Millis = 4 * SECOND;
-/** A shard more or less, and what of the capacity is for what nobody placed. */
-const MARGIN = 0.75;
 /** So few that are missing are no work. */
 const WORK = 8;
 
@@ -43,8 +28,6 @@ export class Trial {
 	private readonly rig: Rig;
 	/** Shards of which a block was changed on the disk, and that have not been whole since. */
 	private readonly flipped = new Set<string>();
-	/** Shards put into the inbox: there until they are whole among the others. */
-	private readonly brought = new Set<string>();
 	private leave: Leave = { fills: true };
 	private kind: Kind = "fill";
 	/** Whether another program has taken the disk. */
@@ -68,8 +51,8 @@ export class Trial {
 		const isAgain = kind === "restart";
 		if (!isAgain) await this.prepare(point);
 		const trap = "trap" in when ? when.trap : undefined;
-		let killed: Omit<Killed, "truth"> | undefined;
-		const truth = await this.live(this.leave, trap, async (life) => {
+		let killed: Pick<Killed, "at" | "isMet"> | undefined;
+		const { lived, met } = await this.live(this.leave, trap, async (life) => {
 			const { exited } = life.process;
 			const end = new AbortController();
 			const change = isAgain ? undefined : this.rig.change(end.signal);
@@ -79,10 +62,11 @@ export class Trial {
 			end.abort();
 			const rest = "after" in when ? when.after : NEVER;
 			const exit = await within(rest, exited, false);
-			killed = { at: monotonic() - life.began, isMet: exit !== false };
+			killed = { at: Date.now() - life.began, isMet: exit !== false };
 		});
 		if (killed === undefined) throw new Error("it did not live");
-		return { ...killed, truth };
+		const { orders, after } = lived;
+		return { ...killed, met, orders, truth: after.truth };
 	}
 
 	/** Starts the box and leaves it in peace: what it says that it holds is what lies there, and nothing else lies there. */
@@ -97,10 +81,6 @@ export class Trial {
 					const names = await namesIn(rig.inbox(film));
 					return names.every((name) => !/^\d/.test(name));
 				});
-			const whole = wholeIn(await readTruth(data, films));
-			const gone = [...this.brought].filter((key) => !whole.has(key));
-			none("brought, and nowhere", gone);
-			this.brought.clear();
 			let wrong: string[] = [];
 			const look = async () => {
 				const truth = await readTruth(data, films);
@@ -150,17 +130,16 @@ export class Trial {
 		this.recorded = false;
 	}
 
-	/** From a start to a kill, and what must be so after any. Gives what lies there then. */
+	/** From a start to a kill, and what must be so after any. Gives what is known of it, and what it was doing. */
 	private async live(
 		leave: Leave,
 		trap: Parameters<Rig["start"]>[1],
 		during: (life: Life) => Promise<void>,
-	): Promise<Truth> {
-		const { rig } = this;
-		const { films, data, asked } = rig;
-		const before = await readTruth(data, films);
-		const { trust } = rig.desk.operator;
-		const placed = await placedIn(data, films, trust);
+	): Promise<{ readonly lived: Lived; readonly met: readonly Kind[] }> {
+		const { rig, flipped } = this;
+		const { films, data, asked, orders } = rig;
+		const before = await findAll(data, films);
+		const kept = await orders.keptIn(data);
 		asked.clear();
 		const life = await rig.start(leave, trap);
 		try {
@@ -170,46 +149,46 @@ export class Trial {
 		}
 		const { signal, code } = await life.process.exited;
 		if (signal !== "SIGKILL") throw new Error(`it ended by itself: ${code}`);
-		const orders = await this.checkLog();
-		// What is not placed any more was only taken in for a while.
-		if (orders > 0) this.brought.clear();
-		const started = await life.ready;
-		if (started !== undefined) this.starts.push(started);
-		if (started !== undefined && started > START)
-			throw new Error(`it took ${Math.round(started)} ms to start`);
-		const after = await readTruth(data, films);
-		none("asked for again", askedTwice(before, asked));
-		none("no shards", lyingIn(after, this.flipped));
+		const log = await rig.log();
+		const found = this.checkLog(log);
+		const isReady = this.checkStart(await life.ready);
+		const isScant = leave.quota === SCANT || this.recorded;
+		const lived: Lived = {
+			...{ films, before, asked, flipped, share: rig.share },
+			after: await findAll(data, films),
+			orders: await orders.during(kept, log, await orders.keptIn(data)),
+			...(isScant && { capacity: SCANT }),
+		};
+		none(`placed ${tellOrders(lived.orders)}`, faultsIn(lived));
 		none("files that nobody knows", await strangeIn(data, films, "killed"));
-		const stillPlaced = await placedIn(data, films, trust);
-		// An operator that heard of little room has it give up what it is told to hold again a moment later.
-		const isScant = leave.quota === SCANT || this.recorded || orders > 1;
-		const lost = lostSince(before, after).filter(
-			(key) =>
-				!this.flipped.has(key) && placed.has(key) && stillPlaced.has(key),
-		);
-		const least = MARGIN * Math.min(SCANT, wholeBytes(films, before));
-		const left = wholeBytes(films, after);
-		if (!isScant) none("lost", lost);
-		else if (left < least) throw new Error(`${left} bytes left of ${least}`);
-		return after;
+		return { lived, met: metIn(lived, isReady, found) };
 	}
 
-	/** How many placements it accepted. */
-	private async checkLog(): Promise<number> {
-		const log = await this.rig.log();
+	/** Whether it was ready. */
+	private checkStart(took: Millis | undefined): boolean {
+		if (took === undefined) return false;
+		this.starts.push(took);
+		if (took > START)
+			throw new Error(`it took ${Math.round(took)} ms to start`);
+		return true;
+	}
+
+	/** How many shards it found damaged. */
+	private checkLog(log: readonly Record<string, unknown>[]): number {
 		const faults = log.filter(({ level }) => Number(level) >= 50);
 		none(
 			"errors in the log",
 			faults.map((entry) => JSON.stringify(entry)),
 		);
-		for (const { msg, shard } of log) {
-			if (msg !== "a shard on disk is damaged") continue;
-			this.damaged.add(Number(shard));
+		const found = log
+			.filter(({ msg }) => msg === "a shard on disk is damaged")
+			.map(({ shard }) => Number(shard));
+		for (const shard of found) {
+			this.damaged.add(shard);
 			const isSo = [...this.flipped].some((key) => key.endsWith(`/${shard}`));
 			if (!isSo) throw new Error(`shard ${shard} is said to be damaged`);
 		}
-		return log.filter(({ msg }) => msg === "placement accepted").length;
+		return found.length;
 	}
 
 	/** Sees to it that there is work of its kind. */
@@ -228,9 +207,11 @@ export class Trial {
 				: kind === "evict" && lacking.length > WORK
 		)
 			await this.mend();
+		// Told that there is little room, its operator has it hold no more.
+		const isTold = (kind === "import" || kind === "fill") && draw() < 0.3;
 		if (kind === "import" || kind === "fill") {
-			if (lacking.length < WORK) await this.shrink();
-			await this.regain();
+			if (isTold || lacking.length < WORK) await this.shrink(isTold);
+			if (kind === "fill" || !isTold) await this.regain();
 		}
 		this.leave = { fills: true, down: "3 MiB/s" };
 		if (kind === "evict" && draw() < 0.5)
@@ -239,12 +220,11 @@ export class Trial {
 			for (const key of await flip(rig.data, rig.films, draw))
 				this.flipped.add(key);
 		if (kind !== "import") return;
-		this.leave = { fills: false };
-		for (const { film, shard, key } of await lacks()) {
-			if (draw() < 0.3) continue;
-			await rig.bring(film, shard, draw() < 0.5 ? "copy" : "link");
-			this.brought.add(key);
-		}
+		// What has no room waits.
+		this.leave = { fills: false, ...(isTold && { quota: SCANT }) };
+		for (const { film, shard } of await lacks())
+			if (draw() < 0.7)
+				await rig.bring(film, shard, draw() < 0.5 ? "copy" : "link");
 	}
 
 	/** What happens to a box while it runs. */
@@ -260,9 +240,8 @@ export class Trial {
 	/** An operator that has heard of room again has it hold all. */
 	private async regain(): Promise<void> {
 		const { rig } = this;
-		const { trust } = rig.desk.operator;
 		const isAll = async () =>
-			(await placedIn(rig.data, rig.films, trust)).size === rig.shards;
+			(await rig.orders.keptIn(rig.data))?.placed.size === rig.shards;
 		if (await isAll()) return;
 		await this.live({ fills: false }, undefined, async ({ ready }) => {
 			await ready;
@@ -270,8 +249,11 @@ export class Trial {
 		});
 	}
 
-	/** A box that had to give up half. */
-	private async shrink(): Promise<void> {
+	/**
+	 * A box that had to give up half.
+	 * @param isTold whether its operator knows, and has it hold no more; else that may come in the next life
+	 */
+	private async shrink(isTold: boolean): Promise<void> {
 		const { rig } = this;
 		const leave = { fills: false, quota: SCANT };
 		await this.live(leave, undefined, async ({ ready }) => {
@@ -280,6 +262,11 @@ export class Trial {
 				const { store } = await rig.status();
 				return store.usedSpace <= SCANT;
 			});
+			if (isTold)
+				await poll("less is placed", async () => {
+					const { placed } = (await rig.orders.keptIn(rig.data)) ?? {};
+					return placed !== undefined && placed.size < rig.shards;
+				});
 		});
 	}
 }

@@ -1,7 +1,6 @@
 import type { Dirent } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
-import type { Millis } from "../../../src/base/units.ts";
 import {
 	blocksIn,
 	leavesBytes,
@@ -15,6 +14,8 @@ import type { Film } from "../desk.ts";
 
 /** A shard as it lies on the disk, by reading every byte of it. */
 export interface Lying {
+	/** The same as long as it is the same file, under whatever name. */
+	readonly file: string;
 	/** Under its final name, which says that it is whole. */
 	readonly isNamed: boolean;
 	/** Its blocks that match their leaves, which match the manifest. */
@@ -24,6 +25,24 @@ export interface Lying {
 
 /** By film and shard: `<title id>/<shard>`. What is not there has no entry. */
 export type Truth = ReadonlyMap<string, Lying>;
+
+/** All that there is of these films in a data folder. */
+export interface Found {
+	readonly truth: Truth;
+	/** Shards that somebody brought and that are still in the inbox. */
+	readonly inbox: ReadonlySet<string>;
+}
+
+export async function findAll(
+	data: string,
+	films: readonly Film[],
+): Promise<Found> {
+	const inbox = new Set<string>();
+	for (const { id } of films)
+		for (const name of await namesIn(join(data, "inbox", id)))
+			if (/^\d+$/.test(name)) inbox.add(`${id}/${name}`);
+	return { truth: await readTruth(data, films), inbox };
+}
 
 /** What lies in a store of these films. */
 export async function readTruth(
@@ -39,10 +58,12 @@ export async function readTruth(
 			const key = `${id}/${shard}`;
 			// A leftover beside the whole shard is of no use.
 			if (part !== undefined && truth.get(key)?.isNamed) continue;
-			const bytes = await readFile(join(folder, name)).catch(unlessGone);
-			if (bytes === undefined) continue;
+			const found = await readWhole(join(folder, name)).catch(unlessGone);
+			if (found === undefined) continue;
+			const { file, bytes } = found;
 			const good = goodIn(bytes, manifest, Number(shard));
 			truth.set(key, {
+				file,
 				isNamed: part === undefined,
 				good,
 				isWhole:
@@ -52,6 +73,13 @@ export async function readTruth(
 		}
 	}
 	return truth;
+}
+
+/** An inode's number is given again to the next file, and then it is born later. */
+async function readWhole(path: string) {
+	await using handle = await open(path, "r");
+	const { ino, birthtimeNs } = await handle.stat({ bigint: true });
+	return { file: `${ino} ${birthtimeNs}`, bytes: await handle.readFile() };
 }
 
 function goodIn(bytes: Buffer, manifest: Manifest, shard: number): Set<number> {
@@ -118,27 +146,4 @@ export async function namesIn(folder: string): Promise<string[]> {
 function unlessGone(error: NodeJS.ErrnoException): undefined {
 	if (error.code === "ENOENT") return undefined;
 	throw error;
-}
-
-/** For a person. */
-function describeTruth(truth: Truth, all: number): string {
-	const lying = [...truth.values()];
-	const whole = lying.filter(({ isWhole, isNamed }) => isWhole && isNamed);
-	const begun = lying.length - whole.length;
-	const blocks = lying.reduce((sum, each) => sum + each.good.size, 0);
-	return `${whole.length} of ${all} shards whole, ${begun} begun, ${blocks} good blocks`;
-}
-
-/** What is known of a point when its box is dead. */
-export interface Killed {
-	/** Milliseconds since it was started. */
-	readonly at: Millis;
-	/** Whether a call came at which it was to be killed. */
-	readonly isMet: boolean;
-	readonly truth: Truth;
-}
-
-/** For a person. */
-export function tell({ at, isMet, truth }: Killed, shards: number): string {
-	return `killed${isMet ? "" : " from outside"} at ${Math.round(at)} ms, on the disk ${describeTruth(truth, shards)}`;
 }
