@@ -296,6 +296,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		},
 	};
 	const traffic = { from: 0, to: 0, wrong: 0 };
+	const ledger = new Ledger();
 	const certificate = settings.certificate ?? operator.certify(key);
 	const swarm: Swarm = await Swarm.open({
 		keyPair: key,
@@ -306,6 +307,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			certificate: () => certificate,
 			isRevoked: () => false,
 			currentHead: () => undefined,
+			near: () => [],
 			offerHead: () => undefined,
 			...settings.membership,
 		},
@@ -322,8 +324,9 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),
 		onMember: settings.onMember ?? (() => undefined),
-		onTraffic: (direction, bytes) => {
+		onTraffic: (direction, bytes, level) => {
 			traffic[direction] += bytes;
+			if (direction === "from") ledger.cameFrom(level, bytes);
 		},
 		log,
 	});
@@ -339,7 +342,6 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			traffic.wrong++;
 		},
 	});
-	const ledger = new Ledger();
 	const { titles = [], duration = 0 } = settings;
 	const catalog = titles.map((title) => entryOf(title, duration));
 	const audience = new Audience(settings.onWatched ?? (() => undefined));

@@ -1,6 +1,7 @@
 import type { Bytes } from "../base/units.ts";
 import type { BoxId } from "../wire/ids.ts";
-import type { Counters } from "../wire/reports.ts";
+import type { Level } from "../wire/near.ts";
+import { BY_LEVEL, type Counters } from "../wire/reports.ts";
 import type { SecondOfSources, Source } from "./ports.ts";
 
 /** How many seconds the strip on the player page goes back. */
@@ -17,6 +18,7 @@ interface Second {
 export class Ledger {
 	readonly counters: Counters = {
 		fromNeighbours: 0,
+		...{ fromLevel0: 0, fromLevel1: 0, fromLevel2: 0, fromLevel3: 0 },
 		fromOrigin: 0,
 		toNeighbours: 0,
 		toPlayers: 0,
@@ -27,6 +29,13 @@ export class Ledger {
 	};
 	private readonly numbers = new Map<BoxId, number>();
 	private readonly seconds: Second[] = [];
+
+	/** Of what came from neighbours, so much from one that is so near. */
+	cameFrom(level: Level, bytes: Bytes): void {
+		const name = BY_LEVEL[level];
+		if (name === undefined) return;
+		this.counters[name] = (this.counters[name] ?? 0) + bytes;
+	}
 
 	/** Plaintext handed to a player, by where its block was when it was asked for. */
 	played(source: Source, bytes: Bytes): void {

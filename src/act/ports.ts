@@ -6,6 +6,7 @@ import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
 import type { PlayerWord } from "../plan/session.ts";
 import type { CatalogEntry } from "../wire/catalog.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
+import type { Level } from "../wire/near.ts";
 
 /** A shard of which some blocks are on disk and verified. */
 export interface PartialShard {
@@ -70,6 +71,7 @@ export interface Store {
 /** A neighbour as a source for one shard, with what has been measured of it. */
 export interface Candidate {
 	readonly box: BoxId;
+	readonly level: Level;
 	readonly blocks: Bitfield;
 	/** Bytes asked for and not yet arrived. */
 	readonly inFlight: Bytes;
@@ -112,6 +114,8 @@ export interface Neighbours {
 	copies(id: TitleId, shard: number): number | undefined;
 	/** How many neighbours that want the title, too, come before this box where nobody has a piece of it: see plan/turn.ts. */
 	turn(id: TitleId, piece: number): number;
+	/** How near a neighbour is; FAR when it is none. */
+	level(box: BoxId): Level;
 	/** Whether this box is connected (or being connected) to a neighbour. */
 	isConnected(box: BoxId): boolean;
 	/** Dials boxes of a holder table that are not connected. Never throws; news comes through `onNews`. */

@@ -78,7 +78,8 @@ export async function openExchange(
 		neighbours: () => swarm,
 	});
 	const swarm = await joinRegion({
-		...{ config, identity, store, control, holders, flow, isPlaced, log },
+		...{ config, identity, store, control, holders, flow, ledger },
+		...{ isPlaced, log },
 		onGiven: (id) => room.gave(id),
 		onMember: (stream) => catalog.replicate(stream),
 	});

@@ -3,9 +3,10 @@ import type { Ledger } from "../act/ledger.ts";
 import type { Control } from "../control/control.ts";
 import type { ShardStore } from "../store/store.ts";
 import type { Swarm } from "../swarm/swarm.ts";
-import type { Counters } from "../wire/reports.ts";
+import { labelled } from "../wire/near.ts";
+import { type ByLevel, type Counters, nearIn } from "../wire/reports.ts";
 
-const COUNTED: Readonly<Record<keyof Counters, string>> = {
+const COUNTED: Readonly<Record<Exclude<keyof Counters, ByLevel>, string>> = {
 	fromNeighbours: "Bytes of titles received from neighbours",
 	fromOrigin: "Bytes of titles received from the origin",
 	toNeighbours: "Bytes of titles sent to neighbours",
@@ -33,10 +34,23 @@ export function createRegistry(
 			registers,
 			collect() {
 				this.reset();
-				this.inc(ledger.counters[name as keyof Counters]);
+				this.inc(ledger.counters[name as keyof typeof COUNTED]);
 			},
 		});
 	}
+	new Counter({
+		name: "larder_from_neighbours_by_level_total",
+		help: "Bytes of titles received from neighbours, by how near they are: 0 is nearest",
+		labelNames: ["level"],
+		registers,
+		collect() {
+			this.reset();
+			const { counters } = ledger;
+			const near = nearIn(counters);
+			for (const [level, bytes] of labelled(near, counters.fromNeighbours))
+				this.inc({ level }, bytes);
+		},
+	});
 	gauge(
 		"larder_store_capacity_bytes",
 		"What quota and disk allow",

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { NoiseStream } from "@hyperswarm/secret-stream";
+import type { Ledger } from "../act/ledger.ts";
 import type { Log } from "../base/log.ts";
 import type { Control } from "../control/control.ts";
 import { SharedHoldings } from "../store/holdings.ts";
@@ -7,11 +8,15 @@ import { type IsShared, SharedShelf } from "../store/shelf.ts";
 import type { ShardStore } from "../store/store.ts";
 import { Swarm } from "../swarm/swarm.ts";
 import type { TitleId } from "../wire/ids.ts";
+import type { Groups } from "../wire/near.ts";
 import type { Config } from "./config.ts";
 import type { Flow } from "./flow.ts";
 import type { Holders } from "./holders.ts";
 import type { Identity } from "./identity.ts";
 import { Later } from "./later.ts";
+
+/** Of a box that was told of none: always the same list. */
+const NO_GROUPS: Groups = [];
 
 export interface NeighbourhoodParts {
 	readonly config: Pick<Config, "data" | "swarm"> & {
@@ -22,9 +27,13 @@ export interface NeighbourhoodParts {
 		"keyPair" | "networkSecret" | "region" | "trust" | "envelope"
 	>;
 	readonly store: ShardStore;
-	readonly control: Pick<Control, "standing" | "head" | "offerHead">;
+	readonly control: Pick<
+		Control,
+		"standing" | "head" | "offerHead" | "placement"
+	>;
 	readonly holders: Pick<Holders, "bytes">;
 	readonly flow: Flow;
+	readonly ledger: Pick<Ledger, "cameFrom">;
 	/** Whether a shard is placed on this box, or anything of the title. */
 	readonly isPlaced: IsShared;
 	/** When a shard is offered that policy wants offered later; for tests. */
@@ -38,7 +47,7 @@ export interface NeighbourhoodParts {
 
 /** Joins the region, as the operator's head and the configuration say. Throws NO_BOOTSTRAP or PORT_TAKEN. */
 export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
-	const { config, identity, store, control, flow, log } = parts;
+	const { config, identity, store, control, flow, ledger, log } = parts;
 	const { swarm: settings, rates } = config;
 	const later = new Later((id, shard) => {
 		if (isShared(id, shard)) swarm.announce(id, shard);
@@ -59,6 +68,7 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 			region: identity.region,
 			trust: identity.trust,
 			certificate: () => identity.envelope,
+			near: () => control.placement?.near ?? NO_GROUPS,
 			isRevoked: (box) => control.standing.revoked.has(box),
 			currentHead: () => control.head,
 			offerHead: (offered) => void control.offerHead(offered),
@@ -83,11 +93,11 @@ export async function joinRegion(parts: NeighbourhoodParts): Promise<Swarm> {
 		),
 		holdings: new SharedHoldings(store, isShared),
 		onMember: parts.onMember,
-		onTraffic: (direction, bytes) =>
-			flow.moved(
-				direction === "from" ? "fromNeighbours" : "toNeighbours",
-				bytes,
-			),
+		onTraffic: (direction, bytes, level) => {
+			const isFrom = direction === "from";
+			flow.moved(isFrom ? "fromNeighbours" : "toNeighbours", bytes);
+			if (isFrom) ledger.cameFrom(level, bytes);
+		},
 		log,
 	});
 	store.onChange(({ title, shard }) => {

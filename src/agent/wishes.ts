@@ -17,6 +17,7 @@ import type { CatalogReader } from "../logs/reader.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 import type { Announcement } from "../wire/head.ts";
 import type { TitleId } from "../wire/ids.ts";
+import type { Groups } from "../wire/near.ts";
 import type { Attests } from "./attests.ts";
 import type { Household } from "./household/household.ts";
 import type { Intake } from "./intake.ts";
@@ -31,7 +32,7 @@ const GRACE: Millis = 10 * MINUTE;
 
 export interface WishParts {
 	readonly catalog: Pick<CatalogReader, "follow">;
-	readonly swarm: Pick<Swarm, "headChanged" | "retell">;
+	readonly swarm: Pick<Swarm, "headChanged" | "retell" | "renewed">;
 	readonly reporter: Pick<Reporter, "accepted">;
 	readonly reconciler: Pick<Reconciler, "place" | "purge">;
 	readonly library: Pick<TitleLibrary, "shut">;
@@ -57,6 +58,8 @@ export class Wishes implements ControlHandlers {
 	private purged: Purged = new Map();
 	/** Titles that were given back a moment ago. */
 	private readonly spared = new Set<TitleId>();
+	/** The groups that neighbours were shown. */
+	private near: Groups = [];
 	private sharing: Announcement["policy"]["shareTransient"] | undefined;
 
 	/** @param ran how long this box has run: src/agent/clock.ts */
@@ -122,6 +125,8 @@ export class Wishes implements ControlHandlers {
 		reconciler.place(desired.titles);
 		household.replaced();
 		intake.reconsider();
+		if (desired.near.join() !== this.near.join()) swarm.renewed();
+		this.near = desired.near;
 		// Where all is shared anyway, a placement makes no difference to neighbours.
 		if (this.sharing !== "now") swarm.retell();
 	}

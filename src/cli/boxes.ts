@@ -49,6 +49,9 @@ export function boxRows(box: BoxView, now: number): [string, string][] {
 			`${text}${ago(since, now)}. ${remedy}`,
 		]),
 		["box", `${short(box.id)}, ${box.serial} in ${box.region}`],
+		...(box.levels === null
+			? []
+			: [["groups", box.levels.join(", ")] as [string, string]]),
 		["state", `${stateOf(box, now)}, version ${box.version ?? "–"}`],
 		["placement", `${size(held)} of ${size(placed)} held${room}`],
 		["said", saidOf(box) || "nothing yet"],
@@ -57,7 +60,7 @@ export function boxRows(box: BoxView, now: number): [string, string][] {
 		["writes", writesOf(box)],
 		[
 			"received",
-			`${size(box.fromNeighbours)} from neighbours, ${size(box.fromOrigin)} from the origin`,
+			`${size(box.fromNeighbours)} from neighbours${nearOf(box)}, ${size(box.fromOrigin)} from the origin`,
 		],
 		[
 			"sent",
@@ -68,6 +71,12 @@ export function boxRows(box: BoxView, now: number): [string, string][] {
 			box.toldAt === null ? "never" : `${formatSpan(now - box.toldAt)} ago`,
 		],
 	];
+}
+
+/** What came from near, by level; nothing when nothing did. */
+function nearOf({ near }: BoxView): string {
+	if (near.every((bytes) => bytes === 0)) return "";
+	return ` (${near.map(size).join(" + ")} from near)`;
 }
 
 /** Why boxes need a person, a line for each reason. */

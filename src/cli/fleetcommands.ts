@@ -6,6 +6,7 @@ import { short } from "../wire/ids.ts";
 import { boxRows, boxTable, concernTable } from "./boxes.ts";
 import { BOX, findBox } from "./find.ts";
 import { DIR } from "./folder.ts";
+import { addGroupCommand } from "./groupcommand.ts";
 import { plural, print, printJson, table, tint } from "./output.ts";
 import { warnOfReload } from "./reload.ts";
 import type { AskBox } from "./support.ts";
@@ -18,7 +19,7 @@ interface RevokeOptions {
 
 /** The commands that ask a running headend about its boxes. */
 export function addFleetCommands(program: Command): void {
-	program
+	const boxes = program
 		.command("boxes")
 		.description("the boxes: who is there, how full, and what they last said")
 		.argument("[box]", `all that is known of one: ${BOX[1]}`)
@@ -41,6 +42,7 @@ export function addFleetCommands(program: Command): void {
 				else print(boxTable(boxes, now).join("\n"));
 			},
 		);
+	addGroupCommand(boxes);
 	program
 		.command("attention")
 		.description("the boxes that need a person: why, since when, what to do")

@@ -52,17 +52,17 @@ function tableOf(
 ): string[] {
 	const head = [
 		...["title", "region", "watched", "starts", "start p50", "p95"],
-		...["stalls", "per h", "Mbit/s", "disk", "neighbours", "origin"],
-		"missed",
+		...["stalls", "per h", "Mbit/s", "disk", "neighbours"],
+		...["near, by level", "origin", "missed"],
 	].map((name) => tint("faint", name));
 	return table(
 		[head, ...views.map((view) => row(view, names.get(view.title)))],
-		[2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+		[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
 	);
 }
 
 function row(view: QualityView, name: string | undefined): string[] {
-	const { disk, neighbours, origin } = view;
+	const { disk, neighbours, near, origin } = view;
 	const bytes = disk + neighbours + origin;
 	const share = (part: number) =>
 		bytes === 0 ? "–" : `${((100 * part) / bytes).toFixed(1)} %`;
@@ -79,7 +79,9 @@ function row(view: QualityView, name: string | undefined): string[] {
 		view.stalls === 0 ? "0" : tint("warn", String(view.stalls)),
 		view.stallsPerHour === null ? "–" : view.stallsPerHour.toFixed(2),
 		(view.bitrate / 1e6).toFixed(2),
-		...[share(disk), share(neighbours), share(origin)],
+		...[share(disk), share(neighbours)],
+		near.some((part) => part > 0) ? near.map(share).join(" ") : "–",
+		share(origin),
 		misses.map(([cause, count]) => `${count} ${cause}`).join(", "),
 	];
 }

@@ -6,8 +6,8 @@ import { type Bytes, MiB } from "../base/units.ts";
 import { isInside } from "../content/path.ts";
 import { parseMessage } from "../wire/json.ts";
 import {
-	type PlacedTitle,
 	type Placement,
+	type PlacementBody,
 	placementBody,
 } from "../wire/placement.ts";
 
@@ -25,7 +25,7 @@ export type BodyRef = Extract<Placement["body"], { readonly ref: string }>;
 const MAX_BODY: Bytes = 64 * MiB;
 
 export interface Body {
-	readonly titles: readonly PlacedTitle[];
+	readonly said: PlacementBody;
 	/** As it came. */
 	readonly text: string;
 }
@@ -36,7 +36,7 @@ export function readBody(ref: BodyRef, bytes: Buffer): Result<Body> {
 	if (hash !== ref.sha256) return bad("wrong-hash", `${ref.ref} is ${hash}`);
 	const parsed = parseMessage(placementBody, bytes, MAX_BODY);
 	if (!parsed.ok) return parsed;
-	return good({ titles: parsed.value.titles, text: bytes.toString("utf8") });
+	return good({ said: parsed.value, text: bytes.toString("utf8") });
 }
 
 /** Whether a body may be fetched at all. */

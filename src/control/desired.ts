@@ -7,13 +7,14 @@ import { type Envelope, envelope } from "../wire/envelope.ts";
 import { isNewer, isTooFarAhead } from "../wire/head.ts";
 import { instant } from "../wire/ids.ts";
 import { parseMessage } from "../wire/json.ts";
+import type { Groups } from "../wire/near.ts";
 import {
 	type PlacedTitle,
 	type Placement,
+	type PlacementBody,
 	placement,
 } from "../wire/placement.ts";
 import {
-	type Body,
 	type BodyRef,
 	checkRef,
 	type FetchRef,
@@ -37,6 +38,8 @@ export interface Desired {
 	readonly epoch: number;
 	readonly rev: number;
 	readonly titles: readonly PlacedTitle[];
+	/** The groups that the box is in. */
+	readonly near: Groups;
 }
 
 interface Verified {
@@ -103,7 +106,7 @@ export class Placements {
 		const verified = { placement: read.value, envelope: outer.value };
 		this.floor = verified;
 		if ("ref" in body) this.fetch(verified, body);
-		else await this.accept(verified, body.titles);
+		else await this.accept(verified, body);
 		return good(true);
 	}
 
@@ -129,7 +132,7 @@ export class Placements {
 		const { signal } = this.fetching;
 		const { fetchRef, onFault, log } = this.options;
 		fetchBody(ref, fetchRef, onFault, signal)
-			.then(({ titles, text }) => this.accept(wanted, titles, text))
+			.then(({ said, text }) => this.accept(wanted, said, text))
 			.catch((error: unknown) => {
 				if (!signal.aborted) log.error({}, describe(error));
 			});
@@ -137,11 +140,10 @@ export class Placements {
 
 	private accept(
 		wanted: Verified,
-		titles: Body["titles"],
+		said: PlacementBody,
 		body?: string,
 	): Promise<void> {
 		const { path, identity, onAccepted, log } = this.options;
-		const { epoch, rev } = wanted.placement;
 		this.turn = this.turn.then(async () => {
 			if (this.floor !== wanted) return;
 			try {
@@ -154,7 +156,7 @@ export class Placements {
 				// A box with a full disk must hear of the placement that makes room.
 				log.error({}, describe(error));
 			}
-			this.newest = { epoch, rev, titles };
+			this.newest = desiredBy(wanted, said);
 			onAccepted(this.newest);
 		});
 		return this.turn;
@@ -179,17 +181,24 @@ export class Placements {
 			return;
 		}
 		if (!kept.ok) return;
-		const { epoch, rev, body } = read.value;
+		const { body } = read.value;
 		const verified = { placement: read.value, envelope: kept.value.envelope };
 		this.floor = verified;
 		if (!("ref" in body)) {
-			this.newest = { epoch, rev, titles: body.titles };
+			this.newest = desiredBy(verified, body);
 			return;
 		}
 		const whole = readBody(body, Buffer.from(kept.value.body ?? ""));
-		if (whole.ok) this.newest = { epoch, rev, titles: whole.value.titles };
+		if (whole.ok) this.newest = desiredBy(verified, whole.value.said);
 		else this.fetch(verified, body);
 	}
+}
+
+function desiredBy(
+	{ placement: { epoch, rev } }: Verified,
+	{ titles, near = [] }: PlacementBody,
+): Desired {
+	return { epoch, rev, titles, near };
 }
 
 function numberOf({ epoch, rev }: Pick<Placement, "epoch" | "rev">) {

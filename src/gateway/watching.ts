@@ -2,6 +2,7 @@ import { Counter, Histogram, type Registry } from "prom-client";
 import { SECOND } from "../base/time.ts";
 import { START_BOUNDS } from "../plan/histogram.ts";
 import type { Figures } from "../plan/session.ts";
+import { labelled } from "../wire/near.ts";
 import { MISSES } from "../wire/quality.ts";
 
 /** Megabits a second, in bits. */
@@ -40,6 +41,12 @@ export class Watching {
 		"larder_video_switches_total",
 		"Switches of rendition.",
 	);
+	private readonly near = new Counter({
+		name: "larder_video_neighbour_bytes_total",
+		help: "Bytes watched that came from neighbours, by how near they are: 0 is nearest.",
+		labelNames: ["level"],
+		registers: [],
+	});
 	private readonly misses = new Counter({
 		name: "larder_missed_blocks_total",
 		help: "Blocks that came over the trunk for a viewer or not at all, by cause.",
@@ -52,6 +59,7 @@ export class Watching {
 		registry.registerMetric(this.bitrate);
 		registry.registerMetric(this.stalls);
 		registry.registerMetric(this.misses);
+		registry.registerMetric(this.near);
 		for (const each of [
 			this.played,
 			this.stallCount,
@@ -71,6 +79,9 @@ export class Watching {
 		this.stallCount.inc(figures.stalls);
 		this.seeks.inc(figures.seeks);
 		this.switches.inc(figures.switches);
+		const { near = [], neighbours } = figures;
+		for (const [level, bytes] of labelled(near, neighbours))
+			this.near.inc({ level }, bytes);
 		for (const cause of MISSES)
 			this.misses.inc({ cause }, figures.misses[cause] ?? 0);
 	}

@@ -16,6 +16,7 @@ export const ACTIONS = [
 	"enrol-auto",
 	"enrol-reject",
 	"forget",
+	"group",
 	"key-allow",
 	"key-deny",
 	"key-unset",

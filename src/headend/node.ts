@@ -37,6 +37,7 @@ export async function openNode(options: NodeOptions): Promise<Swarm> {
 			region: operator.region,
 			trust: operator.trust,
 			certificate: () => lease.certificate,
+			near: () => [],
 			isRevoked,
 			currentHead,
 			offerHead,

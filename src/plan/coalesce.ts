@@ -37,6 +37,11 @@ function sumOf(a: Watched, b: Watched): Watched {
 		const sum = (a.misses[cause] ?? 0) + (b.misses[cause] ?? 0);
 		if (sum > 0) misses[cause] = sum;
 	}
+	const levels = Math.max(a.near?.length ?? 0, b.near?.length ?? 0);
+	const near = Array.from(
+		{ length: levels },
+		(_, level) => (a.near?.[level] ?? 0) + (b.near?.[level] ?? 0),
+	);
 	return {
 		...{ id: a.id, title: a.title, played, misses },
 		starts: [...a.starts, ...b.starts].slice(-MOST_STARTS),
@@ -47,6 +52,7 @@ function sumOf(a: Watched, b: Watched): Watched {
 		bitrate: played > 0 ? Math.round(bits / played) : 0,
 		disk: a.disk + b.disk,
 		neighbours: a.neighbours + b.neighbours,
+		...(levels > 0 && { near }),
 		origin: a.origin + b.origin,
 	};
 }

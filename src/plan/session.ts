@@ -1,5 +1,6 @@
 import { SECOND } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
+import { FAR, type Level } from "../wire/near.ts";
 import {
 	MISSES,
 	type Miss,
@@ -48,6 +49,8 @@ export interface Piece {
 	readonly time: Millis;
 	readonly bytes: Bytes;
 	readonly from: From;
+	/** How near the neighbour is. */
+	readonly level: Level;
 	readonly miss: Miss | undefined;
 }
 
@@ -114,9 +117,11 @@ export class Session {
 	}
 
 	got({ chain }: Read, piece: Piece): void {
-		const { came, time, bytes, from, miss } = piece;
+		const { came, time, bytes, from, level, miss } = piece;
 		this.lastAt = came;
 		this.sums[from] += bytes;
+		if (level < FAR)
+			this.sums.near[level] = (this.sums.near[level] ?? 0) + bytes;
 		if (miss !== undefined) this.missed(miss);
 		if (chain === undefined) return;
 		this.sums.media += bytes;
@@ -171,6 +176,9 @@ export class Session {
 			bitrate: Math.min(MOST_BITRATE, Math.round(bitrateOf(sums, fetched))),
 			...{ disk: sums.disk, neighbours: sums.neighbours },
 			...{ origin: sums.origin, misses: sums.misses },
+			...(sums.near.length > 0 && {
+				near: Array.from(sums.near, (bytes) => bytes ?? 0),
+			}),
 		};
 	}
 
@@ -206,6 +214,8 @@ function nothing() {
 		...{ stalls: 0, toldStalls: 0, stalled: 0, seeks: 0, switches: 0 },
 		...{ toldBits: 0, toldTime: 0 },
 		misses: {} as Misses,
+		/** By level; empty while nothing came from near. */
+		near: [] as Bytes[],
 	};
 }
 

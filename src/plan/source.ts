@@ -1,10 +1,12 @@
 import { MINUTE, SECOND } from "../base/time.ts";
 import { type Bytes, KiB, type Millis, type Rate } from "../base/units.ts";
 import type { BoxId } from "../wire/ids.ts";
+import type { Level } from "../wire/near.ts";
 
 /** A neighbour that holds what is wanted and has not just failed to give it. */
 export interface SourceCandidate {
 	readonly box: BoxId;
+	readonly level: Level;
 	/** Bytes asked of it, by whomever, and not yet come. */
 	readonly inFlight: Bytes;
 	/** How many bytes may be in flight to it. */
@@ -43,6 +45,12 @@ const PRESSING_WINDOW = 2;
 /** Pressing blocks are spread over neighbours that would need longer than this for the next one. */
 const PRESSING_SLICE: Millis = 50;
 
+/**
+ * Neighbours are as good as each other for a block that each is likely to have sent in this part of the time that is left: what was
+ * measured of one may have halved since, and a block that does not come has to be asked for once more.
+ */
+const LEISURE = 1 / 4;
+
 /** A block is pressing that a viewer needs this soon: whatever is surest brings it, at the cost of small requests. */
 export const PRESSING: Millis = 4 * SECOND;
 
@@ -51,25 +59,20 @@ export function isPressing(slack: Millis): boolean {
 }
 
 /**
- * Where the next block comes from: the neighbour that is likely to have sent it first, as long as it has room in its window;
- * the origin when nobody has, once it may be asked. Likely time = round trip + (bytes in flight + bytes asked) / throughput.
+ * Where the next block comes from: of the neighbours with room in their windows the one that is likely to have sent it first, or
+ * the nearest of those that have time enough; the origin when nobody has room, once it may be asked.
+ * Likely time = round trip + (bytes in flight + bytes asked) / throughput.
  * A viewer does not wait for a neighbour that would be too slow for one block even with nothing else to do, as long as the origin is
  * there; nor for one that has too much else to do, once the origin may be asked.
  */
 export function chooseSource(question: SourceQuestion): SourceChoice {
 	const { bytes, candidates, slack, originIn } = question;
 	const pressing = isPressing(slack);
-	let best: SourceCandidate | undefined;
-	let bestTime = Number.POSITIVE_INFINITY;
-	for (const candidate of candidates) {
-		if (!hasRoom(candidate, bytes, pressing)) continue;
-		const { inFlight, roundTrip } = candidate;
-		const time = roundTrip + takes(candidate, inFlight + bytes);
-		if (time < bestTime) {
-			best = candidate;
-			bestTime = time;
-		}
-	}
+	const [best, bestTime] = nearestInTime(
+		candidates.filter((one) => hasRoom(one, bytes, pressing)),
+		bytes,
+		slack * LEISURE,
+	);
 	const tooSlow =
 		(Number.isFinite(originIn) && isTooSlow(best, bytes, slack)) ||
 		(originIn <= 0 && bestTime > Math.max(slack, VIEWER_PATIENCE.rescue));
@@ -80,6 +83,29 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 	}
 	if (originIn <= 0) return { from: "origin" };
 	return { from: "nobody", wait: originIn };
+}
+
+/** The nearest that has sent so many more bytes within the leisure, or as soon as the first; and in how long. */
+function nearestInTime(
+	candidates: readonly SourceCandidate[],
+	bytes: Bytes,
+	leisure: Millis,
+): readonly [best: SourceCandidate | undefined, time: Millis] {
+	const times = candidates.map(
+		(one) => one.roundTrip + takes(one, one.inFlight + bytes),
+	);
+	const enough = Math.max(leisure, Math.min(...times));
+	let best: SourceCandidate | undefined;
+	let bestTime = Number.POSITIVE_INFINITY;
+	for (const [index, one] of candidates.entries()) {
+		const time = times[index] ?? Number.POSITIVE_INFINITY;
+		if (time > enough) continue;
+		const farther = best === undefined ? -1 : one.level - best.level;
+		if (farther > 0 || (farther === 0 && time >= bestTime)) continue;
+		best = one;
+		bestTime = time;
+	}
+	return [best, bestTime];
 }
 
 /** Whether a neighbour can be asked for another block now. */

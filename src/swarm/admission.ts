@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
-import { type Bytes, MiB, type Millis } from "../base/units.ts";
+import { type Bytes, MiB } from "../base/units.ts";
 import { type BoxId, short } from "../wire/ids.ts";
 import { Crowd } from "./crowd.ts";
 import { Exile } from "./exile.ts";
@@ -120,8 +120,8 @@ export class Admission {
 	}
 
 	/** Keeps a box away for a while. */
-	banish(box: BoxId, time: Millis): void {
-		this.exile.add(box, time);
+	banish(box: BoxId, slug: string): void {
+		this.exile.add(box, slug);
 	}
 
 	isExiled(box: BoxId): boolean {

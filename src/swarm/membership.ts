@@ -20,8 +20,10 @@ import {
 	hello,
 	news,
 } from "../wire/membership.ts";
+import type { Groups, Level } from "../wire/near.ts";
 import { checkCertificate, type Denial } from "./credentials.ts";
 import type { Transport } from "./guard.ts";
+import { Nearness } from "./nearness.ts";
 
 const PROTOCOL = "larder/membership/1";
 const PATIENCE = 3 * SECOND;
@@ -52,6 +54,8 @@ export interface Membership {
 	readonly trust: Trust;
 	/** A lease: it is asked for whenever it is shown. */
 	readonly certificate: () => Envelope;
+	/** The groups that this box is in; the same list as long as they are the same. */
+	readonly near: () => Groups;
 	readonly tcp: () => Hello["tcp"];
 	readonly isRevoked: (box: BoxId) => boolean;
 	/** The newest head, for the other side to know before anything else opens; undefined where there is none, or none is told. */
@@ -66,9 +70,11 @@ export interface Member {
 	/** The newest that it has shown. */
 	readonly certificate: Certificate;
 	readonly tcp: Hello["tcp"];
+	/** How near it is. */
+	readonly level: Level;
 	/** Passes a newer head on. */
 	readonly tell: (head: Head) => void;
-	/** Shows our certificate once more: it is another. */
+	/** Shows our certificate and groups once more: they are others. */
 	readonly greet: () => void;
 	/** Whether it would be let in now, and if not, why. */
 	readonly check: () => AdmissionReason | undefined;
@@ -81,6 +87,7 @@ interface Shown {
 }
 
 interface GuestPorts extends Pick<Member, "tell" | "greet"> {
+	readonly nearness: Nearness;
 	readonly check: (hello: Hello) => Result<unknown, AdmissionReason>;
 }
 
@@ -104,6 +111,10 @@ class Guest implements Member {
 
 	get tcp(): Hello["tcp"] {
 		return this.shown.hello.tcp;
+	}
+
+	get level(): Level {
+		return this.ports.nearness.level(this.shown.hello.near);
 	}
 
 	tell(head: Head): void {
@@ -141,6 +152,12 @@ export function admit(
 	me: Membership,
 	{ onProven, onMember, onRefused }: Admitting,
 ): void {
+	const { publicKey, remotePublicKey } = mux.stream;
+	const nearness = new Nearness(
+		me.near,
+		idOf(publicKey),
+		idOf(remotePublicKey),
+	);
 	let state: "asking" | "admitted" | "refused" = "asking";
 	let member: Guest | undefined;
 	/** Whether it was told that it passed, and told us that we did. */
@@ -194,6 +211,7 @@ export function admit(
 			member = new Guest(checked.value, {
 				tell: (head) => newsMessage.send(encodeMessage({ head })),
 				greet,
+				nearness,
 				check: (hello) => check(hello, mux.stream, transport, me),
 			});
 			if (reason === undefined) welcome();
@@ -237,11 +255,13 @@ export function admit(
 	};
 	const greet = () => {
 		const tcp = me.tcp();
+		const near = nearness.shown;
 		greeting.send(
 			encodeMessage({
 				v: 1,
 				certificate: me.certificate(),
 				...(tcp && { tcp }),
+				...(near && { near: [...near] }),
 			} satisfies Hello),
 		);
 	};
@@ -266,10 +286,14 @@ function check(
 	if (!opened.ok) return opened;
 	const checked = checkCertificate(opened.value, {
 		...{ transport, tcp, region: me.region, isRevoked: me.isRevoked },
-		key: stream.remotePublicKey.toString("hex") as BoxId,
+		key: idOf(stream.remotePublicKey),
 		network: me.trust.network,
 		time: me.trust,
 	});
 	if (!checked.ok) return checked;
 	return good({ hello, certificate: opened.value });
+}
+
+function idOf(key: Uint8Array): BoxId {
+	return Buffer.from(key).toString("hex") as BoxId;
 }

@@ -2,6 +2,7 @@ import type { Candidate } from "../act/ports.ts";
 import { monotonic } from "../base/time.ts";
 import type { Bytes, Millis } from "../base/units.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
+import { FAR, type Level } from "../wire/near.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Link } from "./link.ts";
 import type { Member } from "./membership.ts";
@@ -36,6 +37,10 @@ export class Neighbour {
 
 	get member(): Member | undefined {
 		return this.wires[0]?.member;
+	}
+
+	get level(): Level {
+		return this.member?.level ?? FAR;
 	}
 
 	/** The headend's node serves the catalog only: whether it is there says nothing of the boxes. */
@@ -73,7 +78,8 @@ export class Neighbour {
 		if (blocks === undefined || download === undefined) return undefined;
 		if (download.isResting) return undefined;
 		const { inFlight, window, throughput, roundTrip } = download;
-		return { box: this.box, blocks, inFlight, window, throughput, roundTrip };
+		const { box, level } = this;
+		return { box, level, blocks, inFlight, window, throughput, roundTrip };
 	}
 
 	/** Why it is not asked for a shard of which it has some; undefined when it is, or has none. */

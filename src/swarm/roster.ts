@@ -8,6 +8,7 @@ import type { Bytes } from "../base/units.ts";
 import { turnOf } from "../plan/turn.ts";
 import type { Head } from "../wire/head.ts";
 import { type BoxId, short, type TitleId } from "../wire/ids.ts";
+import type { Level } from "../wire/near.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
 import { Interest } from "./interest.ts";
 import { type Holdings, holdingsUnless, Inventory } from "./inventory.ts";
@@ -19,13 +20,20 @@ import type { Shelf, Withheld } from "./upload.ts";
 /** Of those that came, left and were cut off, each, a minute. */
 const LINES = 100;
 
+/** Bytes of titles came from or went to a neighbour that is so near. */
+export type OnTraffic = (
+	direction: "from" | "to",
+	bytes: Bytes,
+	level: Level,
+) => void;
+
 export interface RosterPorts {
 	readonly mine: BoxId;
 	readonly shelf: Shelf;
 	readonly holdings: Holdings;
 	readonly pacer: Pacer;
 	readonly currentHead: () => Head | undefined;
-	readonly onTraffic: (direction: "from" | "to", bytes: Bytes) => void;
+	readonly onTraffic: OnTraffic;
 	/** A member's Hyperswarm connection, for others to use too. */
 	readonly onMember: (stream: GuardedStream, member: Member) => void;
 	readonly onCame: (neighbour: Neighbour) => void;
@@ -164,7 +172,7 @@ export class Roster {
 		for (const { member } of this.neighbours.values()) member?.tell(head);
 	}
 
-	/** Our lease was renewed: all see the new one before the old one ends. */
+	/** Our lease was renewed, or our groups are others: all see it before the old one ends. */
 	renewed(): void {
 		for (const { wires } of this.neighbours.values())
 			for (const { member } of wires) member.greet();
@@ -255,12 +263,12 @@ export class Roster {
 			onReceived: (bytes) => {
 				neighbour.received += bytes;
 				neighbour.lastUsed = monotonic();
-				onTraffic("from", bytes);
+				onTraffic("from", bytes, neighbour.level);
 			},
 			onSent: (bytes) => {
 				neighbour.sent += bytes;
 				neighbour.lastUsed = monotonic();
-				onTraffic("to", bytes);
+				onTraffic("to", bytes, neighbour.level);
 			},
 			onOffence: (slug) => onOffence(neighbour.box, slug),
 		});

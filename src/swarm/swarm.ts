@@ -1,10 +1,11 @@
 import { Pacer } from "../act/pacer.ts";
 import type { Candidate, Neighbours } from "../act/ports.ts";
 import type { Log } from "../base/log.ts";
-import { MINUTE, SECOND } from "../base/time.ts";
-import type { Bytes, Limit, Millis, Rate } from "../base/units.ts";
+import { SECOND } from "../base/time.ts";
+import type { Limit, Millis, Rate } from "../base/units.ts";
 import type { BoxId, TitleId } from "../wire/ids.ts";
 import type { KeyPair } from "../wire/keys.ts";
+import { FAR, type Level } from "../wire/near.ts";
 import { Admission } from "./admission.ts";
 import { Bulk } from "./bulk.ts";
 import { type DhtSettings, openDht, type PrivateDht } from "./dht.ts";
@@ -14,14 +15,11 @@ import type { GuardedStream, Transport } from "./guard.ts";
 import type { Holdings } from "./inventory.ts";
 import type { Member, Membership } from "./membership.ts";
 import type { Neighbour } from "./neighbour.ts";
-import { Roster } from "./roster.ts";
+import { type OnTraffic, Roster } from "./roster.ts";
 import type { Answer } from "./survey.ts";
 import { Transfers } from "./transfers.ts";
 import type { Shelf } from "./upload.ts";
 
-/** Who lied stays away for so long. Who only fell silent may have lost power. */
-const EXILE: Millis = 10 * MINUTE;
-const SILENT_EXILE: Millis = MINUTE;
 const SWEEP: Millis = 15 * SECOND;
 
 export interface SwarmOptions {
@@ -37,7 +35,7 @@ export interface SwarmOptions {
 	readonly holdings: Holdings;
 	/** A member's Hyperswarm stream, for logs to replicate on. */
 	readonly onMember: (stream: GuardedStream, member: Member) => void;
-	readonly onTraffic: (direction: "from" | "to", bytes: Bytes) => void;
+	readonly onTraffic: OnTraffic;
 	readonly log: Log;
 }
 
@@ -239,7 +237,7 @@ export class Swarm implements Neighbours {
 		this.roster.headChanged();
 	}
 
-	/** This box has another certificate: neighbours see it. */
+	/** This box has another certificate, or is in other groups: neighbours see it. */
 	renewed(): void {
 		this.roster.renewed();
 	}
@@ -258,6 +256,10 @@ export class Swarm implements Neighbours {
 
 	turn(id: TitleId, piece: number): number {
 		return this.roster.turn(id, piece);
+	}
+
+	level(box: BoxId): Level {
+		return this.neighbours.get(box)?.level ?? FAR;
 	}
 
 	isConnected(box: BoxId): boolean {
@@ -285,7 +287,7 @@ export class Swarm implements Neighbours {
 	}
 
 	expel(box: BoxId, slug: string): void {
-		this.admission.banish(box, slug === "silent" ? SILENT_EXILE : EXILE);
+		this.admission.banish(box, slug);
 		this.roster.cut(box, slug);
 	}
 

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { envelope } from "./envelope.ts";
 import { head } from "./head.ts";
 import { boxId, count, instant, networkId, region } from "./ids.ts";
+import { tags } from "./near.ts";
 
 export const ROLES = ["box", "headend"] as const;
 export type Role = (typeof ROLES)[number];
@@ -20,12 +21,14 @@ export const certificate = z.object({
 });
 export type Certificate = z.output<typeof certificate>;
 
-/** The first frame each way, at most 64 KiB. */
+/** The first frame each way, at most 64 KiB, and again when something of it changes. */
 export const hello = z.object({
 	v: z.literal(1),
 	certificate: envelope,
 	/** Where this member takes bulk connections over TCP, if it does: at the address that its UDP comes from. */
 	tcp: z.optional(z.object({ port: count.check(z.maximum(65_535)) })),
+	/** How near it is, for those who can tell. An older box, or one in no group, shows none. */
+	near: z.optional(tags),
 });
 export type Hello = z.output<typeof hello>;
 

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { boxId, count, hex32, networkId, region, titleId } from "./ids.ts";
+import { groups } from "./near.ts";
 import { ranges } from "./ranges.ts";
 
 /** How many boxes may be asked to hold one shard. */
@@ -14,6 +15,13 @@ const placedTitle = z.object({
 });
 export type PlacedTitle = z.output<typeof placedTitle>;
 
+export const placementBody = z.object({
+	titles: z.array(placedTitle).check(z.maxLength(100_000)),
+	/** The groups that the box is in, if the operator says so. */
+	near: z.optional(groups),
+});
+export type PlacementBody = z.output<typeof placementBody>;
+
 /** What one box is to hold (purpose `placement`), whole; one that is not newer than the last is never applied. */
 export const placement = z.object({
 	network: networkId,
@@ -23,7 +31,7 @@ export const placement = z.object({
 	/** Seconds since 1970, or one more than the last: src/wire/head.ts says which of two is newer. */
 	rev: count,
 	body: z.union([
-		z.object({ titles: z.array(placedTitle).check(z.maxLength(100_000)) }),
+		placementBody,
 		/** Too large for a message: a file at the origin, `placement/<sha256>`, whose JSON is the other form. */
 		z.object({
 			ref: z.string().check(z.maxLength(256)),
@@ -33,11 +41,6 @@ export const placement = z.object({
 	]),
 });
 export type Placement = z.output<typeof placement>;
-
-export const placementBody = z.object({
-	titles: z.array(placedTitle).check(z.maxLength(100_000)),
-});
-export type PlacementBody = z.output<typeof placementBody>;
 
 /**
  * Which boxes are to hold each shard of one title in one region, by rank: a hint, signed (purpose `placement`).

@@ -63,6 +63,8 @@ export const watched = z.object({
 	bitrate: count.check(z.maximum(MOST_BITRATE)),
 	disk: bytes,
 	neighbours: bytes,
+	/** Of those, by how near the neighbour is; the rest came from farther away. */
+	near: z.optional(z.array(bytes).check(z.maxLength(16))),
 	origin: bytes,
 	misses: missed,
 });

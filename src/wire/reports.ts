@@ -68,6 +68,11 @@ export type Reported = z.output<typeof reported>;
 /** Where bytes came from and went to since the session began. */
 export const counters = z.object({
 	fromNeighbours: count,
+	/** Of those, by how near the neighbour is; the rest came from farther away. An older box does not tell. */
+	fromLevel0: z.optional(count),
+	fromLevel1: z.optional(count),
+	fromLevel2: z.optional(count),
+	fromLevel3: z.optional(count),
 	fromOrigin: count,
 	toNeighbours: count,
 	toPlayers: count,
@@ -78,6 +83,20 @@ export const counters = z.object({
 	wrongBlocks: count,
 });
 export type Counters = z.output<typeof counters>;
+
+/** The counters by level: src/wire/near.ts. */
+export const BY_LEVEL = [
+	"fromLevel0",
+	"fromLevel1",
+	"fromLevel2",
+	"fromLevel3",
+] as const satisfies readonly (keyof Counters)[];
+export type ByLevel = (typeof BY_LEVEL)[number];
+
+/** What came from neighbours by level, nearest first. */
+export function nearIn(counted: Pick<Counters, ByLevel>): Bytes[] {
+	return BY_LEVEL.map((name) => counted[name] ?? 0);
+}
 
 /** What flash says of its age. */
 const wear = z.object({

@@ -18,7 +18,11 @@ const film = newTitle();
 const idle: WishParts = {
 	catalog: { follow: async () => undefined },
 	trunk: { rate: 0 },
-	swarm: { headChanged: () => undefined, retell: () => undefined },
+	swarm: {
+		headChanged: () => undefined,
+		retell: () => undefined,
+		renewed: () => undefined,
+	},
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },
 	household: { replaced: () => undefined },

@@ -35,7 +35,11 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 		{
 			catalog: { follow: async () => undefined },
 			trunk: { rate: 0 },
-			swarm: { headChanged: note("head"), retell: note("retell") },
+			swarm: {
+				headChanged: note("head"),
+				retell: note("retell"),
+				renewed: note("renewed"),
+			},
 			reporter: { accepted() {} },
 			reconciler: { place: note("place"), purge: note("purge") },
 			household: { replaced: () => undefined },
@@ -52,7 +56,8 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 			standing: { ...standing("now"), announcement: undefined },
 		},
 	);
-	const desired = { epoch: 1, rev: 1, titles: [] };
+	const desired = { epoch: 1, rev: 1, titles: [], near: [] };
+	const near = ["ab".repeat(16)];
 	const steps: [string, step: () => void, said: string[]][] = [
 		[
 			"nothing is known: only what is placed is shared",
@@ -62,6 +67,21 @@ t.test("neighbours are told anew when what is shared may differ", async (t) => {
 		["all", () => wishes.head(standing("now")), ["retell", "head"]],
 		["still all", () => wishes.placement(desired), ["place"]],
 		["the same", () => wishes.head(standing("now")), ["head"]],
+		[
+			"it is told where it is",
+			() => wishes.placement({ ...desired, near }),
+			["place", "renewed"],
+		],
+		[
+			"and once more",
+			() => wishes.placement({ ...desired, near: [...near] }),
+			["place"],
+		],
+		[
+			"it is nowhere any more",
+			() => wishes.placement(desired),
+			["place", "renewed"],
+		],
 		["no longer", () => wishes.head(standing("never")), ["retell", "head"]],
 		["placed", () => wishes.placement(desired), ["place", "retell"]],
 		[

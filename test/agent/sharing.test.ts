@@ -47,6 +47,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 		policy: { shareTransient: policy },
 	};
 	const purged: Purged = new Map();
+	const ledger = new Ledger();
 	const swarm = await joinRegion({
 		config: {
 			data,
@@ -75,6 +76,7 @@ async function openPair(t: Test, policy: Policy | undefined) {
 		control: {
 			standing: { announcement, revoked: new Set(), purged, bans: undefined },
 			head: undefined,
+			placement: undefined,
 			offerHead: () => ({ news: false, refused: [] }),
 		},
 		holders: {
@@ -84,7 +86,8 @@ async function openPair(t: Test, policy: Policy | undefined) {
 					...{ epoch: 1, version: 1, boxes: [], shards: [] },
 				}),
 		},
-		flow: new Flow(new Ledger().counters),
+		flow: new Flow(ledger.counters),
+		ledger,
 		isPlaced: (title, shard) =>
 			placement.has(shard === undefined ? title : `${title}/${shard}`),
 		later: {

@@ -29,7 +29,7 @@ function placing(rev: number, ...titles: TestTitle[]): Desired {
 		{ rank: 1, shards: `0-${manifest.shards.length - 1}` },
 	];
 	const placed = titles.map((title) => ({ id: title.id, ranks: ranks(title) }));
-	return { epoch: 1, rev, titles: placed };
+	return { epoch: 1, rev, titles: placed, near: [] };
 }
 
 function head(version: number, ...purged: TitleId[]): Standing {

@@ -16,6 +16,7 @@ const older: BoxRow = {
 	...{ held: 4 * GiB, neighbours: 3, toldAt: NOW - 5000 },
 	...{ reserved: null, reserve: null, missing: null, missingAt: null },
 	...{ wear: null, written: null, disk: null, diskAt: null },
+	...{ levels: null, near: [0, 0, 0, 0] },
 	...{ fromNeighbours: GiB, fromOrigin: MiB, toNeighbours: 2 * GiB },
 	...{ rev: 3, saidRev: 3, phase: "short", code: "no-room" },
 };
@@ -29,6 +30,7 @@ const ill: BoxRow = {
 	...{ missingAt: NOW - 3 * DAY, disk, diskAt: NOW - 2 * HOUR },
 	...{ written: { boot: GiB, all: 9 * GiB } },
 	wear: { used: 90, reserve: "normal" },
+	...{ levels: ["street7", "node3"], near: [MiB, 2 * MiB, 0, 0] },
 };
 const viewed = (row: BoxRow): BoxView => ({
 	...row,
@@ -47,11 +49,15 @@ t.test("all that is known of one", async (t) => {
 	t.match(rows, {
 		placement: /held, no room for 2/,
 		store: /used, .* with what is begun; .* left to others$/,
+		groups: /^street7, node3$/,
+		received:
+			/from neighbours \(1\.00 MiB \+ 2\.00 MiB \+ 0 B \+ 0 B from near\), /,
 		disk: /^failing, 4 unreadable, 1 changed, 2 mended, .* read through$/,
 		writes: /since the boot, .* in all, flash is up to 90 % worn$/,
 	});
 	const plain = Object.fromEntries(boxRows(viewed(older), NOW));
 	t.match(plain, { store: /used$/, disk: "–", writes: "–" });
+	t.match(plain, { groups: undefined, received: /from neighbours, / });
 });
 
 t.test("what needs a person", async (t) => {

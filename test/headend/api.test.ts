@@ -54,7 +54,8 @@ t.test("the operator's page and API", async (t) => {
 		const watched = (id: string, starts: number[]) => ({
 			...{ id: id.repeat(16), title: title.id, starts, played: 60_000 },
 			...{ stalls: 1, stalled: 1500, seeks: 0, switches: 0, bitrate: 4e6 },
-			...{ disk: 1, neighbours: 2, origin: 3, misses: { "too-slow": 5 } },
+			...{ disk: 1, neighbours: 20, near: [7, 2], origin: 3 },
+			misses: { "too-slow": 5 },
 		});
 		it.qualities.note({ watched: [watched("a", [400]), watched("b", [900])] });
 		await it.qualities.flush();
@@ -66,6 +67,9 @@ t.test("the operator's page and API", async (t) => {
 		const { text } = await ask("GET", "/api/metrics");
 		t.match(text, /^larder_video_startup_seconds_bucket\{le="0.5"\} 1$/m);
 		t.match(text, /^larder_video_startup_seconds_count 2$/m);
+		t.match(views, [{ neighbours: 40, near: [14, 4, 0, 0] }]);
+		t.match(text, /^larder_video_neighbour_bytes_total\{level="1"\} 4$/m);
+		t.match(text, /^larder_video_neighbour_bytes_total\{level="far"\} 22$/m);
 		t.match(text, /^larder_video_stalls_total 2$/m);
 		t.match(text, /^larder_missed_blocks_total\{cause="too-slow"\} 10$/m);
 		t.notMatch(text, title.id);

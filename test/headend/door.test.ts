@@ -64,6 +64,7 @@ t.test("every route, for everybody who may ask", async (t) => {
 		"POST /api/rollout/resume": {},
 		"POST /api/rollout/abort": {},
 		"POST /api/plan": {},
+		"POST /api/group": { places: [{ serial: "SN-1", levels: ["street7"] }] },
 		"POST /api/keys": { what: "rotate placement" },
 		"POST /api/backup": { file: "/safe/b" },
 		"POST /api/token/add": { name: "ann", role: "viewer" },

@@ -249,6 +249,24 @@ t.test("the fleet remembers the latest that each box said", async (t) => {
 		]);
 	});
 
+	await t.test("bytes by level go on, too", async (t) => {
+		const near = { fromLevel0: 3, fromLevel2: 5 };
+		const fill = (session: string, counted: object) =>
+			fleet.recordFill(
+				b,
+				fillOf({
+					session: session.repeat(16),
+					counters: { ...counters, ...counted },
+				}),
+			);
+		t.match(await view(b), { near: [0, 0, 0, 0], levels: null });
+		fill("4", near);
+		t.match(await view(b), { near: [3, 0, 5, 0] });
+		fill("5", { fromLevel0: 1 });
+		t.match(await view(b), { near: [4, 0, 5, 0] });
+		const [region] = await regions(database);
+		t.match(region, { fromLevel0: 4, fromLevel1: 0, fromLevel2: 5 });
+	});
 	await t.test("a revoked box is out of plans", async (t) => {
 		t.equal(
 			await fleet.revoke(randomBytes(32).toString("hex") as BoxId),

@@ -405,7 +405,11 @@ t.test(
 const idle: Parameters<Wishes["begin"]>[0] = {
 	catalog: { follow: async () => undefined },
 	trunk: { rate: 0 },
-	swarm: { headChanged: () => undefined, retell: () => undefined },
+	swarm: {
+		headChanged: () => undefined,
+		retell: () => undefined,
+		renewed: () => undefined,
+	},
 	reporter: { accepted: () => undefined },
 	reconciler: { place: () => undefined, purge: () => undefined },
 	household: { replaced: () => undefined },

@@ -6,6 +6,7 @@ import {
 	type PlayerWord,
 	Session,
 } from "../../src/plan/session.ts";
+import { FAR } from "../../src/wire/near.ts";
 
 const T0 = 1000 * SECOND;
 const LENGTH = 6;
@@ -53,7 +54,8 @@ function watch(lines: readonly Line[], at: number): Figures | undefined {
 		for (let i = 0; i < 4; i++) {
 			const piece: Piece = {
 				...{ asked: start + i * each, came: start + (i + 1) * each },
-				...{ time, bytes: 250_000, from: "neighbours", miss: undefined },
+				...{ time, bytes: 250_000, from: "neighbours", level: FAR },
+				miss: undefined,
 			};
 			events.push({ at: piece.came, run: () => session.got(read, piece) });
 		}
@@ -218,7 +220,7 @@ t.test("a film in one long read", async (t) => {
 		came = T0 + at * SECOND;
 		session.got(read, {
 			...{ asked: T0 + asked * SECOND, came, time: time * SECOND },
-			...{ bytes: 500_000, from: "disk", miss: undefined },
+			...{ bytes: 500_000, from: "disk", level: FAR, miss: undefined },
 		});
 	};
 	for (let time = 1; time <= 10; time++) give(time, time / 10 - 0.1, time / 10);
@@ -253,4 +255,23 @@ t.test("who reads a playlist and no more watches nothing", async (t) => {
 	const read = session.begin({ track: undefined, time: 0 }, T0, undefined);
 	session.end(read, undefined, T0 + SECOND);
 	t.equal(session.take(T0 + 60 * SECOND), undefined);
+});
+
+t.test("what came from near counts by level", async (t) => {
+	const session = new Session(T0);
+	const read = session.begin({ track: 0, time: 0 }, T0, undefined);
+	const give = (level: number, bytes: number) => {
+		const times = { asked: T0, came: T0 + 1, time: SECOND };
+		const from = { from: "neighbours", level, miss: undefined } as const;
+		session.got(read, { ...times, bytes, ...from });
+	};
+	give(FAR, 5);
+	give(2, 7);
+	give(0, 11);
+	give(2, 13);
+	const figures = session.take(T0 + 1);
+	t.same(figures?.near, [11, 0, 20]);
+	t.equal(figures?.neighbours, 36);
+	give(FAR, 5);
+	t.notOk(session.take(T0 + 2)?.near, "nothing, where nobody is near");
 });

@@ -14,6 +14,7 @@ import {
 	viewerOriginIn,
 } from "../../src/plan/source.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
+import { FAR } from "../../src/wire/near.ts";
 
 const BLOCK = 65_536;
 
@@ -23,6 +24,7 @@ function neighbour(
 ): SourceCandidate {
 	return {
 		box: name as BoxId,
+		level: FAR,
 		inFlight: 0,
 		window: 16 * BLOCK,
 		throughput: 1e6,
@@ -85,6 +87,70 @@ const cases: readonly [
 			],
 		},
 		from("new"),
+	],
+	[
+		"of two that are as fast the nearer by level, though it is needed now",
+		{
+			candidates: [neighbour("a"), neighbour("b", { level: 1 })],
+			slack: 0,
+		},
+		from("b", 1),
+	],
+	[
+		"the nearest of those that have time, however fast others are",
+		{
+			candidates: [
+				neighbour("a", { throughput: 8e6 }),
+				neighbour("b", { throughput: 2e5, level: 2 }),
+				neighbour("c", { throughput: 1e5, level: 1 }),
+			],
+			slack: 20_000,
+		},
+		from("c"),
+	],
+	[
+		"of two on one level the faster",
+		{
+			candidates: [
+				neighbour("a", { level: 0 }),
+				neighbour("b", { level: 0, throughput: 2e6 }),
+			],
+			slack: 20_000,
+		},
+		from("b"),
+	],
+	[
+		"the first to have sent it, where the nearest would take the leisure",
+		{
+			candidates: [
+				neighbour("a"),
+				neighbour("b", { throughput: 60_000, level: 0 }),
+			],
+			slack: 4000,
+		},
+		from("a", 1),
+	],
+	[
+		"nobody near for what is late",
+		{
+			candidates: [
+				neighbour("a"),
+				neighbour("b", { throughput: 9e5, level: 0 }),
+			],
+			slack: -1000,
+		},
+		from("a", 1),
+	],
+	[
+		"fill comes from the nearest that has room",
+		{
+			candidates: [
+				neighbour("a", { throughput: 8e6 }),
+				neighbour("b", { level: 0, inFlight: 16 * BLOCK }),
+				neighbour("c", { level: 2, throughput: 1e5 }),
+			],
+		},
+		from("c"),
 	],
 	[
 		"one whose window is full is not asked",

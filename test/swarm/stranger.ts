@@ -122,6 +122,7 @@ export function membershipOf(
 		tcp: () => undefined,
 		isRevoked: () => false,
 		currentHead: () => undefined,
+		near: () => [],
 		offerHead: () => undefined,
 	};
 }

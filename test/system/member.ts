@@ -60,6 +60,7 @@ export async function openMember(
 			certificate: () => identity.envelope,
 			isRevoked: () => false,
 			currentHead: () => options.head,
+			near: () => [],
 			offerHead: () => undefined,
 		},
 		dht: {

@@ -75,6 +75,7 @@ const swarm = await Swarm.open({
 		certificate: () => identity.envelope,
 		isRevoked: () => false,
 		currentHead: () => undefined,
+		near: () => [],
 		offerHead: () => undefined,
 	},
 	dht: {

@@ -72,6 +72,7 @@ export class Caller {
 			...{ region, trust, certificate: () => envelope, tcp: () => undefined },
 			isRevoked: () => false,
 			currentHead: () => undefined,
+			near: () => [],
 			offerHead: () => undefined,
 		};
 		const admission = new Admission({ membership, limit: 4, log });

@@ -104,6 +104,7 @@ async function open(n: number): Promise<Swarm> {
 			certificate: () => identity.envelope,
 			isRevoked: () => false,
 			currentHead: () => undefined,
+			near: () => [],
 			offerHead: () => undefined,
 		},
 		dht: {

@@ -1,5 +1,6 @@
 import type { Millis } from "../../base/units.ts";
 import { type VerifiedLeaves, verifyBlock } from "../../content/verify.ts";
+import { FAR, type Level } from "../../wire/near.ts";
 import { type Candidate, NeighbourFailed } from "../ports.ts";
 import {
 	type AskPorts,
@@ -93,9 +94,8 @@ export class Judge {
 		this.ports.onGood();
 		for (const want of wants.take(block)) {
 			want.onBlock(block, {
-				bytes: good,
-				source: flight.giver,
-				miss: flight.miss,
+				...{ bytes: good, source: flight.giver, miss: flight.miss },
+				level: this.levelOf(flight.giver),
 			});
 		}
 	}
@@ -127,6 +127,10 @@ export class Judge {
 		return [...givers].filter(
 			(giver) => !this.ports.givers.hasFailed(giver, now),
 		);
+	}
+
+	private levelOf(giver: Giver): Level {
+		return giver === "origin" ? FAR : this.ports.neighbours.level(giver);
 	}
 
 	private judgeEarly(): void {

@@ -1,6 +1,7 @@
 import type { Millis } from "../../base/units.ts";
 import type { VerifiedBlock } from "../../content/verify.ts";
 import type { Standing } from "../../plan/source.ts";
+import type { Level } from "../../wire/near.ts";
 import type { Miss } from "../../wire/quality.ts";
 import type { Source } from "../ports.ts";
 
@@ -8,6 +9,8 @@ import type { Source } from "../ports.ts";
 export interface Fetched {
 	readonly bytes: VerifiedBlock;
 	readonly source: Source;
+	/** How near that is; FAR of the origin. */
+	readonly level: Level;
 	/** Why it came over the trunk, if it did. */
 	readonly miss: Miss | undefined;
 }

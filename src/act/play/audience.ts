@@ -11,6 +11,7 @@ import {
 import type { TitleId } from "../../wire/ids.ts";
 import type { Miss } from "../../wire/quality.ts";
 import type { Playing, Source } from "../ports.ts";
+import type { Piece } from "./reading.ts";
 
 const ROUND: Millis = 15 * SECOND;
 /** What was watched is told once nothing was read for so long, and of who watches on so often. */
@@ -120,11 +121,14 @@ export class Viewing {
 	}
 
 	/** @param time when in playing time they are needed */
-	got(time: Millis, bytes: Bytes, source: Source, miss: Miss | undefined) {
+	got(
+		time: Millis,
+		bytes: Bytes,
+		{ source, level, miss }: Pick<Piece, "source" | "level" | "miss">,
+	): void {
 		const from = kindOf(source);
-		const { asked } = this;
-		const came = monotonic();
-		this.session.got(this.read, { asked, came, time, bytes, from, miss });
+		const times = { asked: this.asked, came: monotonic(), time };
+		this.session.got(this.read, { ...times, bytes, from, level, miss });
 	}
 
 	/** The player took what came, and more may come. */

@@ -1,5 +1,6 @@
 import { LarderError } from "../../base/errors.ts";
 import type { Millis } from "../../base/units.ts";
+import type { Level } from "../../wire/near.ts";
 import type { Miss } from "../../wire/quality.ts";
 import type { BlockFetch } from "../fetch/fetcher.ts";
 import type { Source } from "../ports.ts";
@@ -9,6 +10,8 @@ export interface Piece {
 	readonly block: number;
 	readonly bytes: Buffer;
 	readonly source: Source;
+	/** How near that is; FAR of disk and origin. */
+	readonly level: Level;
 	/** Why it came over the trunk, if it did. */
 	readonly miss: Miss | undefined;
 }
@@ -78,9 +81,9 @@ export class Reading {
 		const fetch = this.coming.get(block) ?? this.fetch(block);
 		this.coming.set(block, fetch);
 		try {
-			const { bytes, source, miss } = await fetch.result;
+			const { miss, ...got } = await fetch.result;
 			this.coming.delete(block);
-			return [{ block, bytes, source, miss: miss && isOnDisk ? "disk" : miss }];
+			return [{ ...got, block, miss: miss && isOnDisk ? "disk" : miss }];
 		} catch (error) {
 			if (error instanceof LarderError)
 				this.ports.onMissed(isOnDisk ? "disk" : fetch.whyMissed());

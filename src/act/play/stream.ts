@@ -129,7 +129,7 @@ export class Stream implements OpenTitle {
 		this.readers++;
 		try {
 			for await (const piece of reading.pieces(either)) {
-				const { block, bytes, source, miss } = piece;
+				const { block, bytes, source } = piece;
 				this.ahead.follow(reading, block);
 				this.fetched.forget(block);
 				const { place } = this.placeOf(block);
@@ -145,7 +145,7 @@ export class Stream implements OpenTitle {
 				const part = bytes.subarray(from - start, to - start);
 				this.count(source, part.length);
 				const time = this.timeline.at(to - 1);
-				viewing?.got(time, part.length, source, miss);
+				viewing?.got(time, part.length, piece);
 				yield key.decipher(from, part);
 				viewing?.taken();
 			}

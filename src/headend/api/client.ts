@@ -13,6 +13,7 @@ import type { EnrolmentView } from "../enrol/enrolment.ts";
 import type { Enrolment } from "../enrol/requests.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
+import type { Place } from "../fleet/groups.ts";
 import type { PlanOutcome } from "../fleet/planner.ts";
 import type { QualityView } from "../fleet/qualityview.ts";
 import type { PurgeView } from "../fleet/stragglers.ts";
@@ -187,6 +188,12 @@ export class HeadendClient {
 		why: string | undefined,
 	): Promise<void> {
 		await this.ask("POST", `rollout/${what}`, { why }, PATIENCE);
+	}
+
+	/** Says where receivers are; gives how many boxes are told something new. */
+	async group(places: readonly Place[]): Promise<number> {
+		type Done = { readonly told: number };
+		return (await this.ask<Done>("POST", "group", { places })).told;
 	}
 
 	plan(): Promise<PlanOutcome> {

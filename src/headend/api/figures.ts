@@ -1,10 +1,12 @@
 import { Gauge, Registry } from "prom-client";
 import type { Watching } from "../../gateway/watching.ts";
+import { labelled } from "../../wire/near.ts";
+import { type ByLevel, nearIn } from "../../wire/reports.ts";
 import type { Statements } from "../fleet/database.ts";
 import { type RegionView, regions } from "../fleet/views.ts";
 import type { Text } from "./reply.ts";
 
-type Figure = Exclude<keyof RegionView, "region">;
+type Figure = Exclude<keyof RegionView, "region" | ByLevel>;
 
 /** Over all boxes of a region that are not shut out, as they last told. */
 const FIGURES: Readonly<Record<Figure, readonly [string, string]>> = {
@@ -51,5 +53,13 @@ export async function fleetFigures(
 		for (const view of views)
 			gauge.set({ region: view.region }, view[figure as Figure]);
 	}
+	const levels = new Gauge({
+		name: "larder_region_from_neighbours_by_level_bytes",
+		help: "Received from neighbours, by how near they are: 0 is nearest",
+		...{ labelNames: ["region", "level"], registers: [registry] },
+	});
+	for (const view of views)
+		for (const [level, bytes] of labelled(nearIn(view), view.fromNeighbours))
+			levels.set({ region: view.region, level }, bytes);
 	return { type: registry.contentType, text: await registry.metrics() };
 }

@@ -9,9 +9,11 @@ import { type Audit, reason, veiled } from "../audit.ts";
 import type { Enrolment } from "../enrol/enrolment.ts";
 import type { Rule } from "../entitlement/policy.ts";
 import type { RuleView } from "../entitlement/rules.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner } from "../fleet/planner.ts";
 import type { RolloutDeeds } from "../rollout/rollouts.ts";
 import { enrolRoutes } from "./enrolroutes.ts";
+import { groupRoutes } from "./grouproutes.ts";
 import type { Live } from "./live.ts";
 import { backIn, titleIn, whole } from "./query.ts";
 import { sendJson, type Text } from "./reply.ts";
@@ -25,6 +27,8 @@ export const ENTRIES = 500;
 /** What changes something. */
 export interface Deeds {
 	readonly planner: Pick<Planner, "plan">;
+	/** Says where receivers are. */
+	readonly fleet: Pick<Fleet, "place">;
 	/** Sends a command and gives what the box answers. Rejects with BOX_UNKNOWN, BOX_SILENT or BROKER_FAILED. */
 	readonly command: (box: BoxId, body: CommandBody) => Promise<Response>;
 	/** Shuts a box out of the network. Rejects with BOX_UNKNOWN. */
@@ -238,6 +242,7 @@ export function routesOf(
 			),
 		},
 		...enrolRoutes(views.enrol, enrolment, changes),
+		...groupRoutes(deeds.fleet, planner, changes),
 		...rolloutRoutes(deeds.rollouts, changes),
 		"/api/plan": {
 			POST: changes(

@@ -16,6 +16,25 @@ export function isSerial(text: string): boolean {
  * Each comes once. Throws CONFIG_INVALID naming the lines that hold none.
  */
 export async function readSerials(path: string): Promise<string[]> {
+	const rows = await readRows(path, 1, ([serial = ""]) =>
+		isSerial(serial)
+			? undefined
+			: "no serial number of up to 64 letters, digits and . _ : + -",
+	);
+	return [...new Set(rows.map(([serial = ""]) => serial))];
+}
+
+/**
+ * Reads a list of receivers: one a line, the serial number first, or a CSV file, which may begin with a line "serial". Lines
+ * without a serial number are passed over. Throws CONFIG_INVALID naming the lines that are wrong, or when there are none.
+ * @param most columns that count
+ * @param faultIn what a line is that is wrong
+ */
+export async function readRows(
+	path: string,
+	most: number,
+	faultIn: (row: readonly string[]) => string | undefined,
+): Promise<string[][]> {
 	let text: string;
 	try {
 		text = await readFile(path, "utf8");
@@ -24,31 +43,40 @@ export async function readSerials(path: string): Promise<string[]> {
 			cause,
 		});
 	}
-	const serials = new Set<string>();
+	const rows: string[][] = [];
 	const faults: string[] = [];
 	const lines = text.replace(/^\ufeff/, "").split(/\r?\n/);
 	for (const [index, line] of lines.entries()) {
-		const serial = firstColumn(line);
-		if (serial === "") continue;
-		if (index === 0 && HEADING.test(serial)) continue;
-		if (isSerial(serial)) serials.add(serial);
-		else faults.push(`line ${index + 1}: ${JSON.stringify(serial)}`);
+		const row = columnsOf(line).slice(0, most);
+		const [serial = ""] = row;
+		if (serial === "" || (index === 0 && HEADING.test(serial))) continue;
+		const fault = faultIn(row);
+		if (fault === undefined) rows.push(row);
+		else
+			faults.push(
+				`line ${index + 1}: ${JSON.stringify(row.join())} is ${fault}`,
+			);
 	}
 	if (faults.length > 0) {
 		const more =
 			faults.length > MOST ? ` and ${faults.length - MOST} more` : "";
 		throw new LarderError(
 			"CONFIG_INVALID",
-			`${path} holds what is no serial number of up to 64 letters, digits and . _ : + -; ${faults.slice(0, MOST).join("; ")}${more}`,
+			`${path}: ${faults.slice(0, MOST).join("; ")}${more}`,
 		);
 	}
-	if (serials.size === 0)
+	if (rows.length === 0)
 		throw new LarderError("CONFIG_INVALID", `${path} holds no serial numbers`);
-	return [...serials];
+	return rows;
 }
 
-function firstColumn(line: string): string {
-	const [, quoted, plain = ""] =
-		/^\s*(?:"([^"]*)"|([^,;\t]*))/.exec(line) ?? [];
-	return (quoted ?? plain).trim();
+/** Without those at the end that are empty. */
+function columnsOf(line: string): string[] {
+	const columns: string[] = [];
+	for (const [, quoted, plain = ""] of line.matchAll(
+		/(?:^|[,;\t])\s*(?:"([^"]*)"|([^,;\t]*))/g,
+	))
+		columns.push((quoted ?? plain).trim());
+	while (columns.at(-1) === "") columns.pop();
+	return columns;
 }

@@ -5,10 +5,12 @@ import type { Millis } from "../../base/units.ts";
 import type { Held } from "../../plan/handon.ts";
 import type { Bans } from "../../wire/head.ts";
 import type { BoxId, Region } from "../../wire/ids.ts";
+import type { Groups } from "../../wire/near.ts";
 import type { Fill, Reported, State } from "../../wire/reports.ts";
 import type { Issued } from "../operator/issue.ts";
 import { MOST_REVOKED, revokedIn, shutOutIn } from "./bans.ts";
 import type { Database } from "./database.ts";
+import { groupsOf, type Place, putPlaces } from "./groups.ts";
 import { type FleetBox, held, planned } from "./planned.ts";
 import {
 	addBoxes,
@@ -110,6 +112,16 @@ export class Fleet {
 	async held(region: Region): Promise<Held> {
 		await this.flush();
 		return await held(this.database, region);
+	}
+
+	/** Says where receivers are. It is for the next plan to tell them. */
+	async place(places: readonly Place[]): Promise<void> {
+		await putPlaces(this.database, places);
+	}
+
+	/** The groups of each box that is in any. */
+	groups(region: Region): Promise<ReadonlyMap<BoxId, Groups>> {
+		return groupsOf(this.database, region);
 	}
 
 	/** The rev of the placement that each box says it follows. */

@@ -270,4 +270,19 @@ CREATE TABLE quality (
 );
 CREATE INDEX quality_hour ON quality (hour);
 `,
+	`
+-- Groups of boxes by level of the access tree, 0 is nearest. Boxes know a group by its id, which says nothing of its name.
+CREATE TABLE groups (
+	level integer NOT NULL,
+	name text NOT NULL,
+	id text NOT NULL,
+	PRIMARY KEY (level, name)
+);
+
+-- Which groups a receiver is in, names by level: it may not have come yet.
+CREATE TABLE places (
+	serial text PRIMARY KEY,
+	levels jsonb NOT NULL
+);
+`,
 ];

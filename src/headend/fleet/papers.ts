@@ -5,6 +5,7 @@ import type { Assignment } from "../../plan/placement.ts";
 import { envelope, seal } from "../../wire/envelope.ts";
 import { type BoxId, short, type TitleId } from "../../wire/ids.ts";
 import { encodeMessage, parseMessage } from "../../wire/json.ts";
+import type { Groups } from "../../wire/near.ts";
 import {
 	type HolderTable,
 	type Placement,
@@ -50,14 +51,16 @@ export function signTables(
 }
 
 /**
- * Signs the placements of those boxes that are to be told something new, boxes that lose their last shard too.
+ * Signs the placements of those boxes that are to be told something new, boxes that lose their last shard or hold none too.
  * @param followed the newest rev that each box says it follows: one above what it was told is of before a restore, or forged
+ * @param groups those that boxes are in
  */
 export function signPlacements(
 	operator: Signing,
 	holders: Assignment,
 	before: ReadonlyMap<BoxId, Omit<Told, "envelope">>,
 	followed: ReadonlyMap<BoxId, number>,
+	groups: ReadonlyMap<BoxId, Groups>,
 	now: Clock,
 ): NewlyTold[] {
 	const { network, region, epoch, signers } = operator;
@@ -65,9 +68,12 @@ export function signPlacements(
 	const believed = (now() + DAY) / SECOND;
 	const placed = placedTitles(holders);
 	const told: NewlyTold[] = [];
-	for (const box of new Set([...placed.keys(), ...before.keys()])) {
+	const all = [placed, before, groups].flatMap((boxes) => [...boxes.keys()]);
+	for (const box of new Set(all)) {
+		const near = groups.get(box);
 		const titles = [...(placed.get(box) ?? [])];
-		const bytes = encodeMessage({ titles } satisfies PlacementBody);
+		const whole: PlacementBody = { titles, ...(near && { near: [...near] }) };
+		const bytes = encodeMessage(whole);
 		const digest = sha256(bytes);
 		const last = before.get(box);
 		const current = last?.epoch === epoch ? last : undefined;
@@ -77,7 +83,7 @@ export function signPlacements(
 		const rev = above(Math.max(last?.rev ?? 0, followedRev), now());
 		const inline = bytes.byteLength <= MAX_INLINE;
 		const body = inline
-			? { titles }
+			? whole
 			: {
 					ref: `placement/${digest}`,
 					sha256: digest,

@@ -191,6 +191,7 @@ export class Planner {
 			holders,
 			await wishes.told(),
 			await fleet.followed(),
+			await fleet.groups(operator.region),
 			this.now,
 		);
 		for (const one of told) await this.depot.putBody(one);

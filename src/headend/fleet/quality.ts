@@ -5,6 +5,7 @@ import type { Millis } from "../../base/units.ts";
 import { bucketsOf, START_BOUNDS } from "../../plan/histogram.ts";
 import type { Figures } from "../../plan/session.ts";
 import type { Region, TitleId } from "../../wire/ids.ts";
+import { LEVELS, type Level } from "../../wire/near.ts";
 import { MISSES, type Quality, type Watched } from "../../wire/quality.ts";
 import type { Database, Statements } from "./database.ts";
 
@@ -144,17 +145,21 @@ async function sumsAt(
 	return new Map(rows.map(({ title, sums }) => [title, sums]));
 }
 
-/** The names under which sums are kept: start-ups by bucket, blocks that were missed by cause, and bits for the average bitrate. */
+/** The names under which sums are kept: start-ups by bucket, blocks that were missed by cause, bytes by level, and bits for the average bitrate. */
 export const startName = (bucket: number) => `start-${bucket}`;
 export const missName = (cause: keyof Watched["misses"]) => `miss-${cause}`;
+export const nearName = (level: Level) => `near-${level}`;
 
-function sumsOf({ starts, bitrate, misses, ...plain }: Figures): Sums {
+function sumsOf({ starts, bitrate, misses, near = [], ...plain }: Figures) {
 	const seconds = starts.map((start) => start / SECOND);
 	const named = [
 		...bucketsOf(seconds, START_BOUNDS).map(
 			(count, i) => [startName(i), count] as const,
 		),
 		...MISSES.map((cause) => [missName(cause), misses[cause] ?? 0] as const),
+		...near
+			.slice(0, LEVELS)
+			.map((bytes, level) => [nearName(level), bytes] as const),
 		["bits", Math.round((bitrate * plain.played) / SECOND)] as const,
 		...Object.entries(plain),
 	];

@@ -2,9 +2,10 @@ import { HOUR, SECOND } from "../../base/time.ts";
 import type { Bytes, Millis } from "../../base/units.ts";
 import { quantile, START_BOUNDS } from "../../plan/histogram.ts";
 import type { Region, TitleId } from "../../wire/ids.ts";
+import { LEVELS } from "../../wire/near.ts";
 import { MISSES, type Misses } from "../../wire/quality.ts";
 import type { Statements } from "./database.ts";
-import { missName, type Sums, startName } from "./quality.ts";
+import { missName, nearName, type Sums, startName } from "./quality.ts";
 
 /** How a title was to watch in a region. Metrics as in CTA-2066. */
 export interface QualityView {
@@ -30,6 +31,8 @@ export interface QualityView {
 	readonly bitrate: number;
 	readonly disk: Bytes;
 	readonly neighbours: Bytes;
+	/** Of those by level, nearest first. */
+	readonly near: readonly Bytes[];
 	readonly origin: Bytes;
 	readonly misses: Misses;
 }
@@ -76,6 +79,7 @@ function viewOf(region: Region, title: TitleId, sums: Sums): QualityView {
 		...{ seeks: of("seeks"), switches: of("switches") },
 		bitrate: played > 0 ? Math.round(of("bits") / (played / SECOND)) : 0,
 		...{ disk: of("disk"), neighbours: of("neighbours") },
+		near: Array.from({ length: LEVELS }, (_, level) => of(nearName(level))),
 		...{ origin: of("origin"), misses },
 	};
 }

@@ -1,11 +1,13 @@
 import type { Bytes, Millis } from "../../base/units.ts";
 import type { BoxId, Region, TitleId } from "../../wire/ids.ts";
-import type {
-	Counters,
-	Part,
-	Reported,
-	State,
-	Written,
+import {
+	BY_LEVEL,
+	type ByLevel,
+	type Counters,
+	type Part,
+	type Reported,
+	type State,
+	type Written,
 } from "../../wire/reports.ts";
 import { type Concern, concernsOf, type Health } from "./concerns.ts";
 import type { Statements } from "./database.ts";
@@ -14,6 +16,7 @@ import type { Statements } from "./database.ts";
 export type Traffic = Pick<
 	Counters,
 	| "fromNeighbours"
+	| ByLevel
 	| "fromOrigin"
 	| "toNeighbours"
 	| "toPlayers"
@@ -65,7 +68,11 @@ export interface BoxRow extends Health {
 	readonly written: Written | null;
 	/** By the headend's clock: when those figures came. */
 	readonly toldAt: Millis | null;
+	/** Its groups by the operator's names, nearest level first; null when it is in none. */
+	readonly levels: readonly string[] | null;
 	readonly fromNeighbours: Bytes;
+	/** Of those by level, nearest first. */
+	readonly near: readonly Bytes[];
 	readonly fromOrigin: Bytes;
 	readonly toNeighbours: Bytes;
 	/** What it was told, and what it last said of it. */
@@ -101,6 +108,7 @@ const sum = (expression: string, name: string) =>
 export async function regions(db: Statements): Promise<RegionView[]> {
 	const traffic = [
 		"fromNeighbours",
+		...BY_LEVEL,
 		"fromOrigin",
 		"toNeighbours",
 		"toPlayers",
@@ -124,14 +132,16 @@ export async function boxes(
 	now: Millis = Date.now(),
 ): Promise<BoxView[]> {
 	const { rows } = await db.query<BoxRow>(
-		`SELECT id, serial, region, online, revoked_at IS NOT NULL AS revoked, revoked_at AS "revokedAt", revoked_why AS "revokedWhy",
+		`SELECT id, boxes.serial, region, online, revoked_at IS NOT NULL AS revoked, revoked_at AS "revokedAt", revoked_why AS "revokedWhy",
 			turned_at AS "turnedAt", power, reach, part, version,
 			capacity, used, reserved, reserve, missing, missing_at AS "missingAt", placed, held, neighbours,
 			wear, written, disk, disk_at AS "diskAt", fills.received_at AS "toldAt",
+			levels, json_build_array(${BY_LEVEL.map(total).join(", ")}) AS near,
 			${total("fromNeighbours")} AS "fromNeighbours", ${total("fromOrigin")} AS "fromOrigin", ${total("toNeighbours")} AS "toNeighbours",
 			placements.rev, reports.rev AS "saidRev", phase, code
 		FROM boxes LEFT JOIN fills ON fills.box = id LEFT JOIN placements ON placements.box = id LEFT JOIN reports ON reports.box = id
-		ORDER BY serial, id`,
+			LEFT JOIN places ON places.serial = boxes.serial
+		ORDER BY boxes.serial, id`,
 	);
 	return rows.map((row) => ({ ...row, concerns: concernsOf(row, now) }));
 }

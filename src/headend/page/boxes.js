@@ -1,5 +1,14 @@
 import { mayAct } from "./acts.js";
-import { ago, bytes, el, keyed, meter, percent, plural } from "./format.js";
+import {
+	ago,
+	byLevel,
+	bytes,
+	el,
+	keyed,
+	meter,
+	percent,
+	plural,
+} from "./format.js";
 
 /** More rows than these are asked for by searching. */
 const MOST_ROWS = 100;
@@ -191,7 +200,7 @@ function row(box) {
 		{},
 		el(
 			"td",
-			{},
+			{ title: box.levels?.join(", ") },
 			el("div.name", {}, box.serial),
 			el("small.note.id", {}, box.id.slice(0, 8)),
 		),
@@ -217,7 +226,13 @@ function row(box) {
 				: []),
 		),
 		count(box.placed),
-		count(box.fromNeighbours),
+		el(
+			"td.n",
+			{
+				title: byLevel(box.near, box.fromNeighbours) || undefined,
+			},
+			known ? bytes(box.fromNeighbours) : "–",
+		),
 		count(box.fromOrigin),
 		count(box.toNeighbours),
 		el("td.n", {}, box.neighbours === null ? "–" : String(box.neighbours)),

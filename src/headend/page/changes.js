@@ -8,6 +8,7 @@ const WORDS = {
 	"enrol-auto": "set who is let in at once",
 	"enrol-reject": "turned away",
 	forget: "erased a box's viewing",
+	group: "said where boxes are:",
 	"key-allow": "allowed a title",
 	"key-deny": "denied a title",
 	"key-unset": "let a title follow the rules",

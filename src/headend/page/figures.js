@@ -1,4 +1,4 @@
-import { bytes, el, meter, percent, plural } from "./format.js";
+import { byLevel, bytes, el, meter, percent, plural } from "./format.js";
 
 /** The cards at the top: what a region amounts to. */
 export function showFigures(parent, overview, titles) {
@@ -80,6 +80,7 @@ function cards(region, titles, catalog) {
 				["near", "neighbours", region.fromNeighbours],
 				["origin", "origin", region.fromOrigin],
 			]),
+			...nearness(region),
 			meter(
 				[
 					[region.fromNeighbours / came, "near"],
@@ -111,6 +112,14 @@ function cards(region, titles, catalog) {
 			),
 		],
 	];
+}
+
+/** How near neighbours were to each other, where the operator says where boxes are. */
+function nearness(region) {
+	const { fromLevel0, fromLevel1, fromLevel2, fromLevel3 } = region;
+	const near = [fromLevel0, fromLevel1, fromLevel2, fromLevel3];
+	const levels = byLevel(near, region.fromNeighbours);
+	return levels === "" ? [] : [el("p", {}, `of neighbours ${levels}`)];
 }
 
 function figure(text, small = "") {

@@ -23,6 +23,15 @@ export function percent(part, whole) {
 	return `${share.toFixed(share >= 10 || share === 0 ? 0 : 1)}\u00a0%`;
 }
 
+/** `61\u00a0% level 0, 20\u00a0% level 1`: how near neighbours were; empty where it is not known. */
+export function byLevel(near, all) {
+	return near
+		.flatMap((part, level) =>
+			part > 0 ? [`${percent(part, all)} level ${level}`] : [],
+		)
+		.join(", ");
+}
+
 export function ago(then) {
 	const seconds = Math.max(0, (Date.now() - then) / 1000);
 	if (seconds < 90) return "just now";

@@ -1,4 +1,4 @@
-import { el, keyed, meter, percent, plural } from "./format.js";
+import { byLevel, el, keyed, meter, percent, plural } from "./format.js";
 
 const HOUR = 3_600_000;
 
@@ -35,7 +35,7 @@ export function showQuality(rows, titles) {
 }
 
 function row(each) {
-	const { disk, neighbours, origin } = each;
+	const { disk, neighbours, near, origin } = each;
 	const bytes = disk + neighbours + origin;
 	return el(
 		`tr.${tone(each)}`,
@@ -72,7 +72,7 @@ function row(each) {
 			el(
 				"div.level",
 				{
-					title: `own disk ${percent(disk, bytes)}, neighbours ${percent(neighbours, bytes)}, origin ${percent(origin, bytes)}`,
+					title: `own disk ${percent(disk, bytes)}, neighbours ${percent(neighbours, bytes)}, origin ${percent(origin, bytes)}${nearness(near, neighbours)}`,
 				},
 				meter(
 					[
@@ -87,6 +87,11 @@ function row(each) {
 		),
 		el("td", {}, misses(each)),
 	);
+}
+
+function nearness(near, neighbours) {
+	const levels = byLevel(near, neighbours);
+	return levels === "" ? "" : `; of neighbours ${levels}`;
 }
 
 /** One stall an hour is what a viewer remembers. */
