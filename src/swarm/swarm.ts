@@ -54,6 +54,7 @@ export class Swarm implements Neighbours {
 
 	private constructor(options: SwarmOptions, dht: PrivateDht) {
 		const { keyPair, maxPeers, log, membership } = options;
+		const { shelf, holdings, onTraffic, onMember } = options;
 		this.limit = maxPeers + MAX_DIALLED;
 		this.pacer = new Pacer(options.up);
 		this.admission = new Admission({
@@ -63,13 +64,9 @@ export class Swarm implements Neighbours {
 		});
 		const mine = keyPair.publicKey.toString("hex") as BoxId;
 		this.roster = new Roster({
-			mine,
-			shelf: options.shelf,
-			holdings: options.holdings,
+			...{ mine, shelf, holdings, onTraffic, onMember },
 			pacer: this.pacer,
 			currentHead: membership.currentHead,
-			onTraffic: options.onTraffic,
-			onMember: options.onMember,
 			onCame: (neighbour) => {
 				this.finder.came();
 				this.bulk.open(neighbour);

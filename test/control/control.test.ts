@@ -116,7 +116,10 @@ const CASES: Readonly<
 		const titles = [{ id: newTitle(), ranks: [{ rank: 0, shards: "0-3,7" }] }];
 		const five = operator.placement(box, 1, 5, { titles });
 		await desk.dispatch.desired(box, five);
-		t.same(await placements.until(() => true), { epoch: 1, rev: 5, titles });
+		t.same(await placements.until(() => true), {
+			...{ epoch: 1, rev: 5, titles },
+			near: [],
+		});
 		t.match(await hear(desk, box, "reported"), {
 			phase: "accepted",
 			epoch: 1,
@@ -206,7 +209,8 @@ const CASES: Readonly<
 		const desk = await openDesk(t, url);
 		const operator = new Operator();
 		const titles = [{ id: newTitle(), ranks: [{ rank: 1, shards: "4" }] }];
-		const text = encodeMessage({ titles });
+		const near = ["ab".repeat(16)];
+		const text = encodeMessage({ titles, near });
 		const sha256 = createHash("sha256").update(text).digest("hex");
 		const answers = [undefined, Buffer.from("{}"), text];
 		const asked: [string, number][] = [];
@@ -223,7 +227,8 @@ const CASES: Readonly<
 		const body = { ref: "placement/one", sha256, size: text.byteLength };
 		await desk.dispatch.desired(box, operator.placement(box, 1, 1, body));
 		await hear(desk, box, "reported", refusal("ref-unavailable"));
-		t.same(await placements.until(() => true), { epoch: 1, rev: 1, titles });
+		const said = { epoch: 1, rev: 1, titles, near };
+		t.same(await placements.until(() => true), said);
 		t.ok(
 			desk.said.all.some(({ it }) => "code" in it && it.code === "wrong-hash"),
 		);
@@ -232,7 +237,7 @@ const CASES: Readonly<
 			box,
 			folder,
 		});
-		t.same(again.control.placement?.titles, titles, "kept on disk");
+		t.same(again.control.placement, said, "kept on disk");
 	},
 
 	async "heads rise, whoever brings them"(t, { url }) {

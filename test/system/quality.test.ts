@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import t from "tap";
 import { MINUTE } from "../../src/base/time.ts";
 import type { QualityView } from "../../src/headend/fleet/qualityview.ts";
@@ -39,6 +41,10 @@ t.test(
 		const film = await publishSource(desk, CLIP);
 		await filled(desk, 2 * film.shards);
 		const viewer = await addViewer(desk, film);
+		const file = join(desk.dir, "places.csv");
+		const names = desk.boxes.map(({ name }) => `${name},street7`);
+		await writeFile(file, names.join("\n"));
+		await larder("boxes", "group", "--file", file, "-d", desk.operator.dir);
 
 		const browser = await openBrowser(t);
 		const operator = await browser.newPage();
@@ -69,6 +75,9 @@ t.test(
 		t.match(view, { title: film.id, region: desk.operator.region, starts: 1 });
 		t.match(view, { stalls: 0, stalled: 0, seeks: 0, origin: 0, misses: {} });
 		t.ok(view?.startP50 && view.startP50 < 20, `${view?.startP50} s to start`);
+		const [street = 0, ...beyond] = view?.near ?? [];
+		t.ok(street > 0 && street <= (view?.neighbours ?? 0), "by level");
+		t.same(beyond, [0, 0, 0]);
 		t.ok(view && view.neighbours > 0 && view.bitrate > 100_000);
 		t.ok(view && view.played >= WATCHED * 1000, `${view?.played} ms`);
 
