@@ -90,15 +90,29 @@ export class Holders implements HolderBook {
 	private async refresh(id: TitleId, shard: number): Promise<void> {
 		const waiting = new Set([shard]);
 		this.finding.set(id, waiting);
-		const learn = (table: HolderTable | undefined, at: Millis | undefined) => {
-			this.note(id, { table, at });
-			if (table === undefined) return;
+		let newest: HolderTable | undefined;
+		const learn = (table: HolderTable) => {
+			newest = table;
+			this.note(id, { table, at: undefined });
 			for (const each of waiting) this.dialFrom(table, each);
 		};
 		// Disk first: it answers when everything else is down.
 		const kept = await this.fromDisk(id);
-		if (kept !== undefined) learn(kept, undefined);
-		learn(await this.newest(id, kept), monotonic());
+		if (kept !== undefined) learn(kept);
+		let keeping = Promise.resolve();
+		const ask = async (source: Pick<Origin, "holders">) => {
+			const bytes = await this.from(source, id);
+			const table = bytes && this.read(id, bytes);
+			if (bytes === undefined || table === undefined) return;
+			if (newest !== undefined && !isNewer(table, newest)) return;
+			learn(table);
+			keeping = keeping.then(() => this.keep(id, bytes));
+		};
+		// Who waits for a holder does not wait for the slower of the two.
+		const { origin, neighbours } = this.options;
+		await Promise.all([origin, neighbours()].map(ask));
+		await keeping;
+		this.note(id, { table: newest, at: monotonic() });
 		this.finding.delete(id);
 	}
 
@@ -111,26 +125,6 @@ export class Holders implements HolderBook {
 			log.warn({ err: error }, "a holder table was not read");
 			return undefined;
 		}
-	}
-
-	/** The newest of what is known, the origin and a neighbour have. */
-	private async newest(
-		id: TitleId,
-		known: HolderTable | undefined,
-	): Promise<HolderTable | undefined> {
-		const { origin, neighbours } = this.options;
-		const found = await Promise.all(
-			[origin, neighbours()].map((source) => this.from(source, id)),
-		);
-		let newest = known;
-		for (const bytes of found) {
-			const table = bytes && this.read(id, bytes);
-			if (bytes === undefined || table === undefined) continue;
-			if (newest !== undefined && !isNewer(table, newest)) continue;
-			newest = table;
-			await this.keep(id, bytes);
-		}
-		return newest;
 	}
 
 	private async from(
