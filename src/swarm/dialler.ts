@@ -8,6 +8,11 @@ import type { GuardedStream } from "./guard.ts";
 
 /** Holders dialled at a time, beyond the neighbours that the topic brings. */
 export const MAX_DIALLED = 32;
+/** So many are dialled at once; from then on one for each shard, and the next if that one has not given it within so long. */
+const FREELY = MAX_DIALLED / 2;
+const EACH: Millis = SECOND;
+/** One that was of no use for so long makes room when there is none. */
+const SPARE: Millis = 2 * SECOND;
 /** A box is not dialled again before. */
 const AGAIN: Millis = 10 * SECOND;
 /** One that was dialled for one title and is idle makes room for others. */
@@ -43,13 +48,20 @@ export class Dialler {
 		return this.dialled.has(box);
 	}
 
+	/** @param boxes holders of one thing, of which the first are preferred */
 	dial(boxes: readonly BoxId[]): void {
 		const now = monotonic();
+		const isComing = (box: BoxId) => {
+			const tried = this.tried.get(box);
+			return tried !== undefined && now - tried < EACH;
+		};
 		for (const box of boxes) {
-			if (this.closed || this.dialled.size >= MAX_DIALLED) return;
+			if (this.closed) return;
+			if (this.dialled.size >= FREELY && boxes.some(isComing)) return;
 			if (this.dialled.has(box) || this.options.isPointless(box)) continue;
 			const tried = this.tried.get(box);
 			if (tried !== undefined && now - tried < AGAIN) continue;
+			if (this.dialled.size >= MAX_DIALLED && !this.makeRoom(now)) return;
 			this.tried.set(box, now);
 			this.open(box);
 		}
@@ -77,6 +89,22 @@ export class Dialler {
 		for (const stream of this.dialled.values()) stream.destroy();
 	}
 
+	/** False when all that were dialled may be needed yet. */
+	private makeRoom(now: Millis): boolean {
+		let idlest: BoxId | undefined;
+		let since = now - SPARE;
+		for (const box of this.dialled.keys()) {
+			const used = this.options.lastUsed(box);
+			if (used === undefined || used >= since) continue;
+			idlest = box;
+			since = used;
+		}
+		if (idlest === undefined) return false;
+		this.dialled.get(idlest)?.destroy();
+		this.dialled.delete(idlest);
+		return true;
+	}
+
 	private open(box: BoxId): void {
 		const { dht, keyPair, onStream, log } = this.options;
 		const stream = dht.connect(Buffer.from(box, "hex"), {
@@ -87,6 +115,8 @@ export class Dialler {
 		stream.on("error", (err) => {
 			log.debug({ err, box: short(box) }, "dialling a holder failed");
 		});
-		stream.on("close", () => this.dialled.delete(box));
+		stream.on("close", () => {
+			if (this.dialled.get(box) === stream) this.dialled.delete(box);
+		});
 	}
 }
