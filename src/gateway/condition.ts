@@ -1,5 +1,10 @@
 import { createHash } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
+import type {
+	IncomingHttpHeaders,
+	IncomingMessage,
+	OutgoingHttpHeaders,
+	ServerResponse,
+} from "node:http";
 import type { TitleId } from "../wire/ids.ts";
 
 /** A strong entity tag. A title is immutable, so its id and the path name the bytes for good. */
@@ -9,10 +14,24 @@ export function etagOf(id: TitleId, path: string): string {
 }
 
 /**
- * What If-Match and If-None-Match make of a GET or HEAD (RFC 9110, section 13.2.2), undefined: go on.
+ * Whether If-Match or If-None-Match have answered a GET or HEAD (RFC 9110, section 13.2.2): with 412 or 304. Then nothing else is to be sent.
  * Files have no modification date, so the conditions on dates do not apply.
+ * @param fields of the whole answer that one without a body has, too
  */
-export function precondition(
+export function settle(
+	req: IncomingMessage,
+	res: ServerResponse,
+	etag: string,
+	fields: OutgoingHttpHeaders,
+): boolean {
+	const status = precondition(req.headers, etag);
+	if (status === undefined) return false;
+	if (status === 412) res.setHeader("Content-Length", 0);
+	res.writeHead(status, { ETag: etag, ...fields }).end();
+	return true;
+}
+
+function precondition(
 	headers: IncomingHttpHeaders,
 	etag: string,
 ): 304 | 412 | undefined {

@@ -5,7 +5,7 @@ import { LarderError } from "../base/errors.ts";
 import type { Bytes, Millis } from "../base/units.ts";
 import type { Manifest, TitleFile } from "../content/manifest.ts";
 import type { PlayerWord } from "../plan/session.ts";
-import { etagOf, precondition, rangeApplies } from "./condition.ts";
+import { etagOf, rangeApplies, settle } from "./condition.ts";
 import { type Selection, selectRange } from "./range.ts";
 
 /** Told of what leaves for the player. */
@@ -39,12 +39,7 @@ export async function sendFile(
 	}
 	const etag = etagOf(title.id, path);
 	res.setHeader("Accept-Ranges", "bytes");
-	const failed = precondition(req.headers, etag);
-	if (failed !== undefined) {
-		if (failed === 412) res.setHeader("Content-Length", 0);
-		res.writeHead(failed, { ETag: etag, ...KEEP }).end();
-		return;
-	}
+	if (settle(req, res, etag, KEEP)) return;
 	const selection = select(req, etag, file.length);
 	if (selection.kind === "outside") {
 		res.setHeader("Content-Range", `bytes */${file.length}`);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { asset } from "./asset.ts";
-import { precondition } from "./condition.ts";
+import { settle } from "./condition.ts";
 
 const SCRIPT = "text/javascript; charset=utf-8";
 
@@ -59,17 +59,14 @@ export async function sendPage(
 	const body = await readFile(asset(name));
 	const digest = createHash("sha256").update(body).digest("base64url");
 	const etag = `"${digest.slice(0, 22)}"`;
-	const headers = {
-		ETag: etag,
+	const fields = {
 		"Cache-Control": "no-cache",
 		"Content-Security-Policy": POLICY,
 	};
-	if (precondition(req.headers, etag) === 304) {
-		res.writeHead(304, headers).end();
-		return;
-	}
+	if (settle(req, res, etag, fields)) return;
 	res.writeHead(200, {
-		...headers,
+		...fields,
+		ETag: etag,
 		"Content-Type": FILES[name],
 		"Content-Length": body.byteLength,
 	});

@@ -14,6 +14,7 @@ import type { Meter } from "./meter.ts";
 import { type Backing, find, type Route } from "./route.ts";
 import { admitSite, METHODS, PREFLIGHT, sharedWith } from "./site.ts";
 import { readTarget } from "./target.ts";
+import { Turns } from "./turns.ts";
 
 /** On every answer. The page sends a policy of its own; no title's file is a document that may do anything. */
 const ALWAYS = {
@@ -41,17 +42,16 @@ export interface ReceptionOptions {
  */
 export class Reception {
 	private readonly options: ReceptionOptions;
+	private readonly turns = new Turns();
 	private readonly running = new Set<Promise<void>>();
 
 	constructor(options: ReceptionOptions) {
 		this.options = options;
 	}
 
-	/** Answers one request. */
+	/** Answers one request, when it is its turn. */
 	receive(req: IncomingMessage, res: ServerResponse): void {
-		const gone = new AbortController();
-		res.once("close", () => gone.abort(new Error("the player went away")));
-		const answered = this.answer(req, res, gone.signal);
+		const answered = this.turns.run(req.socket, () => this.attend(req, res));
 		this.running.add(answered);
 		void answered.then(() => this.running.delete(answered));
 	}
@@ -61,6 +61,21 @@ export class Reception {
 		await Promise.all(this.running);
 	}
 
+	private async attend(
+		req: IncomingMessage,
+		res: ServerResponse,
+	): Promise<void> {
+		const { socket } = req;
+		const gone = new AbortController();
+		const leave = () => gone.abort(new Error("the player went away"));
+		// An answer that waited for its turn is not told by the server that its connection has closed.
+		if (socket.destroyed) leave();
+		else socket.once("close", leave);
+		await this.answer(req, res, gone.signal);
+		socket.off("close", leave);
+	}
+
+	/** Never rejects. */
 	private async answer(
 		req: IncomingMessage,
 		res: ServerResponse,
@@ -74,6 +89,10 @@ export class Reception {
 			setHeaders(res, ALWAYS);
 			const path = admit(req);
 			const origin = admitSite(req.headers, this.options.origins);
+			if (path === "*") {
+				sayMethods(res);
+				return await flushed(res, signal);
+			}
 			const found = find(path, token);
 			route = found.route;
 			const open = route.door === "player" || isHeld(route, token);
@@ -145,7 +164,7 @@ export class Reception {
 
 /** The path asked for. Throws what keeps a request out, whichever site it comes from. */
 function admit(req: IncomingMessage): string {
-	const target = readTarget(req.url ?? "");
+	const target = readTarget(req.url ?? "", req.method);
 	if (!target.ok) throw new LarderError("REQUEST_INVALID", target.detail);
 	// All that it gives: of two, another server on the way may have looked at the other.
 	const named = [...(req.headersDistinct["host"] ?? [])];
@@ -174,16 +193,20 @@ function isPlain(
 	shared: boolean,
 ): boolean {
 	if (req.method === "GET" || req.method === "HEAD") return true;
-	res.setHeader("Allow", METHODS);
 	if (req.method !== "OPTIONS") {
+		res.setHeader("Allow", METHODS);
 		throw new LarderError(
 			"METHOD_REFUSED",
 			`the gateway does not take ${req.method}`,
 		);
 	}
 	if (shared) setHeaders(res, PREFLIGHT);
-	res.writeHead(204).end();
+	sayMethods(res);
 	return false;
+}
+
+function sayMethods(res: ServerResponse): void {
+	res.writeHead(204, { Allow: METHODS }).end();
 }
 
 function setHeaders(res: ServerResponse, headers: OutgoingHttpHeaders): void {

@@ -5,12 +5,17 @@ import { isInside } from "../content/path.ts";
 export interface Target {
 	/** From an absolute-form target; it overrules the Host header (RFC 9112, section 3.2.2). */
 	readonly host: string | undefined;
-	/** Still percent-encoded, without the query; starts with `/`. */
+	/** Still percent-encoded, without the query; starts with `/`, or is `*`: the server as a whole. */
 	readonly path: string;
 }
 
-/** Reads a request target in origin or absolute form. Dot segments are kept, to be refused later. */
-export function readTarget(url: string): Result<Target, "bad-target"> {
+/** Reads a request target in origin or absolute form, or `*` for OPTIONS (RFC 9112, section 3.2). Dot segments are kept, to be refused later. */
+export function readTarget(
+	url: string,
+	method: string | undefined,
+): Result<Target, "bad-target"> {
+	if (url === "*" && method === "OPTIONS")
+		return good({ host: undefined, path: url });
 	const match = /^(?:http:\/\/([^/?#]*))?(\/[^?#]*)?(?:[?#].*)?$/i.exec(url);
 	const [, host, path = "/"] = match ?? [];
 	if (match === null || (host === undefined && !url.startsWith("/"))) {

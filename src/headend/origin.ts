@@ -14,7 +14,7 @@ import { describe, LarderError, systemCode } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { DAY, MINUTE, SECOND } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
-import { precondition, rangeApplies } from "../gateway/condition.ts";
+import { rangeApplies, settle } from "../gateway/condition.ts";
 import { selectRange } from "../gateway/range.ts";
 import { isTitleId, type TitleId } from "../wire/ids.ts";
 import { Metrics } from "./metrics.ts";
@@ -113,12 +113,10 @@ async function serve(
 		if (!stats.isFile()) return refuse(response, 404);
 		const etag = etagOf(stats);
 		const common = {
-			etag,
 			"accept-ranges": "bytes",
 			"cache-control": holders === undefined ? IMMUTABLE : REPLACED,
 		};
-		const failed = precondition(headers, etag);
-		if (failed !== undefined) return refuse(response, failed, common);
+		if (settle(request, response, etag, common)) return;
 		const { size } = stats;
 		const part = selectRange(
 			method === "GET" && rangeApplies(headers, etag)
@@ -134,6 +132,7 @@ async function serve(
 			part.kind === "part" ? part : { first: 0, last: size - 1 };
 		response.writeHead(part.kind === "part" ? 206 : 200, {
 			...common,
+			etag,
 			"content-type": "application/octet-stream",
 			"content-length": last - first + 1,
 			...(part.kind === "part" && {
@@ -179,11 +178,7 @@ function refuse(
 	status: number,
 	headers: OutgoingHttpHeaders = {},
 ): void {
-	response.writeHead(
-		status,
-		status === 304 ? headers : { ...headers, "content-length": 0 },
-	);
-	response.end();
+	response.writeHead(status, { ...headers, "content-length": 0 }).end();
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

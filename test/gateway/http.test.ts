@@ -2,17 +2,18 @@ import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { Registry } from "prom-client";
 import t from "tap";
+import { LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
 import { startGateway } from "../../src/gateway/server.ts";
 import { timeOf } from "../../src/wire/envelope.ts";
 import { box, idOf, pattern, Shelf } from "./shelf.ts";
-import { exchange, parse } from "./wire.ts";
+import { exchange, type Fields, parse } from "./wire.ts";
 
 interface Case {
 	readonly name: string;
 	readonly method?: string;
 	readonly path: string;
-	readonly send?: Readonly<Record<string, string>>;
+	readonly send?: Fields;
 	readonly status: number;
 	readonly headers?: Readonly<Record<string, string | null>>;
 	/** First and last byte of `file` (or of the file that the path names). */
@@ -26,6 +27,7 @@ interface Case {
 const { files, cases }: { files: Record<string, number>; cases: Case[] } =
 	JSON.parse(await readFile(new URL("./cases.json", import.meta.url), "utf8"));
 const TITLE = idOf("a");
+const UNSERVED = idOf("c");
 const contents: Record<string, Buffer> = {};
 const space = pattern(Object.values(files).reduce((sum, n) => sum + n, 0));
 let offset = 0;
@@ -35,6 +37,11 @@ for (const [path, length] of Object.entries(files)) {
 }
 const shelf = new Shelf();
 shelf.add(TITLE, "Cases", contents);
+shelf.addFailing(
+	UNSERVED,
+	"Unserved",
+	() => new LarderError("TITLE_UNAVAILABLE", "nobody is there"),
+);
 
 const gateway = await startGateway({
 	host: "127.0.0.1",
@@ -55,7 +62,10 @@ const whole = await exchange(
 );
 const etag = whole.headers["etag"] ?? "";
 const filled = (text: string) =>
-	text.replaceAll("{T}", TITLE).replaceAll("{etag}", etag);
+	text
+		.replaceAll("{T}", TITLE)
+		.replaceAll("{U}", UNSERVED)
+		.replaceAll("{etag}", etag);
 
 t.match(etag, /^"[\w-]{22}"$/, "the tag is strong");
 
@@ -64,7 +74,7 @@ for (const row of cases) {
 		const send = Object.fromEntries(
 			Object.entries(row.send ?? {}).map(([name, value]) => [
 				name,
-				filled(value),
+				typeof value === "string" ? filled(value) : value.map(filled),
 			]),
 		);
 		const answer = await exchange(
@@ -81,6 +91,10 @@ for (const row of cases) {
 				name,
 			);
 		}
+		t.match(answer.headers["date"], / GMT$/, "it says when");
+		const length = answer.headers["content-length"];
+		if (row.method !== "HEAD" && length !== undefined)
+			t.equal(answer.body.byteLength, Number(length), "as long as it says");
 		if (row.empty) t.equal(answer.body.byteLength, 0, "no body");
 		if (row.body !== undefined) {
 			const path =

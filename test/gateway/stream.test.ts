@@ -1,50 +1,15 @@
 import { once } from "node:events";
-import { Agent, type IncomingMessage, request } from "node:http";
-import { connect, type Socket } from "node:net";
 import { Registry } from "prom-client";
-import t, { type Test } from "tap";
+import t from "tap";
 import type { OpenTitle } from "../../src/act/ports.ts";
 import { type ErrorCode, LarderError } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/log.ts";
-import { KiB, MiB } from "../../src/base/units.ts";
-import { type GatewayOptions, startGateway } from "../../src/gateway/server.ts";
+import { startGateway } from "../../src/gateway/server.ts";
 import { timeOf } from "../../src/wire/envelope.ts";
-import { box, idOf, pattern, Shelf } from "./shelf.ts";
+import { film, open, PATH, TITLE } from "./scene.ts";
+import { box, Shelf } from "./shelf.ts";
 import { exchange, parse, send } from "./wire.ts";
 
-const TITLE = idOf("a");
-
-async function open(t: Test, shelf: Shelf, own: Partial<GatewayOptions> = {}) {
-	const registry = new Registry();
-	const gateway = await startGateway({
-		host: "127.0.0.1",
-		port: 0,
-		library: shelf,
-		time: timeOf(Date.now),
-		registry,
-		ready: () => ({ ready: true, why: "" }),
-		box,
-		log: silent,
-		...own,
-	});
-	t.teardown(() => gateway.close());
-	const count = async (name: string, labels: object = {}) => {
-		const metric = await registry.getSingleMetric(name)?.get();
-		const wanted = JSON.stringify(labels);
-		return metric?.values.find((v) => JSON.stringify(v.labels) === wanted)
-			?.value;
-	};
-	return { gateway, port: gateway.port, count };
-}
-
-/** A title of one large file `film.mp4`, read by `read`. */
-function film(read: OpenTitle["read"], size = 1000): Shelf {
-	const shelf = new Shelf();
-	shelf.addRead(TITLE, "Film", { "film.mp4": size }, read);
-	return shelf;
-}
-
-const PATH = `/titles/${TITLE}/film.mp4`;
 /** A page on this machine. */
 const SITE = "http://localhost:3000";
 
@@ -219,99 +184,6 @@ t.test("a player that goes away before the first byte, too", async (t) => {
 	t.equal(await count("larder_gateway_failures_total"), undefined);
 });
 
-t.test("a slow player holds the read back", async (t) => {
-	const size = 256 * MiB;
-	const chunk = Buffer.alloc(256 * KiB);
-	let made = 0;
-	const shelf = film(async function* (_, length) {
-		for (; made < length; made += chunk.byteLength) yield chunk;
-	}, size);
-	const { port } = await open(t, shelf);
-	const socket = await send(port, "GET", PATH, { connection: "close" });
-	let taken = 0;
-	let ahead = 0;
-	for await (const bytes of socket) {
-		ahead = Math.max(ahead, made - taken);
-		taken += bytes.byteLength;
-	}
-	t.ok(taken > size, "all of it came");
-	t.ok(
-		ahead < 32 * MiB,
-		`${ahead} bytes ahead: what sockets hold, not the film`,
-	);
-});
-
-t.test("500 players at once", async (t) => {
-	const players = 500;
-	const size = 64 * KiB;
-	const bytes = pattern(size * players);
-	const everybody = Promise.withResolvers<void>();
-	let here = 0;
-	const shelf = film(async function* (offset, length) {
-		if (++here === players) everybody.resolve();
-		await everybody.promise;
-		yield bytes.subarray(offset, offset + length / 2);
-		yield bytes.subarray(offset + length / 2, offset + length);
-	}, bytes.byteLength);
-	const { port } = await open(t, shelf);
-	const answers = await Promise.all(
-		Array.from({ length: players }, (_, i) =>
-			exchange(port, "GET", PATH, {
-				range: `bytes=${i * size}-${(i + 1) * size - 1}`,
-			}),
-		),
-	);
-	for (const [i, { status, body }] of answers.entries()) {
-		const right = bytes.subarray(i * size, (i + 1) * size).equals(body);
-		if (status !== 206 || !right) t.fail(`player ${i} got other bytes`);
-	}
-	t.equal(here, players);
-});
-
-t.test("answers without a body keep the connection in step", async (t) => {
-	const shelf = new Shelf();
-	shelf.add(TITLE, "Film", {
-		"film.mp4": pattern(1000),
-		"empty.vtt": pattern(0),
-	});
-	const { port } = await open(t, shelf);
-	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-	t.teardown(() => agent.destroy());
-	const ask = async (path: string, method = "GET", headers = {}) => {
-		const req = request({ port, agent, path, method, headers });
-		req.end();
-		const [res] = (await once(req, "response")) as [IncomingMessage];
-		const body = Buffer.concat(await res.toArray());
-		return {
-			reused: req.reusedSocket,
-			status: res.statusCode,
-			size: body.length,
-		};
-	};
-	const asked = [
-		await ask(PATH),
-		await ask(PATH, "HEAD"),
-		await ask(PATH, "GET", { "if-none-match": "*" }),
-		await ask(PATH, "GET", { "if-match": '"x"' }),
-		await ask(PATH, "OPTIONS"),
-		await ask(`/titles/${TITLE}/empty.vtt`),
-		await ask(`/titles/${TITLE}/`),
-		await ask("/", "HEAD"),
-		await ask(PATH, "GET", { range: "bytes=5000-" }),
-		await ask(PATH, "GET", { range: "bytes=-7" }),
-		await ask("/sources", "HEAD"),
-	];
-	t.strictSame(
-		asked.map(({ status }) => status),
-		[200, 200, 304, 412, 204, 200, 307, 200, 416, 206, 200],
-	);
-	t.strictSame(
-		asked.map(({ reused }) => reused),
-		asked.map((_, i) => i > 0),
-	);
-	t.equal(asked.at(-2)?.size, 7);
-});
-
 t.test("close ends reads and connections", async (t) => {
 	let ended = false;
 	const shelf = film(async function* (_offset, _length, signal) {
@@ -352,56 +224,6 @@ t.test("a taken port is named", async (t) => {
 		}),
 		{ code: "PORT_TAKEN" },
 	);
-});
-
-t.test("who is slow with a request is let go, players are not", async (t) => {
-	const more = Promise.withResolvers<void>();
-	const shelf = film(async function* (_, length) {
-		yield Buffer.alloc(10);
-		await more.promise;
-		yield Buffer.alloc(length - 10);
-	});
-	const { port } = await open(t, shelf, { patience: 200 });
-	const player = await send(port, "GET", PATH, { connection: "close" });
-	await once(player, "data");
-	const slow = ["", "GET / HT", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "];
-	const body =
-		"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n";
-	await Promise.all(
-		[...slow, body].map(async (start) => {
-			const socket = connect(port, "127.0.0.1");
-			socket.write(start);
-			// A byte now and then does not prolong it.
-			const drip = setInterval(() => socket.write("x"), 20);
-			socket.on("error", () => undefined);
-			await new Promise((resolve) => socket.resume().once("close", resolve));
-			clearInterval(drip);
-		}),
-	);
-	more.resolve();
-	let rest = 0;
-	for await (const chunk of player) rest += chunk.byteLength;
-	t.equal(rest, 990);
-});
-
-t.test("connections beyond the cap are closed at once", async (t) => {
-	const { port, count } = await open(t, new Shelf(), { patience: 60_000 });
-	const sockets: Socket[] = [];
-	t.teardown(() => sockets.forEach((socket) => void socket.destroy()));
-	const turned = Promise.withResolvers<void>();
-	for (let i = 0; i < 1100; i++) {
-		const socket = connect(port, "127.0.0.1");
-		sockets.push(socket);
-		socket.on("error", () => undefined);
-		socket.resume().once("close", turned.resolve);
-		// One after the other: a listener's queue is short.
-		if (i < 1024) await once(socket, "connect");
-	}
-	await turned.promise;
-	t.ok(((await count("larder_gateway_turned_away_total")) ?? 0) > 0);
-	const [first] = sockets;
-	first?.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
-	t.match(String((await once(first!, "data"))[0]), /^HTTP\/1\.1 200/);
 });
 
 t.test("listens nowhere that others reach", async (t) => {

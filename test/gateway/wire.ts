@@ -7,20 +7,34 @@ export interface Answer {
 	readonly body: Buffer;
 }
 
+/** A list is sent line by line. */
+export type Fields = Readonly<Record<string, string | readonly string[]>>;
+
 /** Opens a connection to the gateway and sends a request exactly as given: no client tidies the path up. */
 export async function send(
 	port: number,
 	method: string,
 	path: string,
-	headers: Readonly<Record<string, string>> = {},
+	headers: Fields = {},
 ): Promise<Socket> {
 	const socket = connect(port, "127.0.0.1");
 	await once(socket, "connect");
-	const lines = Object.entries({ host: `127.0.0.1:${port}`, ...headers }).map(
-		([name, value]) => `${name}: ${value}`,
-	);
-	socket.write([`${method} ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n"));
+	socket.write(request(port, method, path, headers));
 	return socket;
+}
+
+/** The bytes of a request without a body. */
+export function request(
+	port: number,
+	method: string,
+	path: string,
+	headers: Fields = {},
+): string {
+	const all = { host: `127.0.0.1:${port}`, ...headers };
+	const lines = Object.entries(all).flatMap(([name, values]) =>
+		[values].flat().map((value) => `${name}: ${value}`),
+	);
+	return [`${method} ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n");
 }
 
 /** Everything that one request brings until the gateway closes the connection. */
@@ -28,7 +42,7 @@ export async function exchange(
 	port: number,
 	method: string,
 	path: string,
-	headers: Readonly<Record<string, string>> = {},
+	headers: Fields = {},
 ): Promise<Answer> {
 	const socket = await send(port, method, path, {
 		...headers,
