@@ -76,6 +76,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 			requestTimeout: 2 * patience,
 			connectionsCheckingInterval: patience / 5,
 			keepAliveTimeout: MINUTE,
+			// A block is more than this: of one connection no second is held while the first has not left.
+			highWaterMark: 16 * KiB,
 		},
 		(req, res) => void reception.receive(req, res),
 	);

@@ -112,17 +112,20 @@ export async function publishFilm(
 	return await publishSource(desk, source);
 }
 
+/** @param cut how it is cut: small unless given */
 export async function publishSource(
 	desk: Neighbourhood,
 	source: string,
+	cut: Pick<Manifest, "blockSize" | "shardBlocks"> = {
+		...{ blockSize: BLOCK, shardBlocks: SHARD_BLOCKS },
+	},
 ): Promise<Film> {
 	const { title } = await publish(
 		{
 			operatorDir: desk.operator.dir,
 			source,
 			kind: "title",
-			blockSize: BLOCK,
-			shardBlocks: SHARD_BLOCKS,
+			...cut,
 		},
 		AbortSignal.timeout(PATIENCE),
 	);

@@ -13,6 +13,7 @@ import type {
 	SecondOfSources,
 	TitleKey,
 } from "../ports.ts";
+import { Appetite } from "./appetite.ts";
 import { Hearing } from "./hearing.ts";
 import { findToPlay, type ManifestPorts } from "./manifest.ts";
 import { Stream, type StreamPorts } from "./stream.ts";
@@ -22,7 +23,9 @@ const IDLE: Millis = 60 * SECOND;
 /** A title that cannot be opened in this time is given up. */
 const START_LIMIT: Millis = 20 * SECOND;
 
-export interface LibraryPorts extends StreamPorts, ManifestPorts {
+export interface LibraryPorts
+	extends Omit<StreamPorts, "appetite">,
+		ManifestPorts {
 	readonly keys: Keys;
 	readonly catalog: Catalog;
 	/** Whether the operator has taken a title back. */
@@ -33,6 +36,7 @@ export interface LibraryPorts extends StreamPorts, ManifestPorts {
 /** The titles as players see them. A title is open while somebody plays it, once for all who do. */
 export class TitleLibrary implements Library {
 	private readonly ports: LibraryPorts;
+	private readonly appetite = new Appetite();
 	private readonly streams = new Map<TitleId, Promise<Stream>>();
 	private readonly reaper: NodeJS.Timeout;
 	private readonly closing = new AbortController();
@@ -123,8 +127,9 @@ export class TitleLibrary implements Library {
 			opening.catch(ignore);
 			const [manifest, entry] = await Promise.all([finding, catalog.get(id)]);
 			const duration = (entry?.duration ?? 0) * SECOND;
+			const ports = { ...this.ports, appetite: this.appetite };
 			const open = new Stream(
-				...([id, manifest, duration, opening, hearing, this.ports] as const),
+				...([id, manifest, duration, opening, hearing, ports] as const),
 			);
 			stream = open;
 			open.closed.addEventListener("abort", () =>

@@ -8,7 +8,8 @@ import type { Source } from "../ports.ts";
 /** Ciphertext of a block, and where it came from. */
 export interface Piece {
 	readonly block: number;
-	readonly bytes: Buffer;
+	/** Whoever has deciphered them lets go of them: a slow player is to hold what it reads, and not what that was made of, too. */
+	bytes: Buffer;
 	readonly source: Source;
 	/** How near that is; FAR of disk and origin. */
 	readonly level: Level;
@@ -18,7 +19,7 @@ export interface Piece {
 
 export interface ReadingPorts {
 	/** How many blocks are asked for ahead of what the player takes. */
-	readonly reach: number;
+	readonly reach: () => number;
 	readonly isOnDisk: (block: number) => boolean;
 	/** As many of the blocks from here on as lie in a row on disk, at most up to `last`; none when the first cannot be read. */
 	readonly fromDisk: (block: number, last: number) => Promise<Piece[]>;
@@ -93,7 +94,8 @@ export class Reading {
 
 	/** Asks for what lies ahead, in lots: a request for one block at a time would be slow. */
 	private lookAhead(block: number): void {
-		const { reach, isOnDisk } = this.ports;
+		const { isOnDisk } = this.ports;
+		const reach = this.ports.reach();
 		const end = Math.min(this.last + 1, block + reach);
 		const due = this.edge <= block || this.edge - block <= reach / 2;
 		if (!due) return;

@@ -12,18 +12,17 @@ import type { Ledger } from "../ledger.ts";
 import type { OpenTitle, Playing, Source, Store, TitleKey } from "../ports.ts";
 import type { Room } from "../room.ts";
 import { Ahead } from "./ahead.ts";
+import type { Appetite, Helping } from "./appetite.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { Audience, Viewing } from "./audience.ts";
 import type { Hearing } from "./hearing.ts";
 import { type Piece, Reading } from "./reading.ts";
 
-/** What one read asks for ahead of what the player takes. */
-const READ_AHEAD: Bytes = MiB;
 /** What is fetched beyond the last read, for the next segment, and in lots of how much. */
 const PREFETCH: Bytes = 4 * MiB;
 const LOT: Bytes = MiB;
-/** What is read from disk in one go. */
-const DISK_RUN: Bytes = MiB;
+
+const NOTHING = Buffer.alloc(0);
 
 export interface StreamPorts {
 	readonly store: Store;
@@ -31,6 +30,7 @@ export interface StreamPorts {
 	readonly room: Room;
 	readonly ledger: Ledger;
 	readonly audience: Audience;
+	readonly appetite: Appetite;
 	readonly log: Log;
 }
 
@@ -120,16 +120,19 @@ export class Stream implements OpenTitle {
 			this.timeline.at(offset),
 			monotonic(),
 		);
-		const reading = this.readingOf(offset, end, playhead, viewing);
 		const either = AbortSignal.any([signal, this.closing.signal]);
 		const key = await this.key;
 		let shard = -1;
 		let unpin = () => {};
 		let whole = false;
+		const helping = this.ports.appetite.begin();
+		const reading = this.readingOf(
+			...([offset, end, playhead, helping, viewing] as const),
+		);
 		this.readers++;
 		try {
 			for await (const piece of reading.pieces(either)) {
-				const { block, bytes, source } = piece;
+				const { block, source } = piece;
 				this.ahead.follow(reading, block);
 				this.fetched.forget(block);
 				const { place } = this.placeOf(block);
@@ -141,12 +144,16 @@ export class Stream implements OpenTitle {
 				}
 				const start = block * blockSize;
 				const from = Math.max(offset, start);
-				const to = Math.min(end, start + bytes.length);
-				const part = bytes.subarray(from - start, to - start);
-				this.count(source, part.length);
+				const to = Math.min(end, start + piece.bytes.length);
+				this.count(source, to - from);
 				const time = this.timeline.at(to - 1);
-				viewing?.got(time, part.length, piece);
-				yield key.decipher(from, part);
+				viewing?.got(time, to - from, piece);
+				const plain = key.decipher(
+					from,
+					piece.bytes.subarray(from - start, to - start),
+				);
+				piece.bytes = NOTHING;
+				yield plain;
 				viewing?.taken();
 			}
 			whole = true;
@@ -156,6 +163,7 @@ export class Stream implements OpenTitle {
 			throw error;
 		} finally {
 			unpin();
+			helping.end();
 			this.readers--;
 			this.lastRead = monotonic();
 			if (whole) {
@@ -204,15 +212,16 @@ export class Stream implements OpenTitle {
 		offset: Bytes,
 		end: Bytes,
 		playhead: Playhead,
+		helping: Helping,
 		viewing: Viewing | undefined,
 	): Reading {
 		const { blockSize } = this.manifest;
 		const first = Math.floor(offset / blockSize);
 		const last = Math.floor((end - 1) / blockSize);
 		return new Reading(first, last, {
-			reach: this.blocksIn(READ_AHEAD),
+			reach: () => this.blocksIn(this.ports.appetite.share),
 			isOnDisk: (block) => this.isOnDisk(block),
-			fromDisk: (block, most) => this.fromDisk(block, most),
+			fromDisk: (block, most) => this.fromDisk(block, most, helping.next()),
 			deadlineOf: (block) => {
 				const from = Math.max(offset, block * blockSize);
 				return playhead.origin + this.timeline.at(from);
@@ -226,16 +235,21 @@ export class Stream implements OpenTitle {
 		});
 	}
 
-	private async fromDisk(block: number, most: number): Promise<Piece[]> {
+	/** @param lot at most so much, but a block */
+	private async fromDisk(
+		block: number,
+		most: number,
+		lot: Bytes,
+	): Promise<Piece[]> {
 		const { blockSize, shardBlocks } = this.manifest;
 		const { place, index } = this.placeOf(block);
 		const limit = Math.min(
-			this.blocksIn(DISK_RUN),
+			lot / blockSize,
 			most - block + 1,
 			shardBlocks - index,
 		);
 		let count = 1;
-		while (count < limit && this.isOnDisk(block + count)) count++;
+		while (count + 1 <= limit && this.isOnDisk(block + count)) count++;
 		const run = { shard: place.shard, first: index, count };
 		const { store, log } = this.ports;
 		try {
