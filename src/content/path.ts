@@ -1,3 +1,5 @@
+import { posix } from "node:path";
+
 /** Whether a relative path of a title stays inside it: no `..`, no root, no backslash, no NUL, no empty part. */
 export function isInside(path: string): boolean {
 	if (path === "" || path.includes("\\") || path.includes("\0")) return false;
@@ -31,4 +33,22 @@ export function mediaType(path: string): string {
 	// A file may be called `constructor`.
 	const type = Object.hasOwn(TYPES, extension) ? TYPES[extension] : undefined;
 	return type ?? "application/octet-stream";
+}
+
+/** Whether a reference leads to a server, a key system or inline data rather than to a file of the title. */
+export function isElsewhere(uri: string): boolean {
+	return /^([a-z][a-z0-9+.-]*:|\/\/)/i.test(uri);
+}
+
+/** The path that a relative reference in file `from` means (RFC 3986, section 5); undefined when it leaves the title. */
+export function resolve(from: string, uri: string): string | undefined {
+	const [named = ""] = uri.split(/[?#]/, 1);
+	if (named === "" || named.startsWith("/")) return undefined;
+	try {
+		const path = posix.join(posix.dirname(from), decodeURIComponent(named));
+		return path === ".." || path.startsWith("../") ? undefined : path;
+	} catch {
+		// A malformed escape names no file.
+		return undefined;
+	}
 }

@@ -16,14 +16,15 @@ const ENDINGS: readonly [Format, RegExp][] = [
 	["mp4", /\.(mp4|m4v)$/i],
 ];
 
-/**
- * The multivariant playlist, MPD or film of a title; undefined when none of its files is one.
- * Publishing puts what a player starts with before what that refers to.
- */
+/** The multivariant playlist, MPD or film of a title; undefined when none of its files is one. */
 export function entryOf(manifest: Manifest): Entry | undefined {
-	for (const [format, ending] of ENDINGS) {
+	return entriesOf(manifest)[0];
+}
+
+/** The same for each format in which the title can be played. Publishing puts what a player starts with before what that refers to. */
+export function entriesOf(manifest: Manifest): Entry[] {
+	return ENDINGS.flatMap(([format, ending]) => {
 		const first = manifest.files.find(({ path }) => ending.test(path));
-		if (first !== undefined) return { format, path: first.path };
-	}
-	return undefined;
+		return first === undefined ? [] : [{ format, path: first.path }];
+	});
 }

@@ -42,15 +42,16 @@ export function sendError(res: ServerResponse, error: LarderError): void {
 	sendJson(res, status, { code, message, remedy });
 }
 
-/** Answers with JSON that nobody keeps. */
+/** Answers with JSON that nobody keeps, under this media type. */
 export function sendJson(
 	res: ServerResponse,
 	status: number,
 	value: unknown,
+	type = "application/json; charset=utf-8",
 ): void {
 	const body = Buffer.from(`${JSON.stringify(value)}\n`);
 	res.writeHead(status, {
-		"Content-Type": "application/json; charset=utf-8",
+		"Content-Type": type,
 		"Content-Length": body.byteLength,
 		"Cache-Control": "no-store",
 	});

@@ -6,7 +6,9 @@ import type { Bytes, Millis } from "../base/units.ts";
 import type { Manifest, TitleFile } from "../content/manifest.ts";
 import type { PlayerWord } from "../plan/session.ts";
 import { etagOf, rangeApplies, settle } from "./condition.ts";
+import { sendJson } from "./failure.ts";
 import { type Selection, selectRange } from "./range.ts";
+import { STEERING_LIST, steeringOf } from "./steering.ts";
 
 /** Told of what leaves for the player. */
 export interface Progress {
@@ -25,7 +27,7 @@ interface Sending {
 }
 
 /**
- * Answers a GET or HEAD for one file of a title (RFC 9110). The header leaves together with the first bytes.
+ * Answers a GET or HEAD for one file of a title (RFC 9110), or for what steers its players. The header leaves together with the first bytes.
  * Throws FILE_UNKNOWN, RANGE_OUTSIDE or what the library throws; when the header has left by then, the transfer is cut short.
  */
 export async function sendFile(
@@ -35,6 +37,9 @@ export async function sendFile(
 ): Promise<void> {
 	const file = filesOf(title.manifest).get(path);
 	if (file === undefined) {
+		const steering = await steeringOf(title, path, signal);
+		if (steering !== undefined)
+			return sendJson(res, 200, steering, STEERING_LIST);
 		throw new LarderError("FILE_UNKNOWN", "the title has no file of this path");
 	}
 	const etag = etagOf(title.id, path);

@@ -15,6 +15,17 @@ interface Good {
 	readonly warns?: RegExp;
 }
 
+const STEERED_FILES = "master.m3u8 i.m3u8 1.ts 2.ts";
+
+/** HLS with such a steering tag. */
+function steered(attributes: string): Tree {
+	const lines = [
+		...["#EXTM3U", `#EXT-X-CONTENT-STEERING:${attributes}`],
+		...['#EXT-X-STREAM-INF:BANDWIDTH=1,PATHWAY-ID="a"', "i.m3u8", ""],
+	];
+	return { ...HLS.plain, "master.m3u8": lines.join("\n") };
+}
+
 const good: Record<string, Good> = {
 	"HLS with renditions, audio, subtitles and keys": {
 		tree: HLS.full,
@@ -44,6 +55,39 @@ const good: Record<string, Good> = {
 			"master.m3u8 v1/i.m3u8 v2/i.m3u8 a/i.m3u8 s/i.m3u8 " +
 			"v1/init.mp4 v2/init.mp4 keys/k.bin v1/1.m4s v1/2%.m4s v2/1.m4s v2/2.m4s a/1.aac s/1.vtt old.m3u8 poster.jpg",
 		warns: /old\.m3u8.*no other playlist names it/,
+	},
+	"HLS that boxes steer": {
+		tree: steered('SERVER-URI="steering?asset=7",PATHWAY-ID="a"'),
+		kind: "hls",
+		duration: 4,
+		files: STEERED_FILES,
+	},
+	"HLS that a server elsewhere steers": {
+		tree: steered('PATHWAY-ID="a",SERVER-URI="https://steer.example/7"'),
+		kind: "hls",
+		duration: 4,
+		files: STEERED_FILES,
+		warns: /master\.m3u8: .*steer\.example.*away from their box/,
+	},
+	"HLS that a server beside its folder steers": {
+		tree: steered('SERVER-URI="/steering"'),
+		kind: "hls",
+		duration: 4,
+		files: STEERED_FILES,
+		warns: /master\.m3u8: .* \/steering,/,
+	},
+	"DASH that a server elsewhere steers": {
+		tree: {
+			...HLS.plain,
+			"m.mpd": DASH.over("1.ts", "2.ts").replace(
+				"</MPD>",
+				"<ContentSteering>https://steer.example/7</ContentSteering></MPD>",
+			),
+		},
+		kind: "hls",
+		duration: 4,
+		files: "i.m3u8 m.mpd 1.ts 2.ts",
+		warns: /m\.mpd: .*steer\.example/,
 	},
 	"HLS with what does not belong to it": {
 		tree: {

@@ -1,4 +1,5 @@
-import { isElsewhere, type Reference } from "./reference.ts";
+import { isElsewhere } from "../../content/path.ts";
+import type { Reference } from "./reference.ts";
 import { addSegments } from "./segments.ts";
 import { secondsOf } from "./template.ts";
 import { type Element, readXml } from "./xml.ts";
@@ -8,6 +9,8 @@ export interface Presentation {
 	/** Seconds; 0 when the manifest does not say. */
 	readonly duration: number;
 	readonly references: readonly Reference[];
+	/** The address of its steering server, as written. */
+	readonly steeredBy?: string | undefined;
 	/** What is wrong with it: [what, remedy]. */
 	readonly faults: readonly (readonly [string, string])[];
 }
@@ -65,7 +68,9 @@ export function readPresentation(text: string): Presentation {
 	}
 	if (references.length === 0 && faults.length === 0)
 		faults.push(["it names no segment", "Package it again."]);
-	return { duration: whole ?? duration, references, faults };
+	const [steering] = mpd.children("ContentSteering");
+	const steeredBy = steering?.text;
+	return { duration: whole ?? duration, references, steeredBy, faults };
 }
 
 /** Seconds of a period: its own, or up to the next one's start, or up to the end of the whole. */

@@ -1,5 +1,6 @@
 import { parse, setOptions, type types } from "hls-parser";
-import { isElsewhere, type Reference } from "./reference.ts";
+import { isElsewhere } from "../../content/path.ts";
+import type { Reference } from "./reference.ts";
 
 /** One playlist: what it names, and for how long it plays. */
 export interface Playlist {
@@ -8,6 +9,8 @@ export interface Playlist {
 	/** Seconds; 0 for a multivariant playlist. */
 	readonly duration: number;
 	readonly references: readonly Reference[];
+	/** The address of its steering server, as written. */
+	readonly steeredBy?: string | undefined;
 	/** What is wrong with it: [what, remedy]. */
 	readonly faults: readonly (readonly [string, string])[];
 }
@@ -20,6 +23,7 @@ const PLAYLIST_TAGS = [
 	"#EXT-X-I-FRAME-STREAM-INF",
 	"#EXT-X-IMAGE-STREAM-INF",
 ];
+const STEERED = /^#EXT-X-CONTENT-STEERING:(?:.*,)?\s*SERVER-URI="([^"]*)"/m;
 const KEY_TAGS = ["#EXT-X-KEY", "#EXT-X-SESSION-KEY"];
 /** Read with the segments, or of live streams only. */
 const OTHER_TAGS = [
@@ -64,6 +68,7 @@ function readMultivariant(
 	return {
 		multivariant: true,
 		duration: 0,
+		steeredBy: STEERED.exec(text)?.[1],
 		references: [
 			...variants.map(({ uri }) => ({ uri, role: "playlist" as const })),
 			...readTags(text),

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MiB } from "../../base/units.ts";
+import { isElsewhere, resolve } from "../../content/path.ts";
 import { readPresentation } from "./dash.ts";
 import type { Source } from "./folder.ts";
 import { type Playlist, readPlaylist } from "./hls.ts";
-import { type References, resolve } from "./reference.ts";
+import type { References } from "./reference.ts";
 import type { Report } from "./report.ts";
 
 /** Nobody writes a larger playlist or manifest. */
@@ -34,6 +35,7 @@ export async function readPlaylists(
 		durations.push(playlist.duration);
 		for (const [what, remedy] of playlist.faults)
 			report.fault(path, what, remedy);
+		warnOfSteering(path, playlist.steeredBy, report);
 		const named = playlist.references.map(
 			(reference) => [reference, references.add(path, reference)] as const,
 		);
@@ -51,6 +53,7 @@ export async function readPlaylists(
 		durations.push(presentation.duration);
 		for (const [what, remedy] of presentation.faults)
 			report.fault(path, what, remedy);
+		warnOfSteering(path, presentation.steeredBy, report);
 		for (const reference of presentation.references)
 			references.add(path, reference);
 	}
@@ -64,6 +67,22 @@ export async function readPlaylists(
 	}
 	const kind = playlists.size > 0 ? "hls" : "dash";
 	return { kind, duration: Math.max(...durations) };
+}
+
+/** A server elsewhere does not know that a player is at a box, whose address no other server has. */
+function warnOfSteering(
+	path: string,
+	server: string | undefined,
+	report: Report,
+): void {
+	if (server === undefined || server.startsWith("data:")) return;
+	const isOurs = !isElsewhere(server) && resolve(path, server) !== undefined;
+	if (isOurs) return;
+	report.warn(
+		path,
+		`its players are steered by ${server}, which may lead them away from their box`,
+		"Name the steering server by a relative address: each box answers there itself.",
+	);
 }
 
 /** The playlists that players start with, the likeliest first. */

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { Bytes } from "../../base/units.ts";
+import { isElsewhere, resolve } from "../../content/path.ts";
 import { isClutter, type Source } from "./folder.ts";
 import type { Report } from "./report.ts";
 
@@ -94,23 +95,5 @@ export class References {
 				"Put it there, or take the reference out.",
 			);
 		}
-	}
-}
-
-/** Whether a reference leads to a server, a key system or inline data rather than to a file of the title. */
-export function isElsewhere(uri: string): boolean {
-	return /^([a-z][a-z0-9+.-]*:|\/\/)/i.test(uri);
-}
-
-/** The path that a relative reference in file `from` means (RFC 3986, section 5); undefined when it leaves the title. */
-export function resolve(from: string, uri: string): string | undefined {
-	const [named = ""] = uri.split(/[?#]/, 1);
-	if (named === "" || named.startsWith("/")) return undefined;
-	try {
-		const path = posix.join(posix.dirname(from), decodeURIComponent(named));
-		return path === ".." || path.startsWith("../") ? undefined : path;
-	} catch {
-		// A malformed escape names no file.
-		return undefined;
 	}
 }
