@@ -10,7 +10,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 	demo: [],
 	test: [
 		...["mosquitto", "ffmpeg", "nginx", "chromium", "qemu-user-static"],
-		"nftables",
+		...["nftables", "vlc-bin", "vlc-plugin-base"],
 	],
 	bench: [
 		...["mosquitto", "ffmpeg", "nginx", "chromium", "python3-libtorrent"],

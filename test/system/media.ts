@@ -14,10 +14,11 @@ export function noFfmpeg(): string | false {
 	return existsSync("/usr/bin/ffmpeg") ? false : "ffmpeg is not installed";
 }
 
-async function ffmpeg(...args: readonly string[]): Promise<string> {
+export async function ffmpeg(...args: readonly string[]): Promise<string> {
 	const quiet = ["-v", "error", "-nostdin", "-y", "-threads", "1"];
 	const { stdout } = await run("ffmpeg", [...quiet, ...args], {
 		maxBuffer: 64 * 1024 * 1024,
+		timeout: 120_000,
 	});
 	return stdout;
 }
@@ -52,4 +53,20 @@ export async function makeDash(folder: string, movie: string): Promise<void> {
 /** A hash of every decoded frame of the best picture and sound of a file or address. */
 export async function framesOf(input: string): Promise<string> {
 	return await ffmpeg("-i", input, "-f", "framemd5", "-");
+}
+
+/** The same of the picture alone, without when each is shown. */
+export async function picturesOf(input: string): Promise<string[]> {
+	const text = await ffmpeg(
+		...["-i", input, "-map", "0:v:0", "-f", "framemd5", "-"],
+	);
+	return text
+		.split("\n")
+		.flatMap((line) => /^0,.* (\w{32})$/.exec(line)?.[1] ?? []);
+}
+
+/** A hash of every packet of a file or address as it is, without decoding: of all streams. */
+export async function copyOf(input: string): Promise<string> {
+	const how = ["-map", "0", "-c", "copy", "-f", "framemd5", "-"];
+	return await ffmpeg("-i", input, ...how);
 }
