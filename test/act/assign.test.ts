@@ -7,6 +7,7 @@ import { KiB, MiB } from "../../src/base/units.ts";
 import { Bitfield } from "../../src/content/bitfield.ts";
 import { VIEWER_PATIENCE, viewerOriginIn } from "../../src/plan/source.ts";
 import type { BoxId } from "../../src/wire/ids.ts";
+import { FAR } from "../../src/wire/near.ts";
 import { makeTitle } from "../fixture.ts";
 
 const { id, manifest } = makeTitle(MiB, 64 * KiB, 16);
@@ -19,7 +20,7 @@ const other = "2".repeat(64) as BoxId;
 function holder(box: BoxId, over: Partial<Candidate> = {}): Candidate {
 	return {
 		...{ box, blocks: WHOLE, inFlight: 0, window: MiB },
-		...{ throughput: 625_000, roundTrip: 1, ...over },
+		...{ throughput: 625_000, roundTrip: 1, level: FAR, ...over },
 	};
 }
 
