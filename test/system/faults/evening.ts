@@ -4,6 +4,7 @@ import t, { type Test } from "tap";
 import { HUB } from "../../../scripts/bench/network/network.ts";
 import type { Progress, Session } from "../../../scripts/player/player.ts";
 import { SECOND } from "../../../src/base/time.ts";
+import type { Rate } from "../../../src/base/units.ts";
 import type { DeskBox } from "../../../src/desk/neighbourhood.ts";
 import { counters, type Film, poll } from "../desk.ts";
 import { BLOCK_LIES, startLiar } from "../liar.ts";
@@ -11,11 +12,16 @@ import { openRegion, UP } from "./region.ts";
 import { busiest, mustBeSmooth, press } from "./viewer.ts";
 import { calm, lose, throttle, unplug } from "./weather.ts";
 
+/** Bits a second: as much as an uplink takes. */
+const RATE: Rate = 5e6;
+/** Blocks in a shard: few, so that a short film is striped over many boxes. */
+const SHARD = 16;
+
 t.setTimeout(600_000);
 const region = await openRegion(t, { holders: 9, viewers: 3, copies: 5 });
 const { desk, holders, network } = region;
 const [anna, bert, carl] = region.viewers as [DeskBox, DeskBox, DeskBox];
-const films = await region.publish(4, 32 * SECOND);
+const films = await region.publish(4, 32 * SECOND, RATE, SHARD);
 const [first, second, third, fourth] = films as [Film, Film, Film, Film];
 await region.filled(films);
 await region.narrow();

@@ -8,7 +8,7 @@ import {
 } from "../../../scripts/bench/network/desk.ts";
 import { Network, type Node } from "../../../scripts/bench/network/network.ts";
 import { MINUTE } from "../../../src/base/time.ts";
-import { KiB, type Millis } from "../../../src/base/units.ts";
+import type { Millis, Rate } from "../../../src/base/units.ts";
 import { shardCount } from "../../../src/content/geometry.ts";
 import { readManifest } from "../../../src/content/manifest.ts";
 import type { DeskBox } from "../../../src/desk/neighbourhood.ts";
@@ -16,11 +16,10 @@ import { publish } from "../../../src/headend/publish/publish.ts";
 import { type Film, temporary } from "../desk.ts";
 import { writeFilm } from "./film.ts";
 
-/** Bits a second: of an uplink, of a downlink, of the trunk and of a film. */
+/** Bits a second: of an uplink, of a downlink, and of the trunk. */
 export const UP = 5e6;
 const DOWN = 50e6;
 const TRUNK = 50e6;
-export const FILM = 6e6;
 /** Of a receiver that is on its own machine, where nobody else has the port: its player comes back to it after a restart. */
 const GATEWAY = 8480;
 const PATIENCE: Millis = 5 * MINUTE;
@@ -41,8 +40,13 @@ export interface Region extends SpreadDesk {
 	nodeOf(box: DeskBox): Node;
 	/** From now on uplinks, downlinks and trunk are as narrow as they are to be. */
 	narrow(): Promise<void>;
-	/** Publishes films of so many seconds and waits until all boxes list them. */
-	publish(count: number, length: Millis, rate?: number): Promise<Film[]>;
+	/** Publishes films of so many bits a second, in shards of so many blocks or the usual ones, and waits until all boxes list them. */
+	publish(
+		count: number,
+		length: Millis,
+		rate: Rate,
+		shardBlocks?: number,
+	): Promise<Film[]>;
 	/** Resolves when all copies of these films, and of those before, are held. */
 	filled(films: readonly Film[]): Promise<void>;
 }
@@ -73,7 +77,7 @@ export async function openRegion(
 			return node;
 		},
 		narrow: () => network.shape({ source: TRUNK, up: UP, down: DOWN }),
-		publish: async (count, length, rate = FILM) => {
+		publish: async (count, length, rate, shardBlocks) => {
 			const source = join(dir, `film-${published}`);
 			await writeFilm(source, length, rate / 8);
 			const films: Film[] = [];
@@ -83,8 +87,7 @@ export async function openRegion(
 					{
 						operatorDir: desk.operator.dir,
 						...{ source, kind: "title", assetId },
-						// As large as usual, in shards small enough for a short film to be striped over many boxes.
-						...{ blockSize: 64 * KiB, shardBlocks: 16 },
+						...(shardBlocks !== undefined && { shardBlocks }),
 					},
 					signal,
 				);
