@@ -248,9 +248,11 @@ export function viewerOriginIn(
 	{ dial, holder }: Pick<ViewerPatience, "dial" | "holder">,
 	{ held, waited, turn, slack }: Standing,
 ): Millis {
-	return held
-		? Math.max(holder - waited, slack - HELD)
-		: Math.max(dial - waited, Math.min(turn, slack - PRESSING));
+	if (!held) return Math.max(dial - waited, Math.min(turn, slack - PRESSING));
+	// Where a film begins all is late, and a little is waited; once it runs, nothing is to be late.
+	const runs = slack + waited > 0;
+	const left = holder - waited;
+	return Math.max(runs ? Math.min(left, slack - AT_RISK) : left, slack - HELD);
 }
 
 /**

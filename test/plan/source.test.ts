@@ -343,6 +343,8 @@ t.test(
 			],
 			["somebody has it", { held: true }, 1_500],
 			["who does not give it", { held: true, waited: 1_500 }, 0],
+			["in a film that runs", { held: true, waited: 300, slack: 1_200 }, 200],
+			["that is at risk", { held: true, waited: 500, slack: 1_000 }, 0],
 			[
 				"nor though it is late",
 				{ held: true, waited: 1_500, slack: -5_000 },
