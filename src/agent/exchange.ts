@@ -15,6 +15,7 @@ import type { Base } from "./foundation.ts";
 import { Holders } from "./holders.ts";
 import { Hours } from "./hours.ts";
 import { Household } from "./household/household.ts";
+import { isNear } from "./household/near.ts";
 import { pressure } from "./household/pressure.ts";
 import { Probes } from "./household/probes.ts";
 import { Intake } from "./intake.ts";
@@ -95,7 +96,7 @@ export async function openExchange(
 	parts.add("reach", reach);
 	const power = new Power({ swarm, control, told, log });
 	parts.add("power", power);
-	const probes = new Probes({ nodes, swarm });
+	const probes = new Probes({ nodes, swarm, isNear });
 	const household = new Household({
 		...{ swarm, will, told, probes, pressure, log, counters: ledger.counters },
 		limits: { ...config.rates, ...config.household },

@@ -1,11 +1,10 @@
-import { BlockList, isIPv4 } from "node:net";
-import { networkInterfaces } from "node:os";
 import { formatBytes, type Limit, type Millis } from "../../base/units.ts";
 import type { FillLeave } from "../../plan/hours.ts";
 import { type Reason, WORDS } from "../../plan/household.ts";
 import type { Check, HouseholdStatus } from "../../wire/ipc.ts";
 import { finding } from "../finding.ts";
 import type { Household } from "./household.ts";
+import { isNear } from "./near.ts";
 import type { Probes } from "./probes.ts";
 
 /** What a person can do about it; nothing where it passes by itself. */
@@ -124,20 +123,6 @@ async function checkProbes({ find }: Pick<Probes, "find">): Promise<Check> {
 		"ok",
 		`probes are answered by ${found.node} in ${Math.round(found.trip)} ms${near}`,
 	);
-}
-
-/** Whether an address is this machine's, or on a network that it is on. */
-function isNear(host: string): boolean {
-	if (!isIPv4(host)) return false;
-	const near = new BlockList();
-	for (const { family, cidr } of Object.values(networkInterfaces())
-		.flat()
-		.flatMap((each) => each ?? [])) {
-		const [address = "", bits] = cidr?.split("/") ?? [];
-		if (family === "IPv4" && bits !== undefined)
-			near.addSubnet(address, Number(bits), "ipv4");
-	}
-	return near.check(host, "ipv4");
 }
 
 function limitOf(limit: Limit): string {

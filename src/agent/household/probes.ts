@@ -23,6 +23,8 @@ export interface ProbePorts {
 	/** The operator's DHT nodes, `host:port`: they lie beyond the access link, where the home gateway does not. */
 	readonly nodes: readonly string[];
 	readonly swarm: Pick<Swarm, "ping" | "survey" | "nodes">;
+	/** Whether a host lies on this side of the access link. */
+	readonly isNear: (host: string) => boolean;
 	readonly now?: () => Millis;
 	readonly random?: () => number;
 }
@@ -137,8 +139,11 @@ export class Probes {
 
 	/** Has somebody of the region who answers stand in for the operator's nodes, if `isRight` when the answer is there. */
 	private async replace(isRight: (trip: Millis) => boolean): Promise<void> {
-		const { swarm, random = Math.random } = this.ports;
-		const others = swarm.nodes.filter((node) => node !== this.node);
+		const { swarm, isNear, random = Math.random } = this.ports;
+		// One in the same home answers at once however full the uplink is.
+		const others = swarm.nodes.filter(
+			(node) => node !== this.node && !isNear(hostOf(node)),
+		);
 		const from = Math.floor(random() * others.length);
 		const some = [...others.slice(from), ...others.slice(0, from)];
 		await Promise.all(
@@ -158,4 +163,9 @@ export class Probes {
 		this.probes = [];
 		this.base = [];
 	}
+}
+
+/** Of `host:port`. */
+function hostOf(node: string): string {
+	return node.slice(0, node.lastIndexOf(":"));
 }

@@ -24,6 +24,7 @@ function scene(_: Test, random = 0.5, others: readonly string[] = []) {
 					asked.push({ node, answer: (trip) => resolve(trip) }),
 				),
 		},
+		isNear: (host) => host === "home",
 		now: () => time.now,
 		random: () => random,
 	});
@@ -102,7 +103,7 @@ t.test("what is not answered in the end is late for a while", async (t) => {
 
 /** A node that has answered, and then does not for so long. */
 async function fallenSilent(t: Test) {
-	const it = scene(t, 0, ["one:1", "near:4", "near:5"]);
+	const it = scene(t, 0, ["one:1", "near:4", "home:6", "near:5"]);
 	const { probes, time, asked, turn } = it;
 	await turn();
 	probes.ask();
@@ -115,6 +116,8 @@ async function fallenSilent(t: Test) {
 	}
 	const near = asked.filter(({ node }) => node.startsWith("near:"));
 	t.equal(near.length, 2, "others are asked, once");
+	const home = asked.filter(({ node }) => node.startsWith("home:"));
+	t.equal(home.length, 0, "but nobody in the same home");
 	return { ...it, near };
 }
 
@@ -185,6 +188,7 @@ t.test("who wants to know is told of a node that answers", async (t) => {
 			nodes: [],
 			ping: async (node) => (silent.has(node) ? undefined : 7),
 		},
+		isNear: () => false,
 	});
 	t.same(await probes.find(), { node: "three:3", trip: 7 });
 	silent.add("three:3");
