@@ -14,7 +14,7 @@ import type { Swarm } from "../../swarm/swarm.ts";
 /** Questions that wait for their answers at a time: four seconds' worth, or one where they go often. */
 const OPEN = 16;
 /** Who owes an answer for so long is gone, or his answers wait in the queue: others of the region are asked, who tell one from the other. */
-const DOUBT: Millis = 0.5 * SECOND;
+const DOUBT: Millis = 0.15 * SECOND;
 const WITNESSES = 4;
 /** So long one of them stands in for the operator's nodes before those are tried again. */
 const STAND_IN: Millis = MINUTE;
