@@ -92,7 +92,7 @@ const isHostile = (file: string) =>
 	file.startsWith("test/system/hostile/") && !file.includes("purge");
 /** Those that wait more than they work, and measure nothing. */
 const PATIENT = [
-	...["badinput", "budget", "crash/", "disk/agent", "hours"],
+	...["badinput", "budget", "disk/agent", "hours"],
 	...["household/drain", "interface", "names", "reset", "restore", "roles"],
 	...["services", "stick", "support", "takeover", "update/"],
 ].map((name) => `test/system/${name}`);
