@@ -157,8 +157,8 @@ function stop(
 	delay: Millis,
 	{ now, given }: Omit<UplinkView, "delay">,
 ): Uplink {
-	// Of a rate without end all was used that was given.
-	const tried = Number.isFinite(before.rate) ? before.rate : given;
+	// Of a rate far above what was given, no more than that was tried.
+	const tried = before.rate * LIGHT < given ? before.rate : given;
 	const isUsed = given >= tried * USED;
 	const left = isUsed && delay <= FAR ? LESS : HALF;
 	return {

@@ -83,6 +83,17 @@ t.test("who had no limit finds out that there is one now", async (t) => {
 	t.ok(mean(moments.slice(-120), "delay") < TARGET, "packets hardly wait");
 });
 
+t.test("of a rate that was never used it holds back what was", async (t) => {
+	const fast = { ...firstUplink(0), rate: 10 * CARRIES, cutAt: -SECOND };
+	// What the congestion window of the ways to neighbours lets through.
+	const wanted = 1.1 * CARRIES;
+	const { moments } = run(20 * SECOND, { begin: fast, wanted });
+	const cut = moments.findIndex(({ rate }) => rate < CARRIES);
+	t.ok(cut >= 0, "the queue filled");
+	const again = moments.slice(cut).find(({ rate }) => rate > CARRIES / 4);
+	t.ok(again !== undefined && again.rate < CARRIES, `${again?.rate} B/s next`);
+});
+
 t.test("a household that sends gets all, and within seconds", async (t) => {
 	const alone = run(30 * SECOND);
 	const busy = run(20 * SECOND, {
