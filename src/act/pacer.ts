@@ -21,6 +21,8 @@ export class Pacer {
 	private readonly urgent: Waiter[] = [];
 	private readonly fill: Waiter[] = [];
 	private timer: NodeJS.Timeout | undefined;
+	/** How many are being served, and so share the rate. */
+	sharers = 0;
 
 	constructor(rate: Rate) {
 		this.limit = rate;
@@ -28,6 +30,12 @@ export class Pacer {
 
 	get rate(): Rate {
 		return this.limit;
+	}
+
+	/** What of the rate is for each of those that are served; Infinity without a limit. */
+	get share(): Rate {
+		if (this.limit === 0) return Number.POSITIVE_INFINITY;
+		return this.limit / Math.max(1, this.sharers);
 	}
 
 	/** Takes effect at once, for those who wait too. */

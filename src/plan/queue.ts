@@ -72,6 +72,7 @@ export function delayOf(
 	return Math.max(0, Math.min(...trips.slice(-LATEST)) - least);
 }
 
-function leastOf(base: Base): Millis {
+/** The shortest of the last minutes; Infinity before there is one. */
+export function leastOf(base: Base): Millis {
 	return Math.min(...base.map(({ trip }) => trip));
 }

@@ -163,6 +163,8 @@ declare module "protomux" {
 	export interface Channel {
 		readonly opened: boolean;
 		readonly closed: boolean;
+		/** Whether the stream takes more. */
+		readonly drained: boolean;
 		addMessage<T>(options: {
 			encoding: Encoding<T>;
 			onmessage?: (message: T) => void;

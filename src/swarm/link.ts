@@ -2,9 +2,17 @@ import Protomux from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
 import type { Bytes } from "../base/units.ts";
-import { cancel, chunk, EXCHANGE, refuse, request } from "../wire/exchange.ts";
+import {
+	cancel,
+	chunk,
+	EXCHANGE,
+	mark,
+	refuse,
+	request,
+} from "../wire/exchange.ts";
 import { Download } from "./download.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
+import { Underway } from "./underway.ts";
 import { type Shelf, Upload, type Withheld } from "./upload.ts";
 
 export interface LinkPorts {
@@ -37,7 +45,10 @@ export class Link {
 		this.stream = stream;
 		const channel = Protomux.from(stream).createChannel({
 			protocol: EXCHANGE,
-			ondrain: () => this.upload.drain(),
+			ondrain: () => {
+				this.upload.drain();
+				tell();
+			},
 			// Without it the connection is of no use.
 			onclose: () => {
 				this.upload.close();
@@ -62,8 +73,29 @@ export class Link {
 			encoding: cancel,
 			onmessage: (id) => this.upload.cancel(id),
 		});
+		// Of many marks the last one is told: who sends them and reads nothing takes no memory.
+		let passed: number | undefined;
+		const tell = () => {
+			if (passed === undefined || !channel.drained) return;
+			reached.send(passed);
+			passed = undefined;
+		};
+		const marks = channel.addMessage({
+			encoding: mark,
+			onmessage: (number) => {
+				passed = number;
+				tell();
+			},
+		});
+		const reached = channel.addMessage({
+			encoding: mark,
+			onmessage: (number) => {
+				if (!underway.reach(number)) ports.onOffence("mark");
+			},
+		});
+		const underway = new Underway(marks, ports.pacer);
 		this.download = new Download(requests, cancels, ports);
-		this.upload = new Upload(chunks, refusals, ports);
+		this.upload = new Upload(chunks, refusals, underway, ports);
 		channel.open();
 	}
 

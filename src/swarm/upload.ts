@@ -12,6 +12,7 @@ import {
 } from "../wire/exchange.ts";
 import type { TitleId } from "../wire/ids.ts";
 import { Lane } from "./lane.ts";
+import type { Underway } from "./underway.ts";
 
 /** What a box gives to neighbours. Everything is ciphertext or signed. */
 export interface Shelf {
@@ -70,6 +71,7 @@ type Answer =
 export class Upload {
 	private readonly chunks: Message<ExchangeChunk>;
 	private readonly refusals: Message<ExchangeRefusal>;
+	private readonly underway: Underway;
 	private readonly ports: UploadPorts;
 	private readonly urgent = new Lane((...job) => this.serve(...job));
 	private readonly fill = new Lane((...job) => this.serve(...job));
@@ -81,10 +83,12 @@ export class Upload {
 	constructor(
 		chunks: Message<ExchangeChunk>,
 		refusals: Message<ExchangeRefusal>,
+		underway: Underway,
 		ports: UploadPorts,
 	) {
 		this.chunks = chunks;
 		this.refusals = refusals;
+		this.underway = underway;
 		this.ports = ports;
 	}
 
@@ -100,9 +104,21 @@ export class Upload {
 		} else {
 			this.ports.onWanted();
 			const lane = request.urgent ? this.urgent : this.fill;
-			lane.add(request)?.catch((error: unknown) => {
-				this.ports.log.error({ err: error }, "serving a neighbour failed");
-			});
+			void this.work(lane.add(request));
+		}
+	}
+
+	/** Never rejects. @param work undefined when it goes on already */
+	private async work(work: Promise<void> | undefined): Promise<void> {
+		if (work === undefined) return;
+		const { pacer, log } = this.ports;
+		pacer.sharers++;
+		try {
+			await work;
+		} catch (error) {
+			log.error({ err: error }, "serving a neighbour failed");
+		} finally {
+			pacer.sharers--;
 		}
 	}
 
@@ -150,13 +166,15 @@ export class Upload {
 		const { bytes, blockSize } = answer;
 		const { pacer } = this.ports;
 		for (let at = 0; at < bytes.length; ) {
-			const step = chunkAt(pacer.rate, blockSize);
-			const part = bytes.subarray(at, at + step);
 			if (!urgent) await this.urgent.idle;
+			await this.underway.room(signal);
+			const step = chunkAt(pacer.share, blockSize);
+			const part = bytes.subarray(at, at + step);
 			await pacer.take(part.length, urgent, signal);
 			if (signal.aborted) return;
 			const chunk = { id, offset: at, total: bytes.length, bytes: part };
 			const flowing = this.chunks.send(chunk);
+			this.underway.add(part.length);
 			this.ports.onSent(part.length);
 			at += part.length;
 			await this.flow(flowing);
@@ -197,7 +215,7 @@ export class Upload {
 }
 
 function chunkAt(rate: Rate, blockSize: Bytes): Bytes {
-	if (rate === 0) return MAX_CHUNK;
+	if (!Number.isFinite(rate)) return MAX_CHUNK;
 	const paced = Math.floor(rate * CHUNK_SECONDS);
 	return Math.min(MAX_CHUNK, blockSize, Math.max(LEAST_CHUNK, paced));
 }

@@ -161,3 +161,6 @@ export const refuse: Encoding<ExchangeRefusal> = {
 
 /** The id of a request that is no longer wanted. */
 export const cancel: Encoding<number> = c.uint;
+
+/** Of a mark among the chunks; who reads it says so with the same number. Older boxes know none, and say nothing. */
+export const mark: Encoding<number> = c.uint;
