@@ -87,17 +87,18 @@ const all = globSync("test/**/*.test.ts", {
 	exclude: ["test/image/**"],
 }).toSorted((a, b) => a.localeCompare(b, "en"));
 const isSystem = (file: string) => file.startsWith("test/system/");
-/** Those that attack; purges are not among them, for they measure what a neighbourhood does that is left in peace. */
-const isHostile = (file: string) =>
-	file.startsWith("test/system/hostile/") && !file.includes("purge");
-/** Those that wait more than they work, and measure nothing. */
-const PATIENT = [
-	...["badinput", "budget", "disk/agent", "hours"],
-	...["household/drain", "interface", "names", "reset", "restore", "roles"],
-	...["services", "stick", "support", "takeover", "update/"],
-].map((name) => `test/system/${name}`);
-const isCompany = (file: string) =>
-	isHostile(file) || PATIENT.some((start) => file.startsWith(start));
+const among = (names: readonly string[]) => (file: string) =>
+	names.some((name) => file.startsWith(`test/system/${name}`));
+/** Those that measure what a neighbourhood does that is left in peace: pictures that stand still, bytes in half a second. */
+const isAlone = among([
+	...["crowd", "faults/", "faults-neighbours", "hostile/purge"],
+	...["household/household", "players", "standby", "title"],
+]);
+/** Those that wait longest begin first. */
+const isLong = among([
+	...["demo", "disk/agent", "hostile/keys", "hostile/neighbour"],
+	...["hostile/origin", "quality", "stick"],
+]);
 
 /** The test files that an argument names: `unit`, `system`, or the start of a path below test/. */
 function chosen(argument: string): string[] {
@@ -124,18 +125,18 @@ const build: Step = {
 	run: () => program("node", ["build.mjs", "--target", "all"]),
 };
 
-/**
- * The tests of these files: side by side, more than there are cores, for most wait more than they work; except that system tests,
- * which start whole neighbourhoods, run one by one where they do not attack one, or only wait.
- */
+/** The tests of these files: side by side, more than there are cores, for most wait more than they work; but those that measure one by one. */
 function testSteps(files: readonly string[]): Step[] {
 	const unit = files.filter((file) => !isSystem(file));
-	const system = files.filter((file) => isSystem(file) && !isCompany(file));
-	const company = files.filter(isCompany);
+	const system = files.filter(isSystem);
+	const alone = system.filter(isAlone);
+	const company = system
+		.filter((file) => !isAlone(file))
+		.toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
 	const steps = [
-		{ name: "unit", files: unit, options: ["--timeout=240", "--jobs=3"] },
-		{ name: "system", files: system, options: ["--timeout=600", "--jobs=1"] },
-		{ name: "company", files: company, options: ["--timeout=600", "--jobs=3"] },
+		{ name: "unit", files: unit, options: ["--timeout=240", "--jobs=4"] },
+		{ name: "alone", files: alone, options: ["--timeout=600", "--jobs=1"] },
+		{ name: "company", files: company, options: ["--timeout=600", "--jobs=4"] },
 	];
 	return steps
 		.filter((step) => step.files.length > 0)

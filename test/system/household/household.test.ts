@@ -1,4 +1,4 @@
-// A household's uplink, where packets leave it: in a network of its own, which takes root.
+// A household's uplink, where packets leave it: in a network of its own, which takes root. `npm run test:household` looks at more moments.
 import { join } from "node:path";
 import t from "tap";
 
