@@ -70,34 +70,47 @@ export class Books {
 
 	/** @param beside what a title takes besides its shards */
 	claim(beside: Bytes): Claim {
-		this.manifests += beside;
-		let shards = 0;
-		let ended = false;
-		return {
-			get shards() {
-				return shards;
-			},
-			move: (bytes) => {
-				if (ended) return;
-				shards += bytes;
-				this.shards += bytes;
-			},
-			end: () => {
-				if (ended) return;
-				ended = true;
-				this.manifests -= beside;
-				this.shards -= shards;
-			},
-		};
+		return new Claim(this.enter, beside);
 	}
+
+	/** One for all titles. */
+	private readonly enter: Enter = (shards, beside) => {
+		this.shards += shards;
+		this.manifests += beside;
+	};
 }
 
+type Enter = (shards: Bytes, beside: Bytes) => void;
+
 /** What one title takes of the books. */
-export interface Claim {
+export class Claim {
+	private readonly enter: Enter;
+	private readonly beside: Bytes;
+	private taken: Bytes = 0;
+	private ended = false;
+
+	constructor(enter: Enter, beside: Bytes) {
+		this.enter = enter;
+		this.beside = beside;
+		enter(0, beside);
+	}
+
 	/** What its shards will take when they are whole. */
-	readonly shards: Bytes;
+	get shards(): Bytes {
+		return this.taken;
+	}
+
 	/** Shards came, or went when it is negative. */
-	move(bytes: Bytes): void;
+	move(bytes: Bytes): void {
+		if (this.ended) return;
+		this.taken += bytes;
+		this.enter(bytes, 0);
+	}
+
 	/** The title is off the disk: from now on nothing of it counts. */
-	end(): void;
+	end(): void {
+		if (this.ended) return;
+		this.ended = true;
+		this.enter(-this.taken, -this.beside);
+	}
 }

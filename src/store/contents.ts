@@ -7,21 +7,24 @@ import {
 	shardCount,
 	shardFileBytes,
 } from "../content/geometry.ts";
+import type { TitleId } from "../wire/ids.ts";
 import type { Books, Claim } from "./books.ts";
 import type { Disk } from "./disk.ts";
+import { Few } from "./few.ts";
 import type { Resting } from "./resting.ts";
 import type { Scan } from "./scan.ts";
 import type { ShardFile } from "./shard.ts";
 
-/** What a title's folder needs of the store that it lies in. */
+/** What a title's folder needs of the store that it lies in; one for all titles. */
 export interface TitlePorts {
 	readonly resting: Resting;
 	readonly books: Books;
 	readonly disk: Disk;
+	readonly folderOf: (id: TitleId) => string;
 	/** As in ShardPlace. */
-	readonly hashes: () => Promise<readonly string[]>;
+	readonly hashesOf: (id: TitleId) => Promise<readonly string[]>;
 	/** Something of this shard came or went. */
-	readonly onChange: (shard: number) => void;
+	readonly onChange: (id: TitleId, shard: number) => void;
 	readonly log: Log;
 }
 
@@ -33,14 +36,14 @@ export interface TitlePorts {
 export class Contents {
 	readonly held: Bitfield;
 	/** Left by an earlier run, with the bytes taken on disk; each is read through before it is used. */
-	readonly unchecked = new Map<number, Bytes>();
-	readonly partial = new Map<number, ShardFile>();
+	readonly unchecked = new Few<Bytes>();
+	readonly partial = new Few<ShardFile>();
 	/** Held shards that were used since the start. */
-	readonly used = new Map<number, ShardFile>();
+	readonly used = new Few<ShardFile>();
 	readonly claim: Claim;
 	private readonly geometry: Geometry;
 	/** Not here any more, though their files are: the disk did not remove them. */
-	private readonly stuck = new Set<number>();
+	private readonly stuck = new Few<true>();
 
 	constructor({ geometry, shards, beside }: Scan, books: Books) {
 		this.geometry = geometry;
@@ -67,7 +70,7 @@ export class Contents {
 	}
 
 	get partials(): PartialShard[] {
-		return [...this.partial].map(([shard, { have }]) => ({
+		return this.partial.entries().map(([shard, { have }]) => ({
 			shard,
 			blocks: have,
 		}));
@@ -76,10 +79,10 @@ export class Contents {
 	/** Bytes on disk, leaves included. */
 	get bytes(): Bytes {
 		let bytes = this.claim.shards;
-		for (const [shard, file] of this.partial) {
+		for (const [shard, file] of this.partial.entries()) {
 			bytes -= this.sizeOf(shard) - file.bytes;
 		}
-		for (const [shard, taken] of this.unchecked) {
+		for (const [shard, taken] of this.unchecked.entries()) {
 			bytes -= this.sizeOf(shard) - taken;
 		}
 		return bytes;
@@ -96,7 +99,7 @@ export class Contents {
 		this.partial.delete(shard);
 		this.used.delete(shard);
 		this.held.delete(shard);
-		if (counted) this.stuck.add(shard);
+		if (counted) this.stuck.set(shard, true);
 		await remove();
 		if (this.stuck.delete(shard)) this.claim.move(-this.sizeOf(shard));
 	}

@@ -1,10 +1,10 @@
-import { basename } from "node:path";
 import type { PartialShard } from "../act/ports.ts";
 import { LarderError } from "../base/errors.ts";
 import type { Bytes } from "../base/units.ts";
 import type { Bitfield } from "../content/bitfield.ts";
 import type { BlockRun, Geometry } from "../content/geometry.ts";
 import type { VerifiedBlock, VerifiedLeaves } from "../content/verify.ts";
+import type { TitleId } from "../wire/ids.ts";
 import { auditTitle } from "./audit.ts";
 import { Contents, type TitlePorts } from "./contents.ts";
 import { publishFile, unlinkIfThere } from "./files.ts";
@@ -25,13 +25,13 @@ import { Turns } from "./turns.ts";
  */
 export class TitleFolder {
 	readonly geometry: Geometry;
-	private readonly folder: string;
+	private readonly id: TitleId;
 	private readonly ports: TitlePorts;
 	private readonly contents: Contents;
 	private readonly turns = new Turns<number>();
 
-	constructor(folder: string, scan: Scan, ports: TitlePorts) {
-		this.folder = folder;
+	constructor(id: TitleId, scan: Scan, ports: TitlePorts) {
+		this.id = id;
 		this.ports = ports;
 		this.geometry = scan.geometry;
 		this.contents = new Contents(scan, ports.books);
@@ -56,7 +56,7 @@ export class TitleFolder {
 
 	/** Reads through what an earlier run left, one shard after the other. */
 	async check(signal: AbortSignal): Promise<void> {
-		for (const shard of [...this.contents.unchecked.keys()]) {
+		for (const shard of this.contents.unchecked.keys()) {
 			if (signal.aborted) return;
 			await this.file(shard);
 		}
@@ -90,7 +90,7 @@ export class TitleFolder {
 				throw error;
 			}
 		});
-		this.ports.onChange(shard);
+		this.ports.onChange(this.id, shard);
 	}
 
 	/** Writes a block; a shard's last block makes the shard held. Throws STORE_UNUSABLE when the shard is not there any more. */
@@ -108,7 +108,7 @@ export class TitleFolder {
 				`shard ${shard} was removed while it was being filled`,
 			);
 		}
-		this.ports.onChange(shard);
+		this.ports.onChange(this.id, shard);
 	}
 
 	/**
@@ -135,13 +135,13 @@ export class TitleFolder {
 	 */
 	async audit(names: readonly string[]): Promise<number> {
 		return await auditTitle(names, {
-			folder: this.folder,
+			folder: this.ports.folderOf(this.id),
 			contents: this.contents,
 			placeOf: (shard) => this.place(shard),
 			inTurn: (shard, work) => this.turns.run(shard, work),
 			drop: async (shard) => {
 				await this.discard(shard);
-				this.ports.onChange(shard);
+				this.ports.onChange(this.id, shard);
 			},
 		});
 	}
@@ -149,7 +149,7 @@ export class TitleFolder {
 	/** Removes a shard, whole or partial, when those who read or write it just now are done. */
 	async remove(shard: number): Promise<void> {
 		await this.turns.run(shard, () => this.discard(shard));
-		this.ports.onChange(shard);
+		this.ports.onChange(this.id, shard);
 	}
 
 	async close(): Promise<void> {
@@ -235,7 +235,7 @@ export class TitleFolder {
 			if (!(error instanceof ShardDamaged)) throw error;
 			await this.discard(shard);
 		}
-		this.ports.onChange(shard);
+		this.ports.onChange(this.id, shard);
 	}
 
 	private async settle(shard: number, file: ShardFile): Promise<void> {
@@ -246,7 +246,7 @@ export class TitleFolder {
 		} catch (error) {
 			// After a failed sync nobody knows what of it is on disk.
 			await this.discard(shard);
-			this.ports.onChange(shard);
+			this.ports.onChange(this.id, shard);
 			throw error;
 		}
 		partial.delete(shard);
@@ -261,7 +261,7 @@ export class TitleFolder {
 		used.delete(shard);
 		held.delete(shard);
 		partial.set(shard, file);
-		this.ports.onChange(shard);
+		this.ports.onChange(this.id, shard);
 		await file.demote();
 	}
 
@@ -279,13 +279,14 @@ export class TitleFolder {
 	}
 
 	private place(index: number): ShardPlace {
-		const { folder, geometry } = this;
-		const { hashes, disk } = this.ports;
-		return { folder, index, geometry, hashes, disk };
+		const { id, geometry } = this;
+		const { disk, folderOf, hashesOf } = this.ports;
+		const hashes = () => hashesOf(id);
+		return { folder: folderOf(id), index, geometry, hashes, disk };
 	}
 
 	private warn(err: Error, shard: number): void {
-		const title = basename(this.folder);
-		this.ports.log.warn({ err, title, shard }, "a shard on disk is damaged");
+		const { id: title, ports } = this;
+		ports.log.warn({ err, title, shard }, "a shard on disk is damaged");
 	}
 }

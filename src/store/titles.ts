@@ -10,6 +10,7 @@ import type { Manifest } from "../content/manifest.ts";
 import { isTitleId, type TitleId } from "../wire/ids.ts";
 import { auditStore } from "./audit.ts";
 import type { Books } from "./books.ts";
+import type { TitlePorts } from "./contents.ts";
 import { Cuts } from "./cuts.ts";
 import type { Disk } from "./disk.ts";
 import { Manifests } from "./manifests.ts";
@@ -44,13 +45,20 @@ export class Titles {
 	private readonly resting: Resting;
 	private readonly turns = new Turns<TitleId>();
 	private readonly cuts: Cuts | undefined;
+	/** Made once: there are thousands of titles. */
+	private readonly common: TitlePorts;
 
 	constructor(ports: TitlesPorts) {
 		this.ports = ports;
 		this.byId = this.here;
 		this.resting = new Resting(OPEN, ports.log);
 		this.manifests = new Manifests(ports.folder, ports.log);
-		const { cuts, log } = ports;
+		const { cuts, books, disk, onChange, log } = ports;
+		this.common = {
+			...{ books, disk, onChange, log, resting: this.resting },
+			folderOf: (id) => this.folderOf(id),
+			hashesOf: (id) => this.hashesOf(id),
+		};
 		if (cuts !== undefined)
 			this.cuts = new Cuts({ path: cuts, all: () => this.geometries(), log });
 	}
@@ -172,16 +180,8 @@ export class Titles {
 		geometry: Geometry,
 		entries: readonly Dirent[],
 	): void {
-		const { books, disk, onChange, log } = this.ports;
-		const path = this.folderOf(id);
-		const scan = scanFolder(path, entries, geometry);
-		const ports = {
-			...{ books, disk, log },
-			resting: this.resting,
-			hashes: () => this.hashesOf(id),
-			onChange: (shard: number) => onChange(id, shard),
-		};
-		this.here.set(id, new TitleFolder(path, scan, ports));
+		const scan = scanFolder(this.folderOf(id), entries, geometry);
+		this.here.set(id, new TitleFolder(id, scan, this.common));
 	}
 
 	private async hashesOf(id: TitleId): Promise<readonly string[]> {

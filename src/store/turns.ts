@@ -3,16 +3,20 @@
  * Invariant: `last` holds the newest piece of work of each thing that is still being worked on, and nothing else.
  */
 export class Turns<Key> {
-	private readonly last = new Map<Key, Promise<unknown>>();
+	/** There while it is needed: each of thousands of titles has its turns. */
+	private last: Map<Key, Promise<unknown>> | undefined;
 
 	/** Settles as `work` does, which starts when all earlier work on the same thing has ended, however it ended. */
 	run<T>(key: Key, work: () => Promise<T>): Promise<T> {
-		const mine = (this.last.get(key) ?? Promise.resolve()).then(work);
+		this.last ??= new Map();
+		const { last } = this;
+		const mine = (last.get(key) ?? Promise.resolve()).then(work);
 		const end = () => {
-			if (this.last.get(key) === ended) this.last.delete(key);
+			if (last.get(key) === ended) last.delete(key);
+			if (last.size === 0 && this.last === last) this.last = undefined;
 		};
 		const ended = mine.then(end, end);
-		this.last.set(key, ended);
+		last.set(key, ended);
 		return mine;
 	}
 }
