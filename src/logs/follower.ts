@@ -21,6 +21,10 @@ export type CatalogFault =
 	/** The log on disk did not open and is fetched again. */
 	| "catalog-damaged";
 
+/** Blocks that are read one after the other, and how many such rows side by side: thousands one by one would hold up a start. */
+const ROW = 32;
+const ROWS = 16;
+
 export interface FollowerEvents {
 	/** Entries changed, or more of the log was read. */
 	onProgress(): void;
@@ -155,11 +159,8 @@ export class Follower {
 		const bee = new Hyperbee(core, { ...BEE, checkout: end });
 		try {
 			// Block 0 is the Hyperbee's header.
-			const changes = bee.createHistoryStream({
-				gte: Math.max(1, this.applied),
-				wait: false,
-			});
-			for await (const change of changes) {
+			const from = Math.max(1, this.applied);
+			for await (const change of changesOf(bee, from, end)) {
 				if (this.closed || this.core.fork !== fork) return;
 				this.apply(change.key, change.value);
 			}
@@ -181,4 +182,23 @@ export class Follower {
 				`${entry.reason} ${entry.detail}`,
 			);
 	}
+}
+
+/** What blocks `from` to `end`, which is not one of them, changed, in order. */
+async function* changesOf(bee: Hyperbee, from: number, end: number) {
+	for (let at = from; at < end; at += ROW * ROWS) {
+		const rows = Array.from({ length: ROWS }, (_, n) => at + n * ROW)
+			.filter((gte) => gte < end)
+			.map((gte) => {
+				const lt = Math.min(end, gte + ROW);
+				return rowOf(bee.createHistoryStream({ gte, lt, wait: false }));
+			});
+		yield* (await Promise.all(rows)).flat();
+	}
+}
+
+async function rowOf<T>(stream: AsyncIterable<T>): Promise<T[]> {
+	const row: T[] = [];
+	for await (const change of stream) row.push(change);
+	return row;
 }

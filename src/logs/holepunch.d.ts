@@ -100,6 +100,7 @@ declare module "hyperbee" {
 		createReadStream(): Readable & AsyncIterable<BeeNode>;
 		createHistoryStream(options: {
 			gte: number;
+			lt: number;
 			wait: false;
 		}): Readable & AsyncIterable<BeeChange>;
 		close(): Promise<void>;

@@ -247,3 +247,31 @@ t.test("5,000 titles in one log", async (t) => {
 	const mebibytes = (process.memoryUsage().rss - before) / 2 ** 20;
 	t.comment(`opening it again took ${mebibytes.toFixed(1)} MiB more`);
 });
+
+t.test("a long log is replayed in order, however it is read", async (t) => {
+	const writer = await writerIn(t, join(t.testdir(), "writer"));
+	const count = 700;
+	await fill(writer, count);
+	for (const n of [0, 31, 32, 511, 512, 699])
+		await writer.put(entry(n, { name: `Renamed ${n}` }));
+	await writer.remove(entry(600).id);
+	await writer.put(entry(32, { name: "Renamed again" }));
+	const dir = join(t.testdirName, "reader");
+	const { reader } = await readerIn(t, dir);
+	await wire(t, writer, reader);
+	await reader.follow(writer.key, writer.length);
+	const isThere = () => reader.progress.have === writer.length;
+	await until(reader, isThere);
+	await reader.close();
+	const again = await readerIn(t, dir);
+	t.equal(again.reader.progress.have, writer.length);
+	const byId = (one: { id: string }, other: { id: string }) =>
+		one.id < other.id ? -1 : 1;
+	t.same(
+		[...(await again.reader.list())].sort(byId),
+		[...(await writer.list())].sort(byId),
+	);
+	t.equal((await again.reader.get(entry(32).id))?.name, "Renamed again");
+	t.equal(await again.reader.get(entry(600).id), undefined);
+	t.same(again.faults, []);
+});
