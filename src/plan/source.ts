@@ -1,5 +1,5 @@
 import { MINUTE, SECOND } from "../base/time.ts";
-import { type Bytes, KiB, type Millis, type Rate } from "../base/units.ts";
+import { type Bytes, KiB, MiB, type Millis, type Rate } from "../base/units.ts";
 import type { BoxId } from "../wire/ids.ts";
 import type { Level } from "../wire/near.ts";
 
@@ -40,6 +40,9 @@ export type SourceChoice =
 
 /** What an unproven neighbour is taken for: a 5 Mbit/s uplink. */
 const UNPROVEN: Rate = 625_000;
+/** What may be in flight to this box in all, more than any uplink's delay is worth; and to have from each neighbour, a request at least. */
+const IN_FLIGHT: Bytes = 16 * MiB;
+const LEAST_EACH: Bytes = 256 * KiB;
 /** What is pressing goes before all else at the neighbour, so what is in flight there keeps it out less. */
 const PRESSING_WINDOW = 2;
 /** Pressing blocks are spread over neighbours that would need longer than this for the next one. */
@@ -106,6 +109,11 @@ function nearestInTime(
 		bestTime = time;
 	}
 	return [best, bestTime];
+}
+
+/** The largest window of each of so many neighbours: all that they owe may come at once, and lies in memory until it is on the disk. */
+export function largestWindow(neighbours: number): Bytes {
+	return Math.max(LEAST_EACH, IN_FLIGHT / Math.max(1, neighbours));
 }
 
 /** Whether a neighbour can be asked for another block now. */

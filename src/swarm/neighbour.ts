@@ -72,12 +72,14 @@ export class Neighbour {
 		for (const { inventory } of this.wires) inventory.retell();
 	}
 
-	candidate(id: TitleId, shard: number): Candidate | undefined {
+	/** @param most bytes that may be in flight to it */
+	candidate(id: TitleId, shard: number, most: Bytes): Candidate | undefined {
 		const blocks = this.inventory?.blocks(id, shard);
 		const download = this.best?.download;
 		if (blocks === undefined || download === undefined) return undefined;
 		if (download.isResting) return undefined;
-		const { inFlight, window, throughput, roundTrip } = download;
+		const { inFlight, throughput, roundTrip } = download;
+		const window = Math.min(most, download.window);
 		const { box, level } = this;
 		return { box, level, blocks, inFlight, window, throughput, roundTrip };
 	}

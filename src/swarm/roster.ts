@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import { Seldom } from "../base/seldom.ts";
 import { monotonic } from "../base/time.ts";
 import type { Bytes } from "../base/units.ts";
+import { largestWindow } from "../plan/source.ts";
 import { turnOf } from "../plan/turn.ts";
 import type { Head } from "../wire/head.ts";
 import { type BoxId, short, type TitleId } from "../wire/ids.ts";
@@ -114,8 +115,9 @@ export class Roster {
 	/** Those that have some of a shard and can be asked for it. */
 	candidates(id: TitleId, shard: number): Candidate[] {
 		const candidates: Candidate[] = [];
+		const most = largestWindow(this.neighbours.size);
 		for (const neighbour of this.neighbours.values()) {
-			const candidate = neighbour.candidate(id, shard);
+			const candidate = neighbour.candidate(id, shard, most);
 			if (candidate !== undefined) candidates.push(candidate);
 		}
 		return candidates;

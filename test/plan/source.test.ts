@@ -1,8 +1,9 @@
 import t from "tap";
-import type { Millis } from "../../src/base/units.ts";
+import { KiB, MiB, type Millis } from "../../src/base/units.ts";
 import {
 	chooseSource,
 	type Errand,
+	largestWindow,
 	originPatience,
 	type Rescue,
 	rescueOf,
@@ -381,4 +382,14 @@ t.test("ranks go to the origin one after the other", async (t) => {
 		(awaited[1] ?? 0) > 10_000,
 		"who has a living one before it waits longer than any that has none",
 	);
+});
+
+t.test("what all neighbours owe together is bounded", (t) => {
+	t.equal(largestWindow(0), 16 * MiB);
+	t.equal(largestWindow(1), 16 * MiB);
+	t.equal(largestWindow(8), 2 * MiB);
+	for (let neighbours = 1; neighbours <= 64; neighbours++)
+		t.ok(neighbours * largestWindow(neighbours) <= 16 * MiB, `${neighbours}`);
+	t.equal(largestWindow(128), 256 * KiB, "a request each, however many");
+	t.end();
 });

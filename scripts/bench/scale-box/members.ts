@@ -51,7 +51,7 @@ export type MembersOrder =
 	| { readonly do: "rest" };
 
 /** Whoever the box has not let in by then, it does not want: it closes neighbours when its memory is short. */
-const MEET_LIMIT = 25 * SECOND;
+const MEET_LIMIT = 90 * SECOND;
 
 const settings = JSON.parse(process.argv[2] ?? "") as MembersSettings;
 const { box, title, shards } = settings;
