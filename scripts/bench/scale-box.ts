@@ -107,7 +107,10 @@ function start({ dir, bundle }: Box): Promise<Running> {
 	// The heap and the allocator as in systemd/.
 	const flags = ["--max-old-space-size=96", ...NODE_FLAGS];
 	const agent = [...flags, bundle, "agent", "-c", config];
-	return launch([process.execPath, ...agent], { MALLOC_ARENA_MAX: "1" });
+	return launch([process.execPath, ...agent], {
+		MALLOC_ARENA_MAX: "1",
+		MALLOC_MMAP_THRESHOLD_: "131072",
+	});
 }
 
 function canDropCaches(): boolean {

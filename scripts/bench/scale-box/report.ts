@@ -3,7 +3,7 @@ import {
 	formatBytes,
 	type Millis,
 } from "../../../src/base/units.ts";
-import { spread, threeFigures } from "../measure/figures.ts";
+import { median, spread, threeFigures } from "../measure/figures.ts";
 import type { HoardSize } from "./hoard.ts";
 import type { Stock, Work } from "./stock.ts";
 import type { Span } from "./watch.ts";
@@ -61,7 +61,7 @@ export function show(report: Report): void {
 	);
 	for (const [what, { warm, cold }] of Object.entries(starts))
 		console.log(
-			`start, ${what.padEnd(6)} warm ${spread(warm)} ms, cold ${spread(cold)} ms`,
+			`start, ${what.padEnd(6)} warm ${spread(warm)} ms, cold ${spread(cold)} ms; reading the disk ${readingOf({ warm, cold })}`,
 		);
 	if (spans.length > 0)
 		console.log(
@@ -96,6 +96,12 @@ export function show(report: Report): void {
 		console.log(
 			`taking stock ${told(stock.open)}; audit ${told(stock.audit)}, ${stock.mended} mended; what to read through next ${told(stock.scrub)}`,
 		);
+}
+
+/** What of a cold start is the disk's: that a warm one goes without. */
+function readingOf({ warm, cold }: Starts): string {
+	const part = median(cold) - median(warm);
+	return Number.isNaN(part) ? "?" : `${threeFigures(part)} ms`;
 }
 
 function told({ took, cpu, lagMax }: Work): string {
