@@ -319,7 +319,10 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 			knownFile: join(folder, "known.json"),
 		},
 		maxPeers: settings.maxPeers ?? 16,
-		tcp: settings.tcp === false ? undefined : { host: "127.0.0.1", port: 0 },
+		tcp:
+			settings.tcp === false
+				? undefined
+				: { host: settings.host ?? "127.0.0.1", port: 0 },
 		up: settings.up ?? 0,
 		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),

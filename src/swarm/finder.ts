@@ -4,6 +4,7 @@ import { SECOND, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import type { Region } from "../wire/ids.ts";
 import { type KeyPair, secretKey } from "../wire/keys.ts";
+import { Announcing } from "./announcing.ts";
 import type { PrivateDht } from "./dht.ts";
 import type { GuardedStream } from "./guard.ts";
 import { KnownNodes } from "./known.ts";
@@ -37,6 +38,7 @@ export class Finder {
 	private readonly dht: PrivateDht;
 	private readonly hyperswarm: Hyperswarm<GuardedStream>;
 	private readonly known: KnownNodes;
+	private readonly announcing: Announcing;
 	private seeking: Seeking | undefined;
 
 	constructor(options: FinderOptions) {
@@ -53,6 +55,7 @@ export class Finder {
 			maxPeers,
 		});
 		this.hyperswarm.on("connection", onStream);
+		this.announcing = new Announcing(dht, this.hyperswarm.server);
 	}
 
 	/** From now on this box is found; a little later where DHT nodes do not answer. */
@@ -108,6 +111,7 @@ export class Finder {
 
 	async close(): Promise<void> {
 		this.seeking?.close();
+		this.announcing.close();
 		await this.known.close();
 		await within(FAREWELL, this.hyperswarm.destroy(), undefined);
 		if (!this.dht.destroyed) await this.dht.destroy({ force: true });

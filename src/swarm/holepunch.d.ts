@@ -33,6 +33,11 @@ declare module "hyperdht" {
 		anyPort?: boolean;
 		quickFirewall?: boolean;
 	}
+	export interface Server extends EventEmitter {
+		/** Announces it anew, a few seconds later at most. */
+		refresh(): void;
+	}
+	/** Emits `add-node` when another one is known. */
 	export default class HyperDHT<
 		Stream extends NoiseStream = NoiseStream,
 	> extends EventEmitter {
@@ -72,7 +77,7 @@ declare module "hyperdht" {
 				handshakeClearWait?: number;
 			},
 			onConnection?: (stream: Stream) => void,
-		): EventEmitter;
+		): Server;
 		destroy(options?: { force?: boolean }): Promise<void>;
 	}
 }
@@ -81,6 +86,7 @@ declare module "hyperswarm" {
 	import type { EventEmitter } from "node:events";
 	import type { NoiseStream } from "@hyperswarm/secret-stream";
 	import type HyperDHT from "hyperdht";
+	import type { Server } from "hyperdht";
 	export interface PeerInfo {
 		readonly publicKey: Buffer;
 		ban(banned: boolean): void;
@@ -106,6 +112,7 @@ declare module "hyperswarm" {
 			jitter?: number;
 		});
 		readonly connections: Set<Stream>;
+		readonly server: Server;
 		join(
 			topic: Uint8Array,
 			options?: { client?: boolean; server?: boolean; limit?: number },

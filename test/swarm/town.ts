@@ -72,6 +72,7 @@ export class Town {
 	private readonly origin: TestOrigin;
 	private readonly node: HyperDHT;
 	private readonly address: string;
+	private moved = 0;
 
 	private constructor(
 		settings: TownSettings,
@@ -242,6 +243,7 @@ export class Town {
 		});
 		const box: TestBox = await makeBox({
 			...{ folder, operator, key, titles, duration, maxPeers },
+			host: addressOf(this.moved++),
 			...(patience && { patience }),
 			bootstrap: [address],
 			origin: origin.origin,
@@ -267,6 +269,11 @@ export class Town {
 	private folderOf(key: KeyPair): string {
 		return join(this.settings.folder, idOf(key).slice(0, 16));
 	}
+}
+
+/** Each has a home of its own: from one address a box lets few in. */
+function addressOf(number: number): string {
+	return `127.0.${1 + Math.floor(number / 250)}.${1 + (number % 250)}`;
 }
 
 function idOf({ publicKey }: KeyPair): BoxId {
