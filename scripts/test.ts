@@ -1,7 +1,7 @@
 // `npm test`: everything. `npm test -- check`, `-- unit`, `-- system/fill`, `-- store gateway/range`: a part of it.
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { TapReader } from "./tap.ts";
 
@@ -107,6 +107,14 @@ function chosen(argument: string): string[] {
 	return all.filter((file) => file.startsWith(start));
 }
 
+/** The tests in the folder that an argument names, or else all folders. */
+function beside(argument: string): string[] {
+	const folder = dirname(join("test", argument));
+	const files = all.filter((file) => dirname(file) === folder);
+	const isFolder = folder !== "test" && files.length > 0;
+	return isFolder ? files : [...new Set(all.map((file) => dirname(file)))];
+}
+
 const setup: Step = {
 	name: "setup",
 	run: () => program("node", ["scripts/setup.ts", "test"]),
@@ -157,7 +165,7 @@ function plan(wanted: readonly string[]): Step[] {
 	for (const argument of rest) {
 		if (chosen(argument).length > 0) continue;
 		console.error(
-			`No test is called ${argument}; there are ${all.join(", ")}.`,
+			`No test is called ${argument}; there are ${beside(argument).join(", ")}.`,
 		);
 		process.exit(2);
 	}
