@@ -133,7 +133,7 @@ export async function openExchange(
 		pace: (from, bytes, purpose, signal) => {
 			const household = () => traffic.take(from, bytes, purpose, signal);
 			const isHeld = from === "origin" && purpose === "fill";
-			const region = isHeld ? trunk.take(bytes, false, signal) : undefined;
+			const region = isHeld ? trunk.take(bytes, false, { signal }) : undefined;
 			return region?.then(household) ?? household();
 		},
 		onWrong: () => {

@@ -56,7 +56,7 @@ export class Traffic {
 		];
 		let waited: Promise<void> | undefined;
 		for (const pacer of pacers) {
-			const wait = () => pacer.take(bytes, urgent, signal);
+			const wait = () => pacer.take(bytes, urgent, { signal });
 			waited = waited === undefined ? wait() : waited.then(wait);
 		}
 		return waited;

@@ -13,7 +13,12 @@ import {
 import { Download } from "./download.ts";
 import type { GuardedStream, Transport } from "./guard.ts";
 import { Underway } from "./underway.ts";
-import { type Shelf, Upload, type Withheld } from "./upload.ts";
+import {
+	type Shelf,
+	Upload,
+	type UploadPorts,
+	type Withheld,
+} from "./upload.ts";
 
 export interface LinkPorts {
 	readonly shelf: Shelf;
@@ -22,6 +27,7 @@ export interface LinkPorts {
 	readonly holds: boolean;
 	/** Why this box gives nothing now; undefined while it does. */
 	readonly refusal: () => Withheld | undefined;
+	readonly others: UploadPorts["others"];
 	/** The neighbour wants something. */
 	readonly onWanted: () => void;
 	readonly onReceived: (bytes: Bytes) => void;

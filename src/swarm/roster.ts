@@ -250,6 +250,20 @@ export class Roster {
 		else this.ports.log.info({ ...fields, ...(others && { others }) }, message);
 	}
 
+	/** How many neighbours but one say that they hold a block. */
+	private holdersOf(
+		id: TitleId,
+		shard: number,
+		block: number,
+		but: Neighbour,
+	): number {
+		let holders = 0;
+		for (const each of this.neighbours.values())
+			if (each !== but && each.inventory?.blocks(id, shard)?.has(block))
+				holders++;
+		return holders;
+	}
+
 	private link(
 		transport: Transport,
 		stream: GuardedStream,
@@ -261,6 +275,7 @@ export class Roster {
 			...{ shelf, pacer, log, holds: holds(member) },
 			refusal: () =>
 				this.leaving ? "leaving" : this.busy ? "busy" : undefined,
+			others: (...block) => this.holdersOf(...block, neighbour),
 			onWanted: () => this.onWanted(),
 			onReceived: (bytes) => {
 				neighbour.received += bytes;

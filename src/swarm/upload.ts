@@ -1,7 +1,8 @@
 import type { Message } from "protomux";
 import type { Pacer } from "../act/pacer.ts";
 import type { Log } from "../base/log.ts";
-import { type Bytes, KiB, type Rate } from "../base/units.ts";
+import { SECOND } from "../base/time.ts";
+import { type Bytes, KiB, type Millis, type Rate } from "../base/units.ts";
 import {
 	type ExchangeChunk,
 	type ExchangeRefusal,
@@ -43,6 +44,8 @@ export interface UploadPorts {
 	readonly holds: boolean;
 	/** Why this box gives nothing now; undefined while it does. */
 	readonly refusal: () => Withheld | undefined;
+	/** How many other neighbours say that they hold a block, of a title that this box watches. */
+	readonly others: (id: TitleId, shard: number, block: number) => number;
 	/** The neighbour wants something. */
 	readonly onWanted: () => void;
 	readonly onSent: (bytes: Bytes) => void;
@@ -54,6 +57,12 @@ export interface UploadPorts {
 const CHUNK_SECONDS = 0.05;
 /** Smaller ones would cost more than they bring. */
 const LEAST_CHUNK: Bytes = 4 * KiB;
+/**
+ * What others hold, too, waits so much longer for each of them, up to so many: a crowd that watches what few have yet then gets it from one
+ * another, and who can only get it here, and is to pass it on, gets it soon.
+ */
+const ELSEWHERE: Millis = 0.15 * SECOND;
+const MOST_ELSEWHERE = 3;
 /** Requests that one neighbour may have waiting: twice what the largest window holds in the smallest blocks. */
 const MAX_WAITING = 2048;
 
@@ -104,21 +113,9 @@ export class Upload {
 		} else {
 			this.ports.onWanted();
 			const lane = request.urgent ? this.urgent : this.fill;
-			void this.work(lane.add(request));
-		}
-	}
-
-	/** Never rejects. @param work undefined when it goes on already */
-	private async work(work: Promise<void> | undefined): Promise<void> {
-		if (work === undefined) return;
-		const { pacer, log } = this.ports;
-		pacer.sharers++;
-		try {
-			await work;
-		} catch (error) {
-			log.error({ err: error }, "serving a neighbour failed");
-		} finally {
-			pacer.sharers--;
+			lane.add(request)?.catch((error: unknown) => {
+				this.ports.log.error({ err: error }, "serving a neighbour failed");
+			});
 		}
 	}
 
@@ -144,6 +141,7 @@ export class Upload {
 
 	close(): void {
 		this.closed = true;
+		this.underway.close();
 		this.urgent.clear();
 		this.fill.clear();
 		this.drain();
@@ -165,12 +163,13 @@ export class Upload {
 		}
 		const { bytes, blockSize } = answer;
 		const { pacer } = this.ports;
+		const patience = this.patienceOf(request);
+		const { hasRoom } = this.underway;
 		for (let at = 0; at < bytes.length; ) {
 			if (!urgent) await this.urgent.idle;
-			await this.underway.room(signal);
-			const step = chunkAt(pacer.share, blockSize);
+			const step = chunkAt(pacer.rate, blockSize);
 			const part = bytes.subarray(at, at + step);
-			await pacer.take(part.length, urgent, signal);
+			await pacer.take(part.length, urgent, { signal, patience, hasRoom });
 			if (signal.aborted) return;
 			const chunk = { id, offset: at, total: bytes.length, bytes: part };
 			const flowing = this.chunks.send(chunk);
@@ -179,6 +178,11 @@ export class Upload {
 			at += part.length;
 			await this.flow(flowing);
 		}
+	}
+
+	private patienceOf({ title, shard, first }: ExchangeRequest): Millis {
+		const others = this.ports.others(title, shard, first);
+		return ELSEWHERE * Math.min(others, MOST_ELSEWHERE);
 	}
 
 	/** Never rejects: what fails is refused. */
@@ -215,7 +219,7 @@ export class Upload {
 }
 
 function chunkAt(rate: Rate, blockSize: Bytes): Bytes {
-	if (!Number.isFinite(rate)) return MAX_CHUNK;
+	if (rate === 0) return MAX_CHUNK;
 	const paced = Math.floor(rate * CHUNK_SECONDS);
 	return Math.min(MAX_CHUNK, blockSize, Math.max(LEAST_CHUNK, paced));
 }

@@ -1,5 +1,5 @@
 import t from "tap";
-import { Pacer } from "../../src/act/pacer.ts";
+import { Pacer, type Waiting } from "../../src/act/pacer.ts";
 
 /** Slow enough that nothing passes by itself while a test runs. */
 const SLOW = 0.001;
@@ -8,8 +8,8 @@ const SLOW = 0.001;
 function busy() {
 	const pacer = new Pacer(SLOW);
 	const passed: string[] = [];
-	const wait = (name: string, urgent: boolean, signal?: AbortSignal) => {
-		const turn = pacer.take(1, urgent, signal);
+	const wait = (name: string, urgent: boolean, waiting?: Waiting) => {
+		const turn = pacer.take(1, urgent, waiting);
 		return Promise.resolve(turn).then(
 			() => passed.push(name),
 			() => passed.push(`${name} left`),
@@ -47,15 +47,46 @@ t.test("viewers before fill, each in turn", async (t) => {
 	t.same(passed, ["first", "viewer 1", "viewer 2", "fill 1", "fill 2"]);
 });
 
+t.test("who is patient lets others pass", async (t) => {
+	const { pacer, passed, wait, first } = busy();
+	await first;
+	const all = [
+		wait("patient", true, { patience: 500 }),
+		wait("very patient", true, { patience: 1000 }),
+		wait("viewer", true),
+		wait("fill", false),
+	];
+	pacer.rate = 0;
+	await Promise.all(all);
+	t.same(passed, ["first", "viewer", "patient", "very patient", "fill"]);
+});
+
+t.test("who has no room for it holds up nobody", async (t) => {
+	const pacer = new Pacer(1e6);
+	const passed: string[] = [];
+	let room = false;
+	const hasRoom = () => room;
+	const full = pacer
+		.take(1, true, { hasRoom })
+		?.then(() => passed.push("full"));
+	await pacer.take(1, false)?.then(() => passed.push("fill"));
+	room = true;
+	pacer.wake();
+	await full;
+	t.same(passed, ["fill", "full"]);
+});
+
 t.test("who leaves takes nothing from the others", async (t) => {
 	const { pacer, passed, wait, first } = busy();
 	await first;
 	const leaving = new AbortController();
-	const left = wait("leaver", true, leaving.signal);
+	const left = wait("leaver", true, leaving);
 	const next = wait("next", true);
 	leaving.abort(new Error("gone"));
 	await left;
-	await wait("late", true, AbortSignal.abort(new Error("gone")));
+	await wait("late", true, {
+		signal: AbortSignal.abort(new Error("gone")),
+	});
 	pacer.rate = 0;
 	await next;
 	t.same(passed, ["first", "leaver left", "late left", "next"]);

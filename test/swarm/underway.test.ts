@@ -7,62 +7,57 @@ import { Underway } from "../../src/swarm/underway.ts";
 import { hold, makeTitle, until } from "../fixture.ts";
 import { fill, makeRegion, meet } from "./region.ts";
 
-const { signal } = new AbortController();
-
-/** The uplink's side alone: what it marked, and room as it asks for it. */
-function open(rate: number) {
+/** What one neighbour is handed, and what it was told of it. */
+function open(pacer: Pacer) {
 	const marked: number[] = [];
 	const send = (number: number) => marked.push(number) > 0;
-	const pacer = new Pacer(rate);
-	return { underway: new Underway({ send }, pacer), pacer, marked };
+	return { underway: new Underway({ send }, pacer), marked };
 }
 
 t.test("no more is underway than the way holds and a little", async (t) => {
-	const { underway, marked } = open(100 * KiB);
-	underway.add(4 * KiB);
-	await underway.room(signal);
-	t.ok(underway.reach(1), "a neighbour that knows marks");
+	const pacer = new Pacer(100 * KiB);
+	const { underway, marked } = open(pacer);
 	let chunks = 0;
-	const adding = (async () => {
-		for (; chunks < 20; chunks++) {
-			await underway.room(signal);
-			underway.add(4 * KiB);
-		}
-	})();
-	await sleep(0.2 * SECOND);
-	t.ok(
-		chunks >= 3 && chunks < 6,
-		`${chunks} chunks of 40 ms in a tenth of 1 s`,
-	);
-	const before = chunks;
-	underway.reach(marked[2] ?? 0);
-	await sleep(1);
-	t.equal(chunks, before + 2, "as many more as have come");
-	while (chunks < 20) {
-		underway.reach(marked.at(-1) ?? 0);
-		await sleep(1);
-	}
-	await adding;
+	const hand = () => {
+		for (; underway.hasRoom(); chunks++) underway.add(4 * KiB);
+	};
+	hand();
+	t.equal(chunks, 3, "of 40 ms each, in a tenth of a second");
+	t.ok(underway.reach(marked[1] ?? 0));
+	hand();
+	t.equal(chunks, 5, "as many more as have come");
+	t.equal(pacer.afloat, 3 * 4 * KiB);
+	underway.close();
+	t.equal(pacer.afloat, 0);
+});
+
+t.test("all neighbours have the way together", async (t) => {
+	const pacer = new Pacer(100 * KiB);
+	const [a, b] = [open(pacer), open(pacer)];
+	while (a.underway.hasRoom()) a.underway.add(4 * KiB);
+	t.notOk(b.underway.hasRoom());
+	a.underway.reach(a.marked.at(-1) ?? 0);
+	t.ok(b.underway.hasRoom());
 });
 
 t.test("a neighbour that knows no marks is served as ever", async (t) => {
-	const { underway, marked } = open(100 * KiB);
-	for (let i = 0; i < 1000; i++) {
-		await underway.room(signal);
-		underway.add(MiB);
-	}
+	const pacer = new Pacer(100 * KiB);
+	const { underway, marked } = open(pacer);
+	for (let i = 0; i < 1000; i++) underway.add(KiB);
 	t.equal(marked.length, 16, "and is told of few");
+	await until(() => underway.hasRoom());
+	underway.add(MiB);
+	t.ok(underway.hasRoom());
 });
 
 t.test("without a limit nothing is marked", async (t) => {
-	const { underway, marked } = open(0);
+	const { underway, marked } = open(new Pacer(0));
 	underway.add(MiB);
-	await underway.room(signal);
 	t.same(marked, []);
 });
 
 t.test("who says that it has come to what was never sent", async (t) => {
-	const { underway } = open(MiB);
+	const { underway } = open(new Pacer(MiB));
 	t.notOk(underway.reach(1));
 	underway.add(KiB);
 	t.ok(underway.reach(1));
@@ -70,20 +65,21 @@ t.test("who says that it has come to what was never sent", async (t) => {
 });
 
 t.test(
-	"who is stuck leaves its share to others, and may be let go",
+	"who is stuck keeps nothing from others, and gets no more",
 	async (t) => {
-		const { underway, pacer } = open(KiB);
-		pacer.sharers = 2;
-		underway.add(KiB);
-		underway.reach(1);
-		underway.add(MiB);
-		const gone = new AbortController();
-		const waiting = underway.room(gone.signal);
-		t.equal(pacer.share, KiB / 2);
-		await until(() => pacer.share === KiB);
-		gone.abort();
-		await t.rejects(waiting);
-		t.equal(pacer.sharers, 2);
+		const pacer = new Pacer(MiB);
+		const [stuck, other] = [open(pacer), open(pacer)];
+		stuck.underway.add(KiB);
+		stuck.underway.reach(1);
+		stuck.underway.add(MiB);
+		t.notOk(other.underway.hasRoom());
+		await until(() => other.underway.hasRoom());
+		t.notOk(stuck.underway.hasRoom());
+		t.equal(pacer.afloat, 0);
+		stuck.underway.reach(2);
+		t.ok(stuck.underway.hasRoom());
+		stuck.underway.add(KiB);
+		t.equal(pacer.afloat, KiB);
 	},
 );
 
