@@ -226,6 +226,8 @@ export interface BoxSettings {
 	readonly tcp?: boolean;
 	/** Where its UDP comes from, and neighbours dial TCP, which listens on 127.0.0.1 all the same. */
 	readonly host?: string;
+	/** Where it listens for TCP, which others dial where its UDP comes from. */
+	readonly tcpHost?: string;
 	readonly maxPeers?: number;
 	readonly reach?: "direct" | "nat";
 	readonly key?: KeyPair;
@@ -322,7 +324,7 @@ export async function makeBox(settings: BoxSettings): Promise<TestBox> {
 		tcp:
 			settings.tcp === false
 				? undefined
-				: { host: settings.host ?? "127.0.0.1", port: 0 },
+				: { host: settings.tcpHost ?? "127.0.0.1", port: 0 },
 		up: settings.up ?? 0,
 		shelf: { ...given, ...settings.shelf?.(given) },
 		holdings: new SharedHoldings(store, () => true),

@@ -221,6 +221,7 @@ export class Town {
 		const { maxPeers, duration, patience } = this.settings;
 		const { operator, origin, titles, address } = this;
 		const folder = this.folderOf(key);
+		const host = addressOf(this.moved++);
 		const meetings: Meeting[] = [];
 		/** Since when shards of a title have been lacked, and boxes dialled. */
 		const lacked = new Map<TitleId, Millis>();
@@ -243,7 +244,7 @@ export class Town {
 		});
 		const box: TestBox = await makeBox({
 			...{ folder, operator, key, titles, duration, maxPeers },
-			host: addressOf(this.moved++),
+			...{ host, tcpHost: host },
 			...(patience && { patience }),
 			bootstrap: [address],
 			origin: origin.origin,
