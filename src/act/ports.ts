@@ -75,8 +75,6 @@ export interface Candidate {
 	readonly blocks: Bitfield;
 	/** Bytes asked for and not yet arrived. */
 	readonly inFlight: Bytes;
-	/** Of these, what a viewer waits for. */
-	readonly urgent: Bytes;
 	/** How many bytes may be in flight to it. */
 	readonly window: Bytes;
 	/** Measured; 0 when unproven. */

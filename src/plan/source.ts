@@ -9,8 +9,6 @@ export interface SourceCandidate {
 	readonly level: Level;
 	/** Bytes asked of it, by whomever, and not yet come. */
 	readonly inFlight: Bytes;
-	/** Of these, what viewers wait for: it comes before the rest. */
-	readonly urgent: Bytes;
 	/** How many bytes may be in flight to it. */
 	readonly window: Bytes;
 	/** 0 when unproven. */
@@ -45,6 +43,8 @@ const UNPROVEN: Rate = 625_000;
 /** What may be in flight to this box in all, more than any uplink's delay is worth; and to have from each neighbour, a request at least. */
 const IN_FLIGHT: Bytes = 16 * MiB;
 const LEAST_EACH: Bytes = 256 * KiB;
+/** What is pressing goes before all else at the neighbour, so what is in flight there keeps it out less. */
+const PRESSING_WINDOW = 2;
 /** Pressing blocks are spread over neighbours that would need longer than this for the next one. */
 const PRESSING_SLICE: Millis = 50;
 
@@ -74,7 +74,7 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 	const [best, bestTime] = nearestInTime(
 		candidates.filter((one) => hasRoom(one, bytes, pressing)),
 		bytes,
-		slack,
+		slack * LEISURE,
 	);
 	const tooSlow =
 		(Number.isFinite(originIn) && isTooSlow(best, bytes, slack)) ||
@@ -92,12 +92,12 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
 function nearestInTime(
 	candidates: readonly SourceCandidate[],
 	bytes: Bytes,
-	slack: Millis,
+	leisure: Millis,
 ): readonly [best: SourceCandidate | undefined, time: Millis] {
 	const times = candidates.map(
-		(one) => one.roundTrip + takes(one, before(one, isPressing(slack)) + bytes),
+		(one) => one.roundTrip + takes(one, one.inFlight + bytes),
 	);
-	const enough = Math.max(slack * LEISURE, Math.min(...times));
+	const enough = Math.max(leisure, Math.min(...times));
 	let best: SourceCandidate | undefined;
 	let bestTime = Number.POSITIVE_INFINITY;
 	for (const [index, one] of candidates.entries()) {
@@ -118,20 +118,12 @@ export function largestWindow(neighbours: number): Bytes {
 
 /** Whether a neighbour can be asked for another block now. */
 export function hasRoom(
-	candidate: SourceCandidate,
+	{ inFlight, window }: SourceCandidate,
 	bytes: Bytes,
 	pressing: boolean,
 ): boolean {
-	const first = before(candidate, pressing);
-	return first === 0 || first + bytes <= candidate.window;
-}
-
-/** Bytes in flight that come first. */
-function before(
-	{ inFlight, urgent }: SourceCandidate,
-	pressing: boolean,
-): Bytes {
-	return pressing ? urgent : inFlight;
+	const room = pressing ? window * PRESSING_WINDOW : window;
+	return inFlight === 0 || inFlight + bytes <= room;
 }
 
 /** Whether a neighbour cannot be counted on for a block that a viewer needs so soon. Fill takes its time. */

@@ -54,7 +54,7 @@ interface Pending {
 
 /**
  * Asks one neighbour over one connection, bounds what is in flight and measures it.
- * Invariant: `inFlight` is the sum of what pending requests still wait for, `urgent` of those that are.
+ * Invariant: `inFlight` is the sum of what pending requests still wait for.
  */
 export class Download {
 	private readonly requests: Message<ExchangeRequest>;
@@ -77,7 +77,6 @@ export class Download {
 	private restUntil: Millis = 0;
 	private restWhy = "timeout";
 	inFlight: Bytes = 0;
-	urgent: Bytes = 0;
 
 	constructor(
 		requests: Message<ExchangeRequest>,
@@ -143,7 +142,7 @@ export class Download {
 				this.listen();
 			}
 			this.pending.set(id, { ask, asked, alone, received: 0, settle });
-			this.owes(ask, ask.exact ?? 0);
+			this.inFlight += ask.exact ?? 0;
 			this.requests.send({ id, ...ask.request });
 		});
 	}
@@ -173,7 +172,7 @@ export class Download {
 		this.measure.received(length, now);
 		this.ports.onReceived(length);
 		pending.received += length;
-		if (ask.exact !== undefined) this.owes(ask, -length);
+		if (ask.exact !== undefined) this.inFlight -= length;
 		this.heard += length;
 		const isWhole = pending.received === total;
 		if (isWhole || this.heard >= LEAST) {
@@ -246,12 +245,6 @@ export class Download {
 		this.restUntil = monotonic() + span;
 	}
 
-	/** It owes so many more bytes. */
-	private owes({ request }: Ask, bytes: Bytes): void {
-		this.inFlight += bytes;
-		if (request.urgent) this.urgent += bytes;
-	}
-
 	private giveUp(id: number, error: Error): void {
 		if (!this.pending.has(id)) return;
 		this.cancels.send(id);
@@ -263,7 +256,7 @@ export class Download {
 		if (pending === undefined) return;
 		this.pending.delete(id);
 		const { exact } = pending.ask;
-		if (exact !== undefined) this.owes(pending.ask, pending.received - exact);
+		if (exact !== undefined) this.inFlight -= exact - pending.received;
 		if (this.pending.size === 0) clearTimeout(this.silence);
 		pending.settle(error);
 	}

@@ -83,8 +83,9 @@ export class Link {
 		let passed: number | undefined;
 		const tell = () => {
 			if (passed === undefined || !channel.drained) return;
-			reached.send(passed);
+			const number = passed;
 			passed = undefined;
+			reached.send(number);
 		};
 		const marks = channel.addMessage({
 			encoding: mark,

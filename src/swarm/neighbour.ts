@@ -78,11 +78,10 @@ export class Neighbour {
 		const download = this.best?.download;
 		if (blocks === undefined || download === undefined) return undefined;
 		if (download.isResting) return undefined;
-		const { inFlight, urgent, throughput, roundTrip } = download;
+		const { inFlight, throughput, roundTrip } = download;
 		const window = Math.min(most, download.window);
 		const { box, level } = this;
-		const owed = { inFlight, urgent, window };
-		return { box, level, blocks, ...owed, throughput, roundTrip };
+		return { box, level, blocks, inFlight, window, throughput, roundTrip };
 	}
 
 	/** Why it is not asked for a shard of which it has some; undefined when it is, or has none. */

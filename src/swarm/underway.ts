@@ -80,6 +80,7 @@ export class Underway {
 
 	close(): void {
 		this.leave();
+		this.marks.length = 0;
 		this.reached = this.handed;
 		this.pacer.wake();
 	}

@@ -19,7 +19,7 @@ const other = "2".repeat(64) as BoxId;
 
 function holder(box: BoxId, over: Partial<Candidate> = {}): Candidate {
 	return {
-		...{ box, blocks: WHOLE, inFlight: 0, urgent: 0, window: MiB },
+		...{ box, blocks: WHOLE, inFlight: 0, window: MiB },
 		...{ throughput: 625_000, roundTrip: 1, level: FAR, ...over },
 	};
 }
@@ -128,7 +128,7 @@ t.test("yet another is, where the origin was asked as well", async (t) => {
 t.test(
 	"no more comes over the trunk than neighbours have no time for",
 	async (t) => {
-		const busy = holder(one, { inFlight: 8 * MiB, urgent: 8 * MiB });
+		const busy = holder(one, { inFlight: 8 * MiB });
 		const ask = (slack: number) => look(slack, [busy], () => undefined);
 		t.same(ask(3_000), [], "they may still have it in time");
 		t.same(

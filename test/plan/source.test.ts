@@ -26,18 +26,13 @@ function neighbour(
 	return {
 		box: name as BoxId,
 		level: FAR,
-		...{ inFlight: 0, urgent: 0 },
+		inFlight: 0,
 		window: 16 * BLOCK,
 		throughput: 1e6,
 		roundTrip: 0,
 		...over,
 	};
 }
-
-/** With so many blocks for viewers. */
-const busy = (blocks: number) => ({
-	...{ inFlight: blocks * BLOCK, urgent: blocks * BLOCK },
-});
 
 const from = (box: string, most = Number.POSITIVE_INFINITY) => ({
 	from: "neighbour" as const,
@@ -178,7 +173,7 @@ const cases: readonly [
 	[
 		"but not without a bound",
 		{
-			candidates: [neighbour("a", busy(16))],
+			candidates: [neighbour("a", { inFlight: 32 * BLOCK })],
 			slack: 0,
 			originIn: 1500,
 		},
@@ -210,7 +205,7 @@ const cases: readonly [
 	[
 		"one with too much else to do, while the origin is not to be asked",
 		{
-			candidates: [neighbour("a", busy(10))],
+			candidates: [neighbour("a", { inFlight: 10 * BLOCK })],
 			slack: 500,
 			originIn: 100,
 		},
@@ -218,12 +213,12 @@ const cases: readonly [
 	],
 	[
 		"and once it is",
-		{ candidates: [neighbour("a", busy(10))], slack: 500 },
+		{ candidates: [neighbour("a", { inFlight: 10 * BLOCK })], slack: 500 },
 		{ from: "origin" },
 	],
 	[
 		"for what is late a moment more or less is nothing",
-		{ candidates: [neighbour("a", busy(8))], slack: -500 },
+		{ candidates: [neighbour("a", { inFlight: 8 * BLOCK })], slack: -500 },
 		from("a", 1),
 	],
 	[
@@ -370,7 +365,7 @@ t.test(
 t.test("a choice says how long it is likely to take", async (t) => {
 	const choice = chooseSource({
 		bytes: BLOCK,
-		candidates: [neighbour("a", { ...busy(1), roundTrip: 30 })],
+		candidates: [neighbour("a", { inFlight: BLOCK, roundTrip: 30 })],
 		slack: 0,
 		originIn: never,
 	});

@@ -58,7 +58,7 @@ export interface Assigned {
 	readonly crowded: boolean;
 }
 
-type Open = Candidate & { inFlight: Bytes; urgent: Bytes };
+type Open = Candidate & { inFlight: Bytes };
 
 /** Asks for everything wanted that somebody can be asked for now, most pressing first. */
 export function assign(now: Situation, at: Millis): Assigned {
@@ -125,9 +125,7 @@ export function assign(now: Situation, at: Millis): Assigned {
 			if (chosen === undefined) continue;
 			const most = flying.length > 0 ? 1 : Math.min(choice.most, MAX_RUN);
 			const count = span(now, block, most, (b) => chosen.blocks.has(b));
-			const bytes = bytesOf(now, block, count);
-			chosen.inFlight += bytes;
-			if (pressing) chosen.urgent += bytes;
+			chosen.inFlight += bytesOf(now, block, count);
 			const { takes } = choice;
 			now.ask(chosen.box, { first: block, count }, { pressing, takes });
 		}
@@ -177,11 +175,7 @@ function errands(flying: readonly Flight[], at: Millis): Errand[] {
 function recall(flight: Flight, candidates: Open[], now: Situation): void {
 	const giver = candidates.find(({ box }) => box === flight.giver);
 	const { blockSize } = now.place.manifest;
-	if (giver !== undefined) {
-		const bytes = flight.left.size * blockSize;
-		giver.inFlight -= bytes;
-		if (flight.purpose === "viewer") giver.urgent -= bytes;
-	}
+	if (giver !== undefined) giver.inFlight -= flight.left.size * blockSize;
 	now.flights.cancel(flight);
 }
 
