@@ -92,12 +92,12 @@ const among = (names: readonly string[]) => (file: string) =>
 /** Those that measure what a neighbourhood does that is left in peace: pictures that stand still, bytes in half a second. */
 const isAlone = among([
 	...["crowd", "faults/", "faults-neighbours", "hostile/purge"],
-	...["household/household", "players", "standby", "title"],
+	...["household/household", "near", "players", "quality", "standby", "title"],
 ]);
 /** Those that wait longest begin first. */
 const isLong = among([
 	...["demo", "disk/agent", "hostile/keys", "hostile/neighbour"],
-	...["hostile/origin", "quality", "stick"],
+	...["hostile/origin", "stick"],
 ]);
 
 /** The test files that an argument names: `unit`, `system`, or the start of a path below test/. */
@@ -144,7 +144,7 @@ function testSteps(files: readonly string[]): Step[] {
 	const steps = [
 		{ name: "unit", files: unit, options: ["--timeout=240", "--jobs=4"] },
 		{ name: "alone", files: alone, options: ["--timeout=600", "--jobs=1"] },
-		{ name: "company", files: company, options: ["--timeout=600", "--jobs=4"] },
+		{ name: "company", files: company, options: ["--timeout=600", "--jobs=3"] },
 	];
 	return steps
 		.filter((step) => step.files.length > 0)
