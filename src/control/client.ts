@@ -1,7 +1,7 @@
 import type { MqttClient } from "mqtt";
 import { describe, LarderError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { fullJitter, MINUTE, SECOND, within } from "../base/time.ts";
+import { fullJitter, SECOND, within } from "../base/time.ts";
 import type { Millis } from "../base/units.ts";
 import { MAX_MESSAGE } from "../wire/json.ts";
 import { faultOfBrokerUrl } from "./access.ts";
@@ -10,26 +10,11 @@ import {
 	connect,
 	isWrongVersion,
 	PACKET_ROOM,
+	TIMING,
+	type Timing,
 	type Will,
 } from "./connection.ts";
 import type { TlsAccess } from "./tls.ts";
-
-export interface Timing {
-	/** The first reconnect is drawn from [0, base), later ones from up to `cap`. */
-	readonly base: Millis;
-	readonly cap: Millis;
-	/** A connection that lasted this long makes the next reconnect a first one again. */
-	readonly stable: Millis;
-	/** How long an MQTT 5 broker waits for the box before it publishes the will. */
-	readonly willDelay: Millis;
-}
-
-const TIMING: Timing = {
-	base: SECOND,
-	cap: 10 * MINUTE,
-	stable: 30 * SECOND,
-	willDelay: 10 * SECOND,
-};
 
 export interface SessionOptions extends BrokerAccess {
 	/** The box id at a box, `headend-…` at a headend. */
@@ -151,6 +136,10 @@ export class MqttSession {
 			);
 		const { promise, resolve, reject } = Promise.withResolvers<void>();
 		this.unacknowledged.add(reject);
+		const silence = setTimeout(() => {
+			this.lastTrouble = "the broker acknowledges nothing";
+			client.stream.destroy();
+		}, this.timing.silence).unref();
 		client.publish(
 			topic,
 			payload,
@@ -172,6 +161,7 @@ export class MqttSession {
 				cause,
 			});
 		} finally {
+			clearTimeout(silence);
 			this.unacknowledged.delete(reject);
 		}
 	}

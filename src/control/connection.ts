@@ -1,9 +1,29 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import { type IClientOptions, MqttClient } from "mqtt";
-import { HOUR, SECOND } from "../base/time.ts";
+import { HOUR, MINUTE, SECOND } from "../base/time.ts";
 import { type Bytes, KiB, type Millis } from "../base/units.ts";
 import { MAX_MESSAGE } from "../wire/json.ts";
 import { openTls, type TlsAccess } from "./tls.ts";
+
+export interface Timing {
+	/** The first reconnect is drawn from [0, base), later ones from up to `cap`. */
+	readonly base: Millis;
+	readonly cap: Millis;
+	/** A connection that lasted this long makes the next reconnect a first one again. */
+	readonly stable: Millis;
+	/** How long an MQTT 5 broker waits for the box before it publishes the will. */
+	readonly willDelay: Millis;
+	/** What is published and not acknowledged for so long shows that the connection is of no use. */
+	readonly silence: Millis;
+}
+
+export const TIMING: Timing = {
+	base: SECOND,
+	cap: 10 * MINUTE,
+	stable: 30 * SECOND,
+	willDelay: 10 * SECOND,
+	silence: MINUTE,
+};
 
 /** Where the broker is and how to get in. */
 export interface BrokerAccess {

@@ -122,6 +122,24 @@ t.test("a connection that may be gone is made anew", async (t) => {
 	t.equal(connects.all.length, 3, "not once it is closed");
 });
 
+t.test("a broker that acknowledges nothing is left", async (t) => {
+	const connects = new Happenings<number>();
+	const url = await serve(t, (socket, bytes) => {
+		if (bytes[0] !== 0x10) return;
+		connects.add(connects.all.length);
+		socket.write(CONNACK_5);
+	});
+	const { session: one, lines } = session(t, url, {
+		timing: { base: 20, cap: 100, silence: 100 },
+	});
+	await lines.until((line) => line.startsWith("broker connected"));
+	await t.rejects(one.publish("t", Buffer.from("told")), {
+		code: "BROKER_FAILED",
+	});
+	t.equal(one.trouble, "the broker acknowledges nothing");
+	await connects.until((each) => each === 1);
+});
+
 t.test("an address that is none", async (t) => {
 	for (const url of ["", "larder.example", "gopher://larder.example"])
 		t.throws(() => session(t, url), { code: "BROKER_FAILED" }, url);

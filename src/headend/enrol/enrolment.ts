@@ -1,6 +1,5 @@
 import type { Log } from "../../base/log.ts";
-import type { Timing } from "../../control/client.ts";
-import type { BrokerAccess } from "../../control/connection.ts";
+import type { BrokerAccess, Timing } from "../../control/connection.ts";
 import type { BoxId } from "../../wire/ids.ts";
 import type { Stores } from "../stores.ts";
 import { EnrolListener } from "./listener.ts";

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../../base/log.ts";
 import { MINUTE } from "../../base/time.ts";
-import { MqttSession, type Timing } from "../../control/client.ts";
-import type { BrokerAccess } from "../../control/connection.ts";
+import { MqttSession } from "../../control/client.ts";
+import type { BrokerAccess, Timing } from "../../control/connection.ts";
 import type { BoxId } from "../../wire/ids.ts";
 import { ALL_ENROLMENTS, enrolTopic, parseTopic } from "../../wire/topics.ts";
 import type { Operator } from "../operator/operator.ts";
