@@ -19,9 +19,10 @@ t.setTimeout(240_000);
 
 t.test("a box hands on the last copies, and then takes no part", async (t) => {
 	const desk = await openDesk(t, { copies: 1 });
-	const film = await publishFilm(desk, 3 * 1024 * 1024);
+	// The film comes last: who is there alone would be given all of it.
 	const [leaver, ...others] = await addBoxes(desk, 3);
 	if (leaver === undefined) throw new Error();
+	const film = await publishFilm(desk, 3 * 1024 * 1024);
 	await filled(desk, film.shards);
 	const had = (await heldOf(leaver, film)).size;
 	t.ok(had > 0 && had < film.shards, "it has the only copies of some");
